@@ -1,0 +1,104 @@
+"""Content-addressed files, written whole or not at all.
+
+Rules: temporary file, fsync, rename, fsync of the folder, and only then may a database row name the digest. A file's
+name is the SHA-256 of its bytes, so writing the same bytes twice is harmless, and what is read is checked. The
+digest is the only thing that becomes a path, and only after it proved to be one.
+"""
+
+import errno
+import hashlib
+import io
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.errors import ArtifactCorrupt, DiskFull
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def digest(data: bytes) -> str:
+    """SHA-256 as lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class Artifacts:
+    """The files under one folder; kinds are told apart by suffix (``.mlmodel``, ``.npz``)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str, suffix: str) -> Path:
+        """Where the file with this digest lies, whether or not it is there."""
+        if not DIGEST.fullmatch(name) or suffix not in {".mlmodel", ".npz"}:
+            raise ArtifactCorrupt(f"expected a SHA-256 digest and a known suffix, got {name[:80]!r}{suffix!r}")
+        return self.root / name[:2] / f"{name}{suffix}"
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Write the bytes and return their digest. Raises ``DiskFull``; then nothing is left behind."""
+        name = digest(data)
+        path = self.path(name, suffix)
+        if not (path.exists() and digest(path.read_bytes()) == name):
+            write_whole(path, data)
+        return name
+
+    def get(self, name: str, suffix: str) -> bytes:
+        """The bytes with this digest. Raises ``ArtifactCorrupt``."""
+        path = self.path(name, suffix)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise ArtifactCorrupt(f"{path}: missing; restore it from a backup of LOOP_HOME") from None
+        if (found := digest(data)) != name:
+            raise ArtifactCorrupt(
+                f"{path}: its bytes have digest {found[:12]}…; restore it from a backup of LOOP_HOME"
+            )
+        return data
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that, whatever happens, it is there whole or as it was before. Raises ``DiskFull``."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        if error.errno in NO_SPACE:
+            raise DiskFull(f"{path}: no space for {len(data):,} bytes; free some and run again") from error
+        raise DiskFull(f"{path}: cannot be written ({error.strerror}); mend the folder and run again") from error
+
+
+def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
+    """Named arrays as ``.npz`` bytes: the same arrays give the same bytes; no pickle, ever."""
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+    return file.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of ``pack``."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,73 @@
+"""The errors, grouped by who must act.
+
+Each message is one line: what was expected, what came, what to do next. Expected outcomes are values, not
+errors: a refused challenger is a verdict, a night with too little data is a skipped run.
+"""
+
+
+class LoopError(Exception):
+    """Base of every error this project raises on purpose; the command line prints it as one line."""
+
+
+class ClientError(LoopError):
+    """The sender must act: what was sent cannot be taken, and nothing of it was stored."""
+
+
+class BadImage(ClientError):
+    """The bytes are not a readable digit: corrupt, blank, oversize or of an unknown format."""
+
+
+class BadLabel(ClientError):
+    """The label is not one of 0 to 9, or a field of the upload is outside its range."""
+
+
+class KeyConflict(ClientError):
+    """The same source used one idempotency key for two different bodies."""
+
+
+class OpsError(LoopError):
+    """An operator asked for something that the loop's state does not allow."""
+
+
+class UnknownVersion(OpsError):
+    """No such version, run or verdict in the store."""
+
+
+class NotPromotable(OpsError):
+    """The version may not become champion: verdict not passed, already champion, or nothing to go back to."""
+
+
+class RunInProgress(OpsError):
+    """Another run holds the lease."""
+
+
+class LeaseLost(OpsError):
+    """This run's lease was taken over by another; whatever it still wanted to write is refused."""
+
+
+class DeploymentError(LoopError):
+    """Whoever installed this must act: database, disk, corpus or settings."""
+
+
+class StoreUnavailable(DeploymentError):
+    """The database does not answer or refuses the work."""
+
+
+class SchemaBehind(DeploymentError):
+    """The database's schema is not the one this code was written for."""
+
+
+class CorpusUnavailable(DeploymentError):
+    """The base corpus is missing, unreadable, or has another checksum than the published one."""
+
+
+class ArtifactCorrupt(DeploymentError):
+    """A stored file is missing or its bytes do not have the digest they are named by."""
+
+
+class DiskFull(DeploymentError):
+    """A file could not be written whole; nothing half-written is left."""
+
+
+class BadSettings(DeploymentError):
+    """A setting is unknown, malformed or contradicts another."""

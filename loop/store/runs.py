@@ -1,0 +1,133 @@
+"""Runs and the lease that keeps them one at a time.
+
+The rules:
+- A run is claimed in an ``exclusive`` transaction; while another holds an unexpired lease, the claim is refused.
+- A lease whose holder is gone from this machine, or that has expired, is taken over: the old run is written down as
+  failed. A killed night therefore costs nothing but itself.
+- The run's id is its fencing token. Whatever a run writes later, it writes in a transaction that first asks
+  ``hold``: a run that was taken over meanwhile is refused, however alive it is.
+- The version number is reserved with the claim. A run that fails leaves a gap; a number is never reused.
+"""
+
+import os
+import socket
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from loop.errors import LeaseLost, RunInProgress, UnknownVersion
+from loop.store import tables, values
+from loop.store.values import RunStatus
+
+
+def me() -> str:
+    """This process, as a lease names it: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def claim(tx: Session, family: str, kind: str, holder: str, lease_seconds: float, now: datetime) -> values.Run:
+    """Start a run. ``tx`` must be exclusive. Raises ``RunInProgress`` while another lives."""
+    for other in tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING)):
+        if other.lease_until > now and not _gone(other.holder):
+            raise RunInProgress(
+                f"run {other.id} ({other.family}) has been running since {other.started_at:%H:%M:%S} UTC as "
+                f"{other.holder}; wait for it, or until its lease ends at {other.lease_until:%H:%M:%S}"
+            )
+        other.status, other.finished_at = RunStatus.FAILED, now
+        other.reason = f"abandoned: {other.holder} stopped without a word"
+    highest = tx.scalar(select(func.max(tables.Run.reserved))) or 0
+    run = tables.Run(
+        family=family,
+        kind=kind,
+        status=RunStatus.RUNNING,
+        reserved=highest + 1,
+        holder=holder,
+        lease_until=now + timedelta(seconds=lease_seconds),
+        started_at=now,
+        seconds={},
+    )
+    tx.add(run)
+    tx.flush()
+    return _value(run)
+
+
+def hold(tx: Session, run_id: int) -> None:
+    """Raises ``LeaseLost`` unless the run still is the running one; locks its row until ``tx`` ends."""
+    run = _row(tx, run_id, lock=True)
+    if run.status != RunStatus.RUNNING:
+        raise LeaseLost(f"run {run_id} was taken over ({run.status}: {run.reason}); nothing of it is published")
+
+
+def renew(tx: Session, run_id: int, lease_seconds: float, now: datetime) -> None:
+    """A sign of life. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    _row(tx, run_id).lease_until = now + timedelta(seconds=lease_seconds)
+
+
+def freeze(tx: Session, run_id: int, snapshot_id: int) -> None:
+    """Write down which snapshot the run teaches. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    _row(tx, run_id).snapshot_id = snapshot_id
+
+
+def finish(
+    tx: Session, run_id: int, status: RunStatus, reason: str | None, seconds: dict[str, float], now: datetime
+) -> None:
+    """Write down how the run ended. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    run = _row(tx, run_id)
+    run.status, run.finished_at, run.seconds = status, now, dict(seconds)
+    run.reason = None if reason is None else reason[:1000]
+
+
+def get(tx: Session, run_id: int) -> values.Run:
+    """One run. Raises ``UnknownVersion``."""
+    return _value(_row(tx, run_id))
+
+
+def recent(tx: Session, limit: int = 20) -> list[values.Run]:
+    """The last runs, newest first."""
+    rows = tx.scalars(select(tables.Run).order_by(tables.Run.id.desc()).limit(limit))
+    return [_value(row) for row in rows]
+
+
+def _gone(holder: str) -> bool:
+    """Is the holder a process of this machine that no longer lives? A reused process id only delays the answer
+    until the lease ends.
+    """
+    host, _, pid = holder.rpartition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _row(tx: Session, run_id: int, *, lock: bool = False) -> tables.Run:
+    query = select(tables.Run).where(tables.Run.id == run_id).execution_options(populate_existing=lock)
+    run = tx.scalar(query.with_for_update() if lock else query)
+    if run is None:
+        raise UnknownVersion(f"no run {run_id}; `loop runs` lists them")
+    return run
+
+
+def _value(run: tables.Run) -> values.Run:
+    seconds: dict[str, Any] = run.seconds
+    return values.Run(
+        id=run.id,
+        family=run.family,
+        kind=run.kind,
+        status=RunStatus(run.status),
+        reason=run.reason,
+        reserved=run.reserved,
+        holder=run.holder,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        seconds={step: float(value) for step, value in seconds.items()},
+    )

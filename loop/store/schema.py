@@ -1,0 +1,57 @@
+"""The schema's revision: migrate to the newest, and refuse to work on any other."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+from loop.errors import SchemaBehind
+from loop.store.engine import Store
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def head() -> str:
+    """The revision this code was written for."""
+    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    if revision is None:
+        raise SchemaBehind(f"no migrations found in {MIGRATIONS}; install the project whole")
+    return revision
+
+
+def current(store: Store) -> str | None:
+    """The database's revision; None for an empty database. Raises ``StoreUnavailable``."""
+    try:
+        with store.engine.execution_options(loop_begin="DEFERRED").connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        raise store.unavailable(error) from error
+
+
+def require_head(store: Store) -> None:
+    """Raises ``SchemaBehind`` unless the database is at this code's revision."""
+    have, want = current(store), head()
+    if have == want:
+        return
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    if have is not None and have not in known:
+        raise SchemaBehind(f"{store.shown_url} is at revision {have}, newer than this code ({want}); upgrade it")
+    raise SchemaBehind(
+        f"{store.shown_url} is at revision {have or 'none'}, this code needs {want}; run `loop migrate`"
+    )
+
+
+def migrate(store: Store, revision: str = "head") -> None:
+    """Bring the schema to ``revision``, in one transaction. Raises ``StoreUnavailable``."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    try:
+        with store.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            move = command.upgrade if revision == "head" else command.downgrade
+            move(config, revision)
+    except DBAPIError as error:
+        raise store.unavailable(error) from error

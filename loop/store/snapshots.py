@@ -1,0 +1,83 @@
+"""Frozen lessons: which corrections, with which weights."""
+
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.values import Kind, Pool, Role, Status
+
+
+def keep(
+    tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime
+) -> int:
+    """The id of the snapshot with this digest, stored if it is new."""
+    known = tx.scalar(select(tables.Snapshot.id).where(tables.Snapshot.digest == digest))
+    if known is not None:
+        return known
+    row = tables.Snapshot(digest=digest, corpus_digest=corpus_digest, size=len(pool), frozen_at=now)
+    tx.add(row)
+    tx.flush()
+    items = [
+        {"snapshot_id": row.id, "correction_id": int(i), "label": int(label), "weight": float(weight)}
+        for i, label, weight in zip(pool.ids, pool.labels, weights, strict=True)
+    ]
+    if items:
+        tx.execute(insert(tables.SnapshotItem), items)
+    return row.id
+
+
+def newer_than(tx: Session, family: str) -> tuple[int, str | None]:
+    """How many accepted teaching uploads are in no snapshot that a finished night of the family taught, and
+    the digest of the last such snapshot.
+    """
+    last = tx.execute(
+        select(tables.Snapshot.id, tables.Snapshot.digest)
+        .join(tables.Run, tables.Run.snapshot_id == tables.Snapshot.id)
+        .where(tables.Run.family == family, tables.Run.kind == "night", tables.Run.status == "finished")
+        .order_by(tables.Run.id.desc())
+        .limit(1)
+    ).first()
+    taught = (
+        select(tables.SnapshotItem.correction_id)
+        .join(tables.Run, tables.Run.snapshot_id == tables.SnapshotItem.snapshot_id)
+        .where(tables.Run.family == family, tables.Run.kind == "night", tables.Run.status == "finished")
+    )
+    new = tx.scalar(
+        select(func.count())
+        .select_from(tables.Correction)
+        .join(tables.Source)
+        .where(
+            tables.Source.role == Role.TRAIN,
+            tables.Correction.status == Status.ACCEPTED,
+            tables.Correction.id.not_in(taught),
+        )
+    )
+    return new or 0, None if last is None else last.digest
+
+
+def composition(tx: Session, snapshot_id: int) -> dict[str, int]:
+    """How many corrections, confirmations and sources a snapshot holds."""
+    kinds = dict(
+        tx.execute(
+            select(tables.Correction.kind, func.count())
+            .join(tables.SnapshotItem, tables.SnapshotItem.correction_id == tables.Correction.id)
+            .where(tables.SnapshotItem.snapshot_id == snapshot_id)
+            .group_by(tables.Correction.kind)
+        )
+        .tuples()
+        .all()
+    )
+    sources = tx.scalar(
+        select(func.count(tables.Correction.source_id.distinct()))
+        .join(tables.SnapshotItem, tables.SnapshotItem.correction_id == tables.Correction.id)
+        .where(tables.SnapshotItem.snapshot_id == snapshot_id)
+    )
+    return {
+        "corrections": kinds.get(Kind.CORRECTION, 0),
+        "confirmations": kinds.get(Kind.CONFIRMATION, 0),
+        "sources": sources or 0,
+    }

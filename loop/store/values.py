@@ -1,0 +1,159 @@
+"""The frozen values that leave the store; never live rows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Role(StrEnum):
+    """Which side of the split a source is on: it teaches, or it judges."""
+
+    TRAIN = "train"
+    HOLDOUT = "holdout"
+
+
+class Kind(StrEnum):
+    """Did the user correct the model, or agree with it?"""
+
+    CORRECTION = "correction"
+    CONFIRMATION = "confirmation"
+
+
+class Status(StrEnum):
+    """What became of an upload."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+
+
+class RunStatus(StrEnum):
+    """What became of a run."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One stored upload, without its pixels. Times are UTC; ``rate`` is the chance with which it was sent."""
+
+    id: int
+    source: str
+    role: Role
+    key: str
+    body_digest: str
+    digest: str
+    label: int
+    kind: Kind
+    status: Status
+    predicted: int | None
+    confidence: float | None
+    version: int | None
+    rate: float
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Many uploads as arrays, row i of each being one upload, ordered by id.
+
+    ``ids (n,) int64``, ``sources (n,) int64`` (who; numbers without meaning), ``pixels (n, 28, 28) uint8``,
+    ``labels (n,) uint8``, ``corrected (n,) bool`` (False: a confirmation), ``rates (n,) float64``.
+    """
+
+    ids: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    corrected: NDArray[np.bool_]
+    rates: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """How many uploads."""
+        return len(self.ids)
+
+    def __getitem__(self, rows: NDArray[Any]) -> "Pool":
+        """The uploads at these rows (indices or a mask)."""
+        return Pool(
+            self.ids[rows],
+            self.sources[rows],
+            self.pixels[rows],
+            self.labels[rows],
+            self.corrected[rows],
+            self.rates[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One pass of the loop. ``seconds`` maps each finished step to its duration."""
+
+    id: int
+    family: str
+    kind: str
+    status: RunStatus
+    reason: str | None
+    reserved: int
+    holder: str
+    started_at: datetime
+    finished_at: datetime | None
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered model and everything it came from; the files lie in the artifacts under their digests."""
+
+    number: int
+    family: str
+    run_id: int
+    snapshot_id: int | None
+    snapshot_digest: str | None
+    champion: int | None
+    artifact_digest: str
+    artifact_bytes: int
+    weights_digest: str
+    base_digest: str
+    report_digest: str
+    golden_digest: str
+    recipe_digest: str
+    recipe: dict[str, Any]
+    seed: int
+    summary: dict[str, Any]
+    registered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge said of a version; ``document`` holds the reasons and the numbers."""
+
+    version: int
+    question: str
+    outcome: str
+    document: dict[str, Any]
+    given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One line of the alias ledger."""
+
+    id: int
+    family: str
+    alias: str
+    verb: str
+    before: int | None
+    after: int
+    actor: str
+    reason: str
+    verdict: str
+    override: bool
+    moved_at: datetime

@@ -1,0 +1,89 @@
+"""What every model family offers the loop: two small protocols and the values that cross them.
+
+The loop teaches (``Family.fine_tune``), then publishes (``Candidate.export``). It never asks a family for an
+accuracy: reports come from the exported bytes, run by ``models.coreml``.
+
+Arrays: images ``(n, 28, 28) uint8``, white ink (255) on black (0); labels ``(n,) uint8`` in 0 to 9;
+probabilities ``(n, 10)``, column k is digit k, rows sum to 1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
+Weights = dict[str, NDArray[Any]]
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(what, done, total)``; the caller draws the bar."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Draw nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What one night teaches.
+
+    ``weights`` ``(n,) float64`` are the relative chances of a correction to be drawn; a family that does
+    not draw uses them as sample weights.
+    """
+
+    replay_images: Images
+    replay_labels: Labels
+    images: Images
+    labels: Labels
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a published file says of itself; every text is shown by Xcode and ``loop inspect``."""
+
+    description: str
+    author: str
+    licence: str
+    version: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Candidate(Protocol):
+    """A trained model in its family's own form."""
+
+    def weights(self) -> Weights:
+        """Named arrays, saved as ``.npz`` without pickle; ``Family.load`` takes them back exactly."""
+        ...
+
+    def probabilities(self, images: Images) -> NDArray[np.float32]:
+        """The framework's own answer ``(n, 10)``: the reference that the exported file must agree with."""
+        ...
+
+    def export(self, card: Card) -> bytes:
+        """The ``.mlmodel``; the same weights and card give the same bytes."""
+        ...
+
+
+class Family(Protocol):
+    """One kind of model, from architecture to Core ML file."""
+
+    name: str
+
+    def recipe(self) -> Mapping[str, Any]:
+        """Everything besides data and seed that decides the weights, as plain JSON values."""
+        ...
+
+    def train_base(self, images: Images, labels: Labels, seed: int, progress: Progress) -> Candidate:
+        """Train the frozen base on the base corpus alone."""
+        ...
+
+    def load(self, weights: Weights) -> Candidate:
+        """Rebuild a candidate from its arrays; ``ValueError`` names a missing, extra or misshapen one."""
+        ...
+
+    def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> Candidate:
+        """Teach ``lesson`` from the frozen base: a pure function of its arguments, bit for bit."""
+        ...
