@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from loop.errors import ArtifactCorrupt, DiskFull
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+SUFFIXES = {".mlmodel", ".npz", ".json"}
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -29,14 +30,14 @@ def digest(data: bytes) -> str:
 
 
 class Artifacts:
-    """The files under one folder; kinds are told apart by suffix (``.mlmodel``, ``.npz``)."""
+    """The files under one folder; kinds are told apart by suffix (``.mlmodel``, ``.npz``, ``.json``)."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, name: str, suffix: str) -> Path:
         """Where the file with this digest lies, whether or not it is there."""
-        if not DIGEST.fullmatch(name) or suffix not in {".mlmodel", ".npz"}:
+        if not DIGEST.fullmatch(name) or suffix not in SUFFIXES:
             raise ArtifactCorrupt(f"expected a SHA-256 digest and a known suffix, got {name[:80]!r}{suffix!r}")
         return self.root / name[:2] / f"{name}{suffix}"
 
@@ -56,9 +57,7 @@ class Artifacts:
         except FileNotFoundError:
             raise ArtifactCorrupt(f"{path}: missing; restore it from a backup of LOOP_HOME") from None
         if (found := digest(data)) != name:
-            raise ArtifactCorrupt(
-                f"{path}: its bytes have digest {found[:12]}…; restore it from a backup of LOOP_HOME"
-            )
+            raise ArtifactCorrupt(f"{path}: its bytes have digest {found[:12]}…; restore it from a backup of LOOP_HOME")
         return data
 
 
@@ -84,9 +83,11 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """Named arrays as ``.npz`` bytes: the same arrays give the same bytes; no pickle, ever."""
+    """Named arrays as ``.npz`` bytes; no pickle, ever. The same arrays give the same bytes on any machine, which is
+    why they are not compressed: zlib's output differs between its builds.
+    """
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+    np.savez(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
     return file.getvalue()
 
 

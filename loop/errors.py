@@ -21,6 +21,10 @@ class BadLabel(ClientError):
     """The label is not one of 0 to 9, or a field of the upload is outside its range."""
 
 
+class BadModel(ClientError):
+    """The file is not a Core ML digit classifier: unreadable, unsupported, or its labels are not the ten digits."""
+
+
 class KeyConflict(ClientError):
     """The same source used one idempotency key for two different bodies."""
 

@@ -2,3 +2,20 @@
 
 Nothing here imports ``loop``; heavy frameworks are imported inside functions, so importing a family is cheap.
 """
+
+from models.family import Family
+
+NAMES = ("cnn", "svm")
+
+
+def get(name: str) -> Family:
+    """The family of that name. ``KeyError`` for any other."""
+    if name == "cnn":
+        from models.cnn import Cnn
+
+        return Cnn()
+    if name == "svm":
+        from models.svm import Svm
+
+        return Svm()
+    raise KeyError(name)

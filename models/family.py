@@ -71,6 +71,12 @@ class Family(Protocol):
     """One kind of model, from architecture to Core ML file."""
 
     name: str
+    corpus: str
+    """Which base corpus it learns from and is first of all judged on: ``mnist`` or ``digits``."""
+
+    def shipped(self) -> Weights | None:
+        """The base that comes with the code, trained on the whole of ``corpus``; None where there is none."""
+        ...
 
     def recipe(self) -> Mapping[str, Any]:
         """Everything besides data and seed that decides the weights, as plain JSON values."""

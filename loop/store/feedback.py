@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -95,7 +95,7 @@ def counts(tx: Session) -> dict[tuple[Role, Kind, Status], int]:
     return {(Role(role), Kind(kind), Status(status)): n for role, kind, status, n in rows}
 
 
-def _pool(rows: Sequence[Row[Any]]) -> Pool:
+def _pool(rows: Sequence[Any]) -> Pool:
     pixels = np.frombuffer(b"".join(row.pixels for row in rows), np.uint8)
     return Pool(
         ids=np.array([row.id for row in rows], np.int64),
@@ -107,11 +107,11 @@ def _pool(rows: Sequence[Row[Any]]) -> Pool:
     )
 
 
-def _corrections() -> Select[Any]:
+def _corrections() -> Any:
     return select(tables.Correction, tables.Source.name, tables.Source.role).join(tables.Source)
 
 
-def _correction(row: Row[Any]) -> values.Correction:
+def _correction(row: Any) -> values.Correction:
     found: tables.Correction = row[0]
     return values.Correction(
         id=found.id,

@@ -39,9 +39,7 @@ def require_head(store: Store) -> None:
     known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     if have is not None and have not in known:
         raise SchemaBehind(f"{store.shown_url} is at revision {have}, newer than this code ({want}); upgrade it")
-    raise SchemaBehind(
-        f"{store.shown_url} is at revision {have or 'none'}, this code needs {want}; run `loop migrate`"
-    )
+    raise SchemaBehind(f"{store.shown_url} is at revision {have or 'none'}, this code needs {want}; run `loop migrate`")
 
 
 def migrate(store: Store, revision: str = "head") -> None:

@@ -8,12 +8,10 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.values import Kind, Pool, Role, Status
+from loop.store.values import Kind, Pool, Role, RunStatus, Status
 
 
-def keep(
-    tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime
-) -> int:
+def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime) -> int:
     """The id of the snapshot with this digest, stored if it is new."""
     known = tx.scalar(select(tables.Snapshot.id).where(tables.Snapshot.digest == digest))
     if known is not None:
@@ -30,21 +28,12 @@ def keep(
     return row.id
 
 
-def newer_than(tx: Session, family: str) -> tuple[int, str | None]:
-    """How many accepted teaching uploads are in no snapshot that a finished night of the family taught, and
-    the digest of the last such snapshot.
-    """
-    last = tx.execute(
-        select(tables.Snapshot.id, tables.Snapshot.digest)
-        .join(tables.Run, tables.Run.snapshot_id == tables.Snapshot.id)
-        .where(tables.Run.family == family, tables.Run.kind == "night", tables.Run.status == "finished")
-        .order_by(tables.Run.id.desc())
-        .limit(1)
-    ).first()
+def untaught(tx: Session, family: str) -> int:
+    """How many accepted teaching uploads no finished night of the family has taught."""
     taught = (
         select(tables.SnapshotItem.correction_id)
         .join(tables.Run, tables.Run.snapshot_id == tables.SnapshotItem.snapshot_id)
-        .where(tables.Run.family == family, tables.Run.kind == "night", tables.Run.status == "finished")
+        .where(tables.Run.family == family, tables.Run.kind == "night", tables.Run.status == RunStatus.FINISHED)
     )
     new = tx.scalar(
         select(func.count())
@@ -56,7 +45,7 @@ def newer_than(tx: Session, family: str) -> tuple[int, str | None]:
             tables.Correction.id.not_in(taught),
         )
     )
-    return new or 0, None if last is None else last.digest
+    return new or 0
 
 
 def composition(tx: Session, snapshot_id: int) -> dict[str, int]:

@@ -14,9 +14,7 @@ GOOD_ENOUGH = "good enough"
 
 def add(tx: Session, version: values.Version) -> None:
     """Store a version whose files already lie in the artifacts."""
-    columns = {
-        name: getattr(version, name) for name in values.Version.__slots__ if name != "snapshot_digest"
-    }
+    columns = {name: getattr(version, name) for name in values.Version.__slots__ if name != "snapshot_digest"}
     tx.add(tables.Version(**columns))
     tx.flush()
 
@@ -58,12 +56,8 @@ def give(tx: Session, verdict: values.Verdict) -> None:
 
 def verdicts(tx: Session, number: int) -> list[values.Verdict]:
     """What the judges said of a version, in the order in which they spoke."""
-    rows = tx.scalars(
-        select(tables.Verdict).where(tables.Verdict.version == number).order_by(tables.Verdict.id)
-    )
-    return [
-        values.Verdict(row.version, row.question, row.outcome, row.document, row.given_at) for row in rows
-    ]
+    rows = tx.scalars(select(tables.Verdict).where(tables.Verdict.version == number).order_by(tables.Verdict.id))
+    return [values.Verdict(row.version, row.question, row.outcome, row.document, row.given_at) for row in rows]
 
 
 def outcome(tx: Session, number: int) -> str:
@@ -103,7 +97,5 @@ def _versions() -> Any:
 
 
 def _version(row: tables.Version, snapshot_digest: str | None) -> values.Version:
-    columns = {
-        name: getattr(row, name) for name in values.Version.__slots__ if name != "snapshot_digest"
-    }
+    columns = {name: getattr(row, name) for name in values.Version.__slots__ if name != "snapshot_digest"}
     return values.Version(snapshot_digest=snapshot_digest, **columns)

@@ -1,0 +1,62 @@
+"""``loop demo``: the loop on one screen."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loop import demo as demonstration
+from loop import handwriting, settings
+from loop.cli import nights, versions
+from loop.cli.output import console, errors, percent, progress, table
+from loop.demo import Shown
+
+Writers = Annotated[
+    list[Path] | None,
+    typer.Option("--writers", help="A person each: folder or zip of <digit>/*.png. Default: scikit-learn's digits."),
+]
+
+
+def demo(
+    writers: Writers = None,
+    mnist: Annotated[Path | None, typer.Option(help="MNIST's IDX files or mnist.npz. Default: LOOP_MNIST.")] = None,
+    confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers that are confirmed.")] = 0.3,
+) -> None:
+    """Run the whole loop once, on real handwriting of people the base has never met.
+
+    Makes a scratch home under LOOP_HOME/demo, registers the base, lets people write, runs one night, and shows what
+    changed. Takes a minute or two.
+    """
+    loaded = settings.load(mnist=mnist)
+    people = handwriting.people(writers) if writers else handwriting.bundled()
+    made = demonstration.prepare(loaded, say=lambda text: errors.print(text, markup=False, soft_wrap=True))
+    if not writers:
+        errors.print("Handwriting: scikit-learn's 1,797 digits, in blocks of consecutive images as people.")
+    with progress() as report:
+        home = demonstration.found(made, people, report)
+        replayed = demonstration.play(home, people, confirm_rate, report)
+    _people(replayed)
+    with progress() as report:
+        done = demonstration.night.retrain(home, demonstration.FAMILY, progress=report)
+    shown = demonstration.draw(home, done, replayed)
+    nights.tell(home, done)
+    versions.listing(versions.documents(home))
+    _files(shown)
+
+
+def _people(replayed: tuple[demonstration.Replayed, ...]) -> None:
+    shown = table("People write, the champion reads", "who", "their uploads", ">read", ">right", ">wrong", ">uploaded")
+    for one in replayed:
+        does = "judge" if one.role == "holdout" else "teach"
+        cells = (one.source, does, str(one.read), percent(one.accuracy), str(one.wrong), str(one.stored))
+        shown.add_row(*cells)
+    console.print(shown)
+    refused = sum(sum(one.refused.values()) for one in replayed)
+    if refused:
+        console.print(f"{refused} files refused; `loop replay` tells why")
+
+
+def _files(shown: Shown) -> None:
+    console.print(f"{shown.fixed} digits that the champion got wrong are right now")
+    console.print(f"contact sheet   {shown.sheet}\nconfusions      {shown.confusion}", soft_wrap=True)
+    console.print(f"go on with      LOOP_HOME={shown.home.settings.home} loop history", soft_wrap=True)

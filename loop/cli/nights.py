@@ -1,0 +1,109 @@
+"""``loop retrain``, ``runs``, ``gate-power``: the night by hand, what nights did, and how good their judge is."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from loop import evaluation, gate, night, power, publishing
+from loop.cli import prose
+from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, table, when
+from loop.cli.setup import known_family
+from loop.home import Home
+from loop.night import Night
+from loop.settings import load
+from loop.store import runs as stored
+
+
+def retrain(
+    family: FamilyName = "cnn",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Teach and judge, register nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="However little is new.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One night by hand: snapshot, fine-tune, export, evaluate, judge, register, publish.
+
+    A night with too little new data is skipped, a refused challenger is registered with its verdict; neither is
+    an error.
+    """
+    known_family(family)
+    home = open_home()
+    with progress(quiet=as_json) as report:
+        done = night.retrain(home, family, dry_run=dry_run, force=force, progress=report)
+    if as_json:
+        emit(document(home, done))
+    else:
+        tell(home, done)
+
+
+def runs(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20, as_json: Json = False) -> None:
+    """The last runs, newest first: what each came to, and how long its steps took."""
+    home = open_home()
+    with home.store.read() as tx:
+        recent = stored.recent(tx, limit)
+    if as_json:
+        emit([asdict(run) for run in recent])
+        return
+    shown = table("Runs", ">run", "family", "kind", "status", "started", ">seconds", "reason")
+    for run in recent:
+        took = f"{sum(run.seconds.values()):.1f}"
+        cells = (str(run.id), run.family, run.kind, run.status, when(run.started_at), took, run.reason or "")
+        shown.add_row(*cells)
+    console.print(shown)
+
+
+def gate_power(
+    repetitions: Annotated[int, typer.Option(min=10, help="Simulated nights per cell.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Simulate the gate: how often it passes equals, refuses losses, and finds gains, by feedback size."""
+    policy = load().gate
+    with progress(quiet=as_json) as report:
+        found = power.simulate(policy, seed, repetitions, progress=report)
+    if as_json:
+        emit(asdict(found))
+    else:
+        console.print(found.markdown(), markup=False, soft_wrap=True)
+
+
+def document(home: Home, done: Night) -> dict[str, Any]:
+    """A night as the JSON that ``loop retrain --json`` prints."""
+    version, judged = done.version, done.judged
+    return {
+        "run": done.run,
+        "status": done.status,
+        "reason": done.reason,
+        "version": None if version is None else version.number,
+        "promoted": version is not None and publishing.promoted(home, version),
+        "verdict": None if judged is None else judged.outcome,
+        "verdicts": {} if judged is None else {name: gate.as_json(each) for name, each in judged.verdicts.items()},
+        "accuracy": {}
+        if judged is None
+        else {
+            "before": None if judged.before is None else evaluation.summary(judged.before),
+            "after": evaluation.summary(judged.after),
+        },
+        "artifact": None
+        if version is None
+        else {
+            "path": str(home.artifacts.path(version.artifact_digest, ".mlmodel").absolute()),
+            "sha256": version.artifact_digest,
+            "bytes": version.artifact_bytes,
+        },
+        "seconds": dict(done.seconds),
+    }
+
+
+def tell(home: Home, done: Night) -> None:
+    """A night in words."""
+    said = document(home, done)
+    console.print(f"[bold]run {done.run}: {done.status}[/]{f' – {done.reason}' if done.reason else ''}")
+    if done.judged is None:
+        return
+    prose.before_and_after(said["accuracy"]["before"], said["accuracy"]["after"])
+    for question, each in said["verdicts"].items():
+        prose.verdict(question, each["outcome"], each["reasons"])
+    if done.version is not None:
+        fate = "champion now" if said["promoted"] else "registered, not promoted"
+        console.print(f"version {done.version.number}: {fate}\n{said['artifact']['path']}", soft_wrap=True)

@@ -1,0 +1,86 @@
+"""How the command line speaks: tables, progress bars, JSON, and times in UTC."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from loop import home as homes
+from loop import settings
+from loop.home import Home
+from models.family import Progress as Report
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+FamilyName = Annotated[str, typer.Option("--family", help="Model family: cnn or svm.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")]
+
+
+def open_home(**overrides: Any) -> Home:
+    """The home that settings, and options given on the command line, name."""
+    return homes.at(settings.load(**overrides))
+
+
+def emit(value: Any) -> None:
+    """Print a value as JSON: dataclasses as objects, times as ISO 8601, digests and paths as text."""
+    print(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))  # noqa: T201 (machines read this)
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table in the house style; a column that starts with ``>`` is set flush right."""
+    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    return made
+
+
+def when(moment: datetime | None) -> str:
+    """A time as people read it, in UTC."""
+    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def percent(share: float | None) -> str:
+    """0.9876 → 98.76 %."""
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Report]:
+    """A progress bar on standard error for each thing that reports ``(what, done, total)``."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=errors, disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")

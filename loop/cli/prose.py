@@ -1,0 +1,48 @@
+"""How verdicts and scores read on a terminal."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from loop.cli.output import console, percent, table
+
+COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
+MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
+
+
+def coloured(outcome: str) -> str:
+    """The word in its colour."""
+    colour = COLOURS.get(outcome)
+    return f"[{colour}]{outcome}[/]" if colour else outcome
+
+
+def verdict(title: str, outcome: str, reasons: Iterable[Mapping[str, Any]]) -> None:
+    """A verdict with its reasons, a line each."""
+    console.print(f"[bold]{title}:[/] {coloured(outcome)}")
+    for reason in reasons:
+        colour, mark = COLOURS[reason["outcome"]], MARKS[reason["outcome"]]
+        console.print(f"  [{colour}]{mark}[/] ", end="")
+        console.print(reason["text"], markup=False)
+
+
+def slices(summary: Mapping[str, Any]) -> None:
+    """Accuracy of one model on each slice."""
+    shown = table("", "slice", ">n", ">accuracy", ">95 % interval", ">errors")
+    for part in summary["slices"]:
+        shown.add_row(part["name"], f"{part['n']:,}", percent(part["accuracy"]), interval(part), str(part["errors"]))
+    console.print(shown)
+
+
+def before_and_after(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
+    """Accuracy on each slice, champion beside challenger."""
+    known = {} if before is None else {part["name"]: part for part in before["slices"]}
+    shown = table("Accuracy on handwriting never taught", "slice", ">n", ">before", ">95 %", ">after", ">95 %")
+    for part in after["slices"]:
+        old = known.get(part["name"])
+        cells = ("–", "–") if old is None else (percent(old["accuracy"]), interval(old))
+        shown.add_row(part["name"], f"{part['n']:,}", *cells, percent(part["accuracy"]), interval(part))
+    console.print(shown)
+
+
+def interval(part: Mapping[str, Any]) -> str:
+    """98.1–99.0."""
+    return "–" if part["n"] == 0 else "–".join(f"{100 * end:.1f}" for end in part["interval"])

@@ -1,0 +1,149 @@
+"""``loop score`` and ``loop inspect``: any Core ML digit model, ours or not, on any machine."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from loop import evaluation, labelled, plots, reading
+from loop.cli.output import Json, console, emit, percent, table
+from loop.errors import BadModel, DiskFull
+from loop.evaluation import Images, Score
+from loop.labelled import Labelled
+from loop.reading import Reader
+from models import coreml
+
+File = Annotated[Path, typer.Argument(help="A Core ML model, .mlmodel.", show_default=False, metavar="FILE.mlmodel")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Labelled digits: a folder with MNIST's IDX files (its test set), an IDX file of a pair, "
+        "or a folder or zip of <digit>/*.png.",
+        show_default=False,
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option("--sheet", help="Where the sheet of worst images goes; default: <model>-worst.png, none with --json."),
+]
+
+WORST = 40
+
+
+def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) -> None:
+    """Accuracy of a Core ML digit model: with its interval, per class, confusion, worst images, time per image.
+
+    Works on any file whose labels are the ten digits. What the file leaves open is assumed, and said.
+    """
+    reader = reading.reader(reading.load(_bytes(file), file.name))
+    examples = labelled.read(data)
+    result, milliseconds, problems = _scored(reader, examples)
+    if sheet is None and not as_json:
+        sheet = Path(f"{file.stem}-worst.png")
+    if sheet is not None:
+        _save(sheet, file, examples, result)
+    document = _document(file, data, reader, examples, result) | {
+        "milliseconds_per_image": milliseconds,
+        "problems": list(problems),
+        "sheet": sheet,
+    }
+    if as_json:
+        emit(document)
+    else:
+        _tell(document)
+
+
+def _bytes(file: Path) -> bytes:
+    if file.is_dir():
+        raise BadModel(f"{file}: expected a file, came a folder; of .mlpackage only the .mlmodel inside can be given")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadModel(f"{file} cannot be read ({error.strerror}); name an .mlmodel") from error
+
+
+def _scored(reader: Reader, examples: Labelled) -> tuple[Score, float, tuple[str, ...]]:
+    """The score, milliseconds per image, and what is wrong with the answers."""
+    part = evaluation.Slice(examples.name, examples.images, examples.labels, np.ones(len(examples.labels)))
+    seconds = 0.0
+
+    def timed(images: Images) -> Any:
+        nonlocal seconds
+        start = time.perf_counter()
+        answers = reader.probabilities(images)
+        seconds += time.perf_counter() - start
+        return answers
+
+    report = evaluation.score(timed, reader.model, (part,))
+    return report.scores[0], seconds * 1000 / len(examples.labels), report.health.problems
+
+
+def _save(sheet: Path, file: Path, examples: Labelled, result: Score) -> None:
+    worst = result.worst(WORST)
+    captions = [f"{result.labels[i]} → {_answer(int(result.predictions[i]))}" for i in worst]
+    title = f"{file.stem} on {examples.name}: the {len(worst)} lowest margins of {result.n:,}, shown → answered"
+    try:
+        plots.sheet(examples.images[worst], captions, sheet, title)
+    except OSError as error:
+        raise DiskFull(f"{sheet} cannot be written ({error.strerror}); name another file with --sheet") from error
+
+
+def _answer(prediction: int) -> str:
+    return "none" if prediction == evaluation.NO_ANSWER else str(prediction)
+
+
+def _document(file: Path, data: Path, reader: Reader, examples: Labelled, result: Score) -> dict[str, Any]:
+    return {
+        "model": reader.model,
+        "file": file,
+        "data": data,
+        "n": result.n,
+        "errors": result.errors,
+        "accuracy": result.accuracy,
+        "interval": list(result.interval),
+        "per_class": [
+            {"digit": digit, "n": n, "accuracy": accuracy if n else None}
+            for digit, (n, accuracy) in enumerate(result.per_class)
+        ],
+        "confusion": result.confusion.tolist(),
+        "assumptions": list(reader.assumptions),
+        "refused": [{"name": name, "reason": reason} for name, reason in examples.refused],
+    }
+
+
+def _tell(document: dict[str, Any]) -> None:
+    low, high = document["interval"]
+    console.print(f"[bold]{percent(document['accuracy'])}[/] of {document['n']:,} images", end="")
+    console.print(f", 95 % interval {100 * low:.2f} to {100 * high:.2f} %, {document['errors']:,} wrong")
+    console.print(f"{document['milliseconds_per_image']:.3f} ms per image on this machine")
+    for problem in document["problems"]:
+        console.print(f"[bold red]{problem}[/]")
+    console.print("\n[bold]How the file was read[/]")
+    for line in document["assumptions"]:
+        console.print(f"  {line}", markup=False)
+    console.print(_classes(document))
+    console.print(_confusion(document["confusion"]))
+    if refused := document["refused"]:
+        console.print(f"{len(refused)} files were not read, such as {refused[0]['name']}: {refused[0]['reason']}")
+    console.print(f"Worst images: {document['sheet']}", markup=False)
+
+
+def _classes(document: dict[str, Any]) -> Table:
+    shown = table("\nEach digit", "digit", ">n", ">accuracy", "most often taken for")
+    for row, counts in zip(document["per_class"], document["confusion"], strict=True):
+        wrong = {digit: count for digit, count in enumerate(counts) if count and digit != row["digit"]}
+        most = max(wrong, key=lambda digit: wrong[digit], default=None)
+        taken = "" if most is None else f"{most} ({wrong[most]} times)"
+        shown.add_row(str(row["digit"]), f"{row['n']:,}", percent(row["accuracy"]), taken)
+    return shown
+
+
+def _confusion(counts: list[list[int]]) -> Table:
+    shown = table("Confusion: row shown, column answered", "", *(f">{digit}" for digit in range(10)))
+    for digit, row in enumerate(counts):
+        cells = [f"[dim]{n}[/]" if i == digit else str(n) if n else "[dim]·[/]" for i, n in enumerate(row)]
+        shown.add_row(str(digit), *cells)
+    return shown

@@ -1,0 +1,193 @@
+"""``loop versions``, ``show``, ``verdict``, ``history``, ``promote``, ``rollback``: what is in production, and why."""
+
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loop import lease, registry
+from loop.cli import prose
+from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, table, when
+from loop.errors import UnknownVersion
+from loop.home import Home
+from loop.registry import Order
+from loop.store import values
+from loop.store import versions as stored
+
+Number = Annotated[int, typer.Argument(help="A version's number.", show_default=False)]
+OneFamily = Annotated[str | None, typer.Option("--family", help="Only this family.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="State at this UTC date (its end) or time."
+    ),
+]
+
+
+def versions(family: OneFamily = None, as_json: Json = False) -> None:
+    """Every version with its verdict and accuracies; champions are marked."""
+    home = open_home()
+    rows = documents(home, family)
+    if as_json:
+        emit(rows)
+    else:
+        listing(rows)
+
+
+def listing(rows: list[dict[str, Any]]) -> None:
+    """The versions as a table."""
+    shown = table("Versions", ">version", "family", "is", "verdict", "accuracy", "registered", "kB", ">taught by run")
+    for row in rows:
+        accuracies = ", ".join(f"{name} {percent(value)}" for name, value in row["accuracy"].items())
+        cells = (row["version"], row["family"], row["is"] or "", prose.coloured(row["verdict"]), accuracies)
+        size = f"{row['artifact']['bytes'] / 1000:.0f}"
+        shown.add_row(*map(str, cells), when(row["registered_at"]), size, str(row["run"]))
+    console.print(shown)
+
+
+def show(
+    number: Number,
+    save: Annotated[Path | None, typer.Option(help="Also copy the .mlmodel to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """One version whole: accuracies, lineage, files."""
+    home = open_home()
+    with home.store.read() as tx:
+        version = stored.get(tx, number)
+    row = _row(home, version) | {"lineage": _lineage(version), "summary": version.summary}
+    if save is not None:
+        home.artifacts.get(version.artifact_digest, ".mlmodel")
+        shutil.copyfile(row["artifact"]["path"], save)
+    if as_json:
+        emit(row)
+        return
+    console.print(f"[bold]version {number}[/] · {version.family} · {row['is'] or 'not in use'} · {row['verdict']}")
+    prose.slices(version.summary)
+    for name, value in _lineage(version).items():
+        console.print(f"{name:<10} {value}", markup=False)
+    console.print(f"{'file':<10} {save or row['artifact']['path']}", markup=False, soft_wrap=True)
+
+
+def verdict(number: Number, as_json: Json = False) -> None:
+    """What both judges said of a version, with their numbers."""
+    home = open_home()
+    with home.store.read() as tx:
+        stored.get(tx, number)
+        given = stored.verdicts(tx, number)
+    if as_json:
+        emit([asdict(each) for each in given])
+        return
+    for each in given:
+        prose.verdict(f"version {number}, {each.question}", each.outcome, each.document["reasons"])
+
+
+def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False) -> None:
+    """The alias ledger, newest first; with --as-of, what was champion then."""
+    home = open_home()
+    moment = None if as_of is None else _end_of(as_of)
+    with home.store.read() as tx:
+        moves = stored.ledger(tx, family, moment)
+        champions = {name: stored.holder(tx, name, as_of=moment) for name in sorted({move.family for move in moves})}
+    if as_json:
+        emit({"as_of": moment, "champions": champions, "moves": [asdict(move) for move in moves]})
+        return
+    for name, number in champions.items():
+        console.print(f"champion of {name}{f' at {when(moment)}' if moment else ''}: [bold]{number or 'none'}[/]")
+    shown = table("Ledger", "when", "family", "what", ">from", ">to", "who", "verdict", "why")
+    for move in moves:
+        did = f"{move.verb} {move.alias}" if move.verb != "register" else "register"
+        said = f"{move.verdict}, overridden" if move.override else move.verdict
+        shown.add_row(
+            when(move.moved_at), move.family, did, _or_dash(move.before), str(move.after), move.actor, said, move.reason
+        )
+    console.print(shown)
+
+
+def promote(
+    number: Number,
+    reason: Reason,
+    override: Annotated[bool, typer.Option("--override", help="Promote though the verdict is not passed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a version champion; its file is checked first."""
+    home = open_home()
+    _moved(registry.promote(home, number, Order(home.actor, reason, override), lease.utc_now()), as_json)
+
+
+def rollback(
+    reason: Reason,
+    to: Annotated[int | None, typer.Option(help="An earlier champion; default: the one before.")] = None,
+    family: FamilyName = "cnn",
+    as_json: Json = False,
+) -> None:
+    """Go back to the champion before, or to an earlier one."""
+    home = open_home()
+    _moved(registry.rollback(home, family, to, Order(home.actor, reason), lease.utc_now()), as_json)
+
+
+def _moved(move: values.Move, as_json: bool) -> None:
+    if as_json:
+        emit(asdict(move))
+        return
+    console.print(
+        f"champion of {move.family}: {_or_dash(move.before)} → [bold]{move.after}[/] ({move.verb}, {move.reason})"
+    )
+
+
+def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
+    """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
+    return [_row(home, version) for version in _every(home, family)]
+
+
+def _every(home: Home, family: str | None) -> list[values.Version]:
+    with home.store.read() as tx:
+        found = stored.every(tx, family)
+    if family is not None and not found:
+        raise UnknownVersion(
+            f"no version of family {family[:40]!r}; `loop init --family {family[:40]}` makes the first"
+        )
+    return found
+
+
+def _row(home: Home, version: values.Version) -> dict[str, Any]:
+    with home.store.read() as tx:
+        named = [a for a in ("champion", "challenger") if stored.holder(tx, version.family, a) == version.number]
+        outcome = stored.outcome(tx, version.number)
+    return {
+        "version": version.number,
+        "family": version.family,
+        "is": named[0] if named else None,
+        "verdict": outcome,
+        "accuracy": {part["name"]: part["accuracy"] for part in version.summary["slices"] if part["n"]},
+        "run": version.run_id,
+        "registered_at": version.registered_at,
+        "artifact": {
+            "path": str(home.artifacts.path(version.artifact_digest, ".mlmodel").absolute()),
+            "sha256": version.artifact_digest,
+            "bytes": version.artifact_bytes,
+        },
+    }
+
+
+def _lineage(version: values.Version) -> dict[str, Any]:
+    return {
+        "base": version.base_digest,
+        "snapshot": version.snapshot_digest or "none: the base itself",
+        "recipe": version.recipe_digest,
+        "seed": version.seed,
+        "judged by": "no champion" if version.champion is None else f"version {version.champion}",
+        "sha256": version.artifact_digest,
+    }
+
+
+def _end_of(moment: datetime) -> datetime:
+    """A bare date means its last moment: what was in production on 3 May."""
+    aware = moment.replace(tzinfo=UTC)
+    return datetime.combine(aware.date(), time.max, UTC) if aware.time() == time.min else aware
+
+
+def _or_dash(number: int | None) -> str:
+    return "–" if number is None else str(number)

@@ -1,0 +1,129 @@
+"""The loop on one screen: a scratch home, people the base has never met, one night.
+
+What it does is what an installation does; only three choices are the demonstration's own. The home is new each time.
+The salt is chosen so that about a third of so few sources judge (by their names, before anything is read). And without
+MNIST the base is trained on part of scikit-learn's digits, with margins as wide as so small a base slice can show.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loop import handwriting, holdout, night, plots, replaying
+from loop import home as homes
+from loop.errors import BadSettings, CorpusUnavailable
+from loop.evaluation import Report, Slice
+from loop.gate import FEEDBACK
+from loop.handwriting import Person
+from loop.home import Home
+from loop.lease import utc_now
+from loop.night import Night
+from loop.replaying import Replayed
+from loop.settings import Settings
+from loop.store import feedback, schema
+from loop.store.values import Role
+from loop.verdict import Policy
+from models.family import Progress
+
+FAMILY = "cnn"
+MARK = ".scratch-home-of-loop-demo"
+JUDGES = 1 / 3  # of the sources; an installation with thousands does with the setting's fifth
+SHEET = 60  # images on the contact sheet
+SMALL = Policy(minimum_base=200, margin_points=3.0, class_margin_points=15.0)
+"""What a base slice of some hundred digits can show at all; on MNIST's 10,000 the defaults hold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What a person wants to see."""
+
+    home: Home
+    replayed: tuple[Replayed, ...]
+    night: Night
+    sheet: Path
+    confusion: Path
+    fixed: int
+
+
+def prepare(settings: Settings, say: Callable[[str], None]) -> Settings:
+    """Settings of a fresh scratch home; falls back to the bundled digits, saying so, when there is no MNIST."""
+    scratch = settings.home.absolute() / "demo"
+    if scratch.exists():
+        if not (scratch / MARK).is_file():
+            raise BadSettings(f"{scratch}: expected an earlier demo or nothing, found other files; set LOOP_HOME")
+        shutil.rmtree(scratch)
+    scratch.mkdir(parents=True)
+    (scratch / MARK).touch()
+    made = settings.model_copy(update={"home": scratch, "database_url": None})
+    try:
+        homes.corpus(made, "mnist")
+    except CorpusUnavailable as missing:
+        say(f"{missing} Falling back to a base trained on part of scikit-learn's bundled digits.")
+        return made.model_copy(update={"corpus": "digits", "gate": SMALL})
+    return made
+
+
+def found(settings: Settings, people: list[Person], progress: Progress) -> Home:
+    """The scratch home, migrated, its base registered as version 1 and champion."""
+    home = homes.at(settings, migrated=False)
+    schema.migrate(home.store)
+    with home.store.write() as tx:
+        feedback.set_salt(tx, salt([person.name for person in people], settings.holdout_share))
+    night.found(home, FAMILY, progress=progress)
+    return home
+
+
+def salt(names: list[str], share: float) -> str:
+    """The first salt that gives a third of these sources, but never all or none, to the judge."""
+    wanted = min(max(round(len(names) * JUDGES), 2), len(names) - 1)
+    if wanted < 1:
+        raise BadSettings("writers: expected at least two people, so that one can judge; give more --writers")
+    for number in range(100_000):
+        tried = f"demo {number}"
+        if sum(feedback.role_of(name, tried, share) is Role.HOLDOUT for name in names) == wanted:
+            return tried
+    raise BadSettings(f"holdout_share: {share} gives no split of {len(names)} people; set it nearer to {JUDGES:.2f}")
+
+
+def play(home: Home, people: list[Person], confirm_rate: float, progress: Progress) -> tuple[Replayed, ...]:
+    """Everybody writes; their phones send."""
+    phone = replaying.phone(home, FAMILY)
+    done = []
+    for number, person in enumerate(people):
+        progress("people write", number, len(people))
+        done.append(replaying.replay(home, phone, person, confirm_rate, utc_now()))
+    progress("people write", len(people), len(people))
+    return tuple(done)
+
+
+def draw(home: Home, done: Night, replayed: tuple[Replayed, ...]) -> Shown:
+    """The contact sheet and the confusion plot of the judging people's handwriting."""
+    if done.judged is None or done.judged.before is None:
+        raise BadSettings(f"the night was skipped: {done.reason}; give more --writers or a higher --confirm-rate")
+    judged = holdout.slices(home.store, homes.corpus(home.settings, "mnist"))[1]
+    before, after = done.judged.before, done.judged.after
+    sheet, confusion = home.reports / "fixed.png", home.reports / "confusion.png"
+    home.reports.mkdir(parents=True, exist_ok=True)
+    fixed = _sheet(judged, before, after, sheet)
+    scores = before.on(FEEDBACK), after.on(FEEDBACK)
+    if scores[0] is not None and scores[1] is not None:
+        plots.confusions(
+            scores[0].weighted_confusion, scores[1].weighted_confusion, confusion, ("champion", "challenger")
+        )
+    return Shown(home, replayed, done, sheet, confusion, fixed)
+
+
+def _sheet(judged: Slice, before: Report, after: Report, path: Path) -> int:
+    """What the champion got wrong and the challenger gets right, the surest mistakes first."""
+    old, new = before.on(FEEDBACK), after.on(FEEDBACK)
+    fixed = np.flatnonzero(~old.right & new.right) if old is not None and new is not None else np.zeros(0, np.intp)
+    if old is not None:
+        fixed = fixed[np.argsort(old.margins[fixed], kind="stable")]
+    captions = [] if old is None else [f"{old.predictions[row]} → {old.labels[row]}" for row in fixed[:SHEET]]
+    shown = min(len(fixed), SHEET)
+    title = f"Champion wrong, challenger right: {shown} of {len(fixed)} by people who never taught"
+    plots.sheet(judged.images[fixed[:SHEET]], captions, path, title)
+    return len(fixed)

@@ -1,0 +1,19 @@
+"""What the judge looks at: the base corpus's test images, and the uploads of sources that never teach."""
+
+import numpy as np
+
+from loop.corpus import Corpus
+from loop.evaluation import Slice
+from loop.gate import FEEDBACK
+from loop.store import Store, feedback
+from loop.store.values import Role
+
+
+def slices(store: Store, corpus: Corpus) -> tuple[Slice, Slice]:
+    """The base slice, named after its corpus, and ``feedback``, weighted by inverse sampling rate."""
+    with store.read() as tx:
+        pool = feedback.pool(tx, Role.HOLDOUT)
+    n = len(corpus.test_labels)
+    base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(n))
+    judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, ~pool.corrected)
+    return base, judged

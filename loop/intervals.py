@@ -1,0 +1,121 @@
+"""Interval estimates that stay honest at the edges: few errors, unequal weights, nothing seen at all.
+
+Pure arithmetic between ``evaluation`` (how accurate is one model) and ``gate`` (which of two is better). No scipy.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Interval = tuple[float, float]
+
+
+def wilson(proportion: float, n: float, confidence: float = 0.95) -> Interval:
+    """Two-sided score interval (Wilson 1927) of a proportion seen in ``n`` items; ``n`` may be an effective size.
+
+    ``(0, 1)`` for ``n = 0``. A one-sided bound at level ``alpha`` is one end at ``confidence = 1 - 2 * alpha``.
+    """
+    if n <= 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    centre = (proportion + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(proportion * (1 - proportion) / n + z * z / (4 * n * n))
+    # At the ends the formula is exact but its rounding is not, and 1 must cover 1.
+    return (0.0 if proportion == 0 else centre - half), (1.0 if proportion == 1 else centre + half)
+
+
+def effective_n(right: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
+    """The number of equally weighted items that would tell as much about the weighted share of ``right``.
+
+    ``p(1-p)/var(p)`` with the linearised variance of the Hájek ratio, ``sum(w^2 (right-p)^2) / sum(w)^2``.
+    Kish's ``sum(w)^2 / sum(w^2)`` ignores that here the weight follows from being right (corrections weigh
+    1, confirmations 1/rate): for 78 and 122 of them at rate 0.1 it says 137 and the variance says 842. An error that
+    nobody happened to see must not count as impossible, so one item of the heaviest weight is added as right
+    and one as wrong (511 remain); equal weights still give exactly ``n``. The tests measure the coverage.
+    """
+    n = len(weights)
+    if n == 0:
+        return 0.0
+    heaviest, squares = float(weights.max()), weights * weights
+    total = float(weights.sum()) + 2 * heaviest
+    p = (float(weights[right].sum()) + heaviest) / total
+    hits, misses = float(squares[right].sum()) + heaviest**2, float(squares[~right].sum()) + heaviest**2
+    variance = (hits * (1 - p) ** 2 + misses * p**2) / total**2
+    return p * (1 - p) / variance * n / (n + 2)
+
+
+@cache
+def poisson_low(count: int, alpha: float) -> float:
+    """Exact lower bound at level ``alpha`` of a Poisson mean after ``count`` events (Garwood 1936)."""
+    if count == 0:
+        return 0.0
+    return _bisect(lambda mean: _at_least(count, mean) - alpha, 0.0, float(count))
+
+
+@cache
+def poisson_high(count: int, alpha: float) -> float:
+    """Exact upper bound at level ``alpha`` of a Poisson mean; about 3 at 5 % after no event (rule of three)."""
+    return _bisect(lambda mean: alpha - _at_most(count, mean), float(count), count + 30 + 10 * math.sqrt(count))
+
+
+def weighted_gain(fixed: Sequence[int], broken: Sequence[int], weights: Sequence[float], alpha: float) -> Interval:
+    """One-sided bounds, each at level ``alpha``, of ``sum(weight * (fixed - broken))`` in weighted images.
+
+    Cell ``i`` holds the items of weight ``weights[i]``: how many the challenger fixed, how many it broke. How
+    many images people draw is not ours to fix, so the counts are independent Poisson ones. Their exact
+    limits are combined by the squares of their distances from the counts (MOVER, Zou and Donner 2008; MLS,
+    Krishnamoorthy, Peng and Zhang 2016). An empty cell keeps its rule of three: no broken confirmation at
+    rate 0.1 still leaves room for thirty broken images. Empty cells are bounded together, at the heaviest
+    weight among them. One more fix, or one break less, never lowers either bound.
+    """
+    gain = sum(w * (f - b) for w, f, b in zip(weights, fixed, broken, strict=True))
+    low = gain - math.hypot(_below(fixed, weights, alpha), _above(broken, weights, alpha))
+    high = gain + math.hypot(_above(fixed, weights, alpha), _below(broken, weights, alpha))
+    return low, high
+
+
+def _below(counts: Sequence[int], weights: Sequence[float], alpha: float) -> float:
+    return math.hypot(*(w * (k - poisson_low(k, alpha)) for k, w in zip(counts, weights, strict=True) if k))
+
+
+def _above(counts: Sequence[int], weights: Sequence[float], alpha: float) -> float:
+    seen = (w * (poisson_high(k, alpha) - k) for k, w in zip(counts, weights, strict=True) if k)
+    unseen = max((w for k, w in zip(counts, weights, strict=True) if not k), default=0.0)
+    return math.hypot(*seen, unseen * poisson_high(0, alpha))
+
+
+def _at_least(count: int, mean: float) -> float:
+    """``P(X >= count)`` for ``mean <= count``: the terms shrink from the first."""
+    return _probability(count, mean) * _series(mean / (count + j) for j in range(1, 10_000_000))
+
+
+def _at_most(count: int, mean: float) -> float:
+    """``P(X <= count)`` for ``mean >= count``: the terms shrink downwards from ``count``."""
+    return _probability(count, mean) * _series((count - j) / mean for j in range(count))
+
+
+def _probability(count: int, mean: float) -> float:
+    if mean <= 0:
+        return float(count == 0)
+    return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
+
+
+def _series(ratios: Iterable[float]) -> float:
+    total = term = 1.0
+    for ratio in ratios:
+        term *= ratio
+        total += term
+        if term < 1e-15 * total:
+            break
+    return total
+
+
+def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where ``rising`` crosses zero in ``[low, high]``, to the last bit that a float holds."""
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
+    return middle

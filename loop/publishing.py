@@ -1,0 +1,171 @@
+"""From a trained candidate to a published version: describe, judge, write down, point at.
+
+Rules: the bytes that are published are the bytes that were judged. The draft is scored through the Core ML runtime;
+then its scores are written into its description, and the second judge makes sure that nothing else changed. Files
+first, whole and synced; then, in one transaction, the version, its verdicts, the aliases and the end of the run. A
+process killed before that commit has published nothing; killed after it, everything.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from loop import artifacts, evaluation, gate, reading, registry, trial
+from loop.evaluation import Report, Slice
+from loop.home import Home
+from loop.lease import Shift
+from loop.registry import Order
+from loop.settings import Settings
+from loop.store import runs, values, versions
+from models import coreml
+from models.family import Candidate, Card
+
+GOOD_ENOUGH, LOADS_AND_RUNS = "good enough", "loads and runs"
+TRIAL_IMAGES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Everything a version comes from; the same lineage gives the same weights."""
+
+    family: str
+    base_digest: str
+    snapshot_id: int | None
+    snapshot_digest: str | None
+    taught: int
+    recipe: Mapping[str, Any]
+    seed: int
+    champion: int | None
+
+    @property
+    def recipe_digest(self) -> str:
+        """SHA-256 of the recipe as canonical JSON."""
+        return hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A candidate after both judges: the final file, the reports before and after, the verdicts."""
+
+    data: bytes
+    golden: bytes
+    before: Report | None
+    after: Report
+    verdicts: Mapping[str, gate.Verdict]
+
+    @property
+    def outcome(self) -> gate.Outcome:
+        """The worst of the verdicts."""
+        order = list(gate.Outcome)
+        return max((verdict.outcome for verdict in self.verdicts.values()), key=order.index)
+
+
+def describe(settings: Settings, number: int, lineage: Lineage, report: Report | None) -> Card:
+    """What the file says of itself; accuracies only once there is a ``report``."""
+    taught = f"taught {lineage.taught} corrections by people" if lineage.taught else "the base, taught no corrections"
+    scores = {} if report is None else {s.name: f"{s.accuracy:.4f} (n={s.n})" for s in report.scores if s.n}
+    metadata = {
+        "loop.version": str(number),
+        "loop.family": lineage.family,
+        "loop.base": lineage.base_digest,
+        "loop.snapshot": lineage.snapshot_digest or "none",
+        "loop.recipe": lineage.recipe_digest,
+        "loop.seed": str(lineage.seed),
+    } | {f"loop.accuracy.{name}": score for name, score in scores.items()}
+    return Card(
+        description=f"Reads one handwritten digit, white ink on black. Version {number}: {taught}.",
+        author=settings.model_author,
+        licence=settings.model_licence,
+        version=str(number),
+        metadata=metadata,
+    )
+
+
+def evaluate(data: bytes, slices: tuple[Slice, ...]) -> Report:
+    """The report of a published file, run by the Core ML runtime."""
+    model = coreml.load(data)
+    return evaluation.score(reading.reader(model).probabilities, model.sha256, slices)
+
+
+def report_of(home: Home, version: values.Version, slices: tuple[Slice, ...]) -> Report:
+    """A version's report on today's slices: what was measured when it was registered is not measured again."""
+    stored = evaluation.from_arrays(artifacts.unpack(home.artifacts.get(version.report_digest, ".npz")))
+    known = {score.digest: score for score in stored.scores}
+    digests = [evaluation.digest(part) for part in slices]
+    missing = tuple(part for part, digest in zip(slices, digests, strict=True) if digest not in known)
+    if missing:
+        fresh = evaluate(home.artifacts.get(version.artifact_digest, ".mlmodel"), missing)
+        known |= {score.digest: score for score in fresh.scores}
+    scores = tuple(replace(known[digest], name=part.name) for part, digest in zip(slices, digests, strict=True))
+    return Report(version.artifact_digest, scores, stored.health)
+
+
+def judge(
+    home: Home,
+    number: int,
+    lineage: Lineage,
+    candidate: Candidate,
+    slices: tuple[Slice, ...],
+    before: Report | None,
+    after: Report,
+    draft: bytes,
+) -> Judged:
+    """Ask both judges; the second one about the final bytes, with the scores written into them."""
+    final = candidate.export(describe(home.settings, number, lineage, after))
+    images, labels = slices[0].images[:TRIAL_IMAGES], slices[0].labels[:TRIAL_IMAGES]
+    verdicts = {
+        GOOD_ENOUGH: gate.judge(before, after, home.settings.gate),
+        LOADS_AND_RUNS: trial.run(final, draft, candidate.probabilities, images, home.settings.trial),
+    }
+    return Judged(final, trial.golden(final, images, labels), before, after, verdicts)
+
+
+def publish(shift: Shift, lineage: Lineage, candidate: Candidate, judged: Judged, order: Order) -> values.Version:
+    """Write the files, then register the version; promote it if it passed and settings allow. Raises ``DiskFull``,
+    ``LeaseLost``; then nothing is visible.
+    """
+    home, now = shift.home, shift.clock()
+    version = values.Version(
+        number=shift.run.reserved,
+        family=lineage.family,
+        run_id=shift.run.id,
+        snapshot_id=lineage.snapshot_id,
+        snapshot_digest=lineage.snapshot_digest,
+        champion=lineage.champion,
+        artifact_digest=home.artifacts.put(judged.data, ".mlmodel"),
+        artifact_bytes=len(judged.data),
+        weights_digest=(weights := home.artifacts.put(artifacts.pack(candidate.weights()), ".npz")),
+        base_digest=lineage.base_digest or weights,
+        report_digest=home.artifacts.put(artifacts.pack(evaluation.to_arrays(judged.after)), ".npz"),
+        golden_digest=home.artifacts.put(judged.golden, ".json"),
+        recipe_digest=lineage.recipe_digest,
+        recipe=dict(lineage.recipe),
+        seed=lineage.seed,
+        summary=evaluation.summary(judged.after),
+        registered_at=now,
+    )
+    verdicts = [
+        values.Verdict(version.number, question, verdict.outcome, _document(judged, verdict), now)
+        for question, verdict in judged.verdicts.items()
+    ]
+    with home.store.exclusive() as tx:
+        runs.hold(tx, shift.run.id)
+        registry.register(tx, version, verdicts, order, now)
+        if judged.outcome is gate.Outcome.PASSED and home.settings.auto_promote:
+            registry.promote_in(tx, version, order, now)
+        runs.finish(tx, shift.run.id, values.RunStatus.FINISHED, None, shift.seconds, now)
+    shift.ended = True
+    return version
+
+
+def promoted(home: Home, version: values.Version) -> bool:
+    """Is this version its family's champion?"""
+    with home.store.read() as tx:
+        return versions.holder(tx, version.family) == version.number
+
+
+def _document(judged: Judged, verdict: gate.Verdict) -> dict[str, Any]:
+    before = None if judged.before is None else evaluation.summary(judged.before)
+    return gate.as_json(verdict) | {"before": before, "after": evaluation.summary(judged.after)}

@@ -1,0 +1,124 @@
+"""Versions, and which of them is champion: register, promote, roll back.
+
+Rules: a version's files lie on disk, checked, before a row names them. An alias moves by one more line in the ledger,
+in the same transaction that checks why it may. Promoting what did not pass needs ``override`` and a reason; the
+ledger keeps both. Rolling back goes to a version that was champion before, never to one that was not.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from loop.errors import NotPromotable
+from loop.home import Home
+from loop.store import values, versions
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants an alias moved, and why."""
+
+    actor: str
+    reason: str
+    override: bool = False
+
+
+def register(tx: Session, version: values.Version, verdicts: list[values.Verdict], order: Order, now: datetime) -> None:
+    """Write down a judged version and call it challenger."""
+    versions.add(tx, version)
+    for verdict in verdicts:
+        versions.give(tx, verdict)
+    _move(tx, version.family, CHALLENGER, "register", version.number, order, now)
+
+
+def promote(home: Home, number: int, order: Order, now: datetime) -> values.Move:
+    """Make a version champion. Raises ``UnknownVersion``, ``NotPromotable``, ``ArtifactCorrupt``."""
+    version = _checked(home, number)
+    with home.store.exclusive() as tx:
+        promote_in(tx, version, order, now)
+        return versions.ledger(tx, version.family)[0]
+
+
+def promote_in(tx: Session, version: values.Version, order: Order, now: datetime) -> None:
+    """The same inside a transaction that already knows that the files are sound."""
+    if versions.holder(tx, version.family) == version.number:
+        raise NotPromotable(f"version {version.number} is champion already; nothing to do")
+    outcome = versions.outcome(tx, version.number)
+    if outcome != "passed" and not order.override:
+        raise NotPromotable(
+            f"version {version.number}: expected the verdict passed, it is {outcome}; read `loop verdict "
+            f"{version.number}`, then --override with a --reason if you must"
+        )
+    _move(tx, version.family, CHAMPION, "promote", version.number, order, now)
+
+
+def rollback(home: Home, family: str, to: int | None, order: Order, now: datetime) -> values.Move:
+    """Go back to the champion before, or to an earlier one. Raises as ``promote`` does."""
+    with home.store.read() as tx:
+        target = _target(list(reversed(versions.ledger(tx, family))), family, to)
+    version = _checked(home, target)
+    with home.store.exclusive() as tx:
+        if _target(list(reversed(versions.ledger(tx, family))), family, to) != target:
+            raise NotPromotable("the champion changed meanwhile; look at `loop history`, then say --to")
+        _move(tx, family, CHAMPION, "rollback", version.number, order, now)
+        return versions.ledger(tx, family)[0]
+
+
+def champion(home: Home, family: str) -> values.Version | None:
+    """The family's champion, if it has one."""
+    with home.store.read() as tx:
+        number = versions.holder(tx, family)
+        return None if number is None else versions.get(tx, number)
+
+
+def _checked(home: Home, number: int) -> values.Version:
+    """The version, its artifact read whole and its digest compared."""
+    with home.store.read() as tx:
+        version = versions.get(tx, number)
+    home.artifacts.get(version.artifact_digest, ".mlmodel")
+    return version
+
+
+def _target(oldest_first: list[values.Move], family: str, to: int | None) -> int:
+    """Which version a rollback leads to. Going back twice goes back two champions, not there and back."""
+    stack: list[int] = []
+    reigned = set()
+    for move in oldest_first:
+        if move.alias != CHAMPION:
+            continue
+        reigned.add(move.after)
+        if move.verb == "rollback" and move.after in stack:
+            while stack[-1] != move.after:
+                stack.pop()
+        else:
+            stack.append(move.after)
+    if to is None:
+        if len(stack) < 2:
+            raise NotPromotable(f"{family}: no earlier champion to roll back to; `loop history` shows the ledger")
+        return stack[-2]
+    if stack and to == stack[-1]:
+        raise NotPromotable(f"version {to} is champion already; nothing to do")
+    if to not in reigned:
+        raise NotPromotable(f"version {to} was never champion of {family}; use `loop promote {to}` instead")
+    return to
+
+
+def _move(tx: Session, family: str, alias: str, verb: str, number: int, order: Order, now: datetime) -> None:
+    versions.move(
+        tx,
+        {
+            "family": family,
+            "alias": alias,
+            "verb": verb,
+            "before": versions.holder(tx, family, alias),
+            "after": number,
+            "actor": order.actor,
+            "reason": order.reason,
+            "verdict": versions.outcome(tx, number),
+            "override": order.override,
+            "moved_at": now,
+        },
+    )

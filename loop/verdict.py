@@ -1,0 +1,100 @@
+"""The values of a judgement: the policy that goes in, the verdict with its reasons that comes out.
+
+``gate`` and ``trial`` fill them; the store keeps them as JSON; settings hold a ``Policy`` and ``TrialLimits``.
+"""
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """What a check or a whole verdict came to."""
+
+    PASSED = "passed"
+    INCONCLUSIVE = "inconclusive"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the gate asks for; the defaults were chosen by simulation (``loop gate-power``, docs/results.md).
+
+    Points are percentage points of accuracy. ``alpha`` is the chance to be wrong of each one-sided bound.
+    """
+
+    alpha: float = 0.05
+    margin_points: float = 0.3
+    """A base-slice loss this large or larger is let through with chance ``alpha`` at most."""
+    class_margin_points: float = 1.5
+    """The same for each digit of the base slice; wider, because a digit has a tenth of the images."""
+    worthwhile_points: float = 0.5
+    """No feedback gain this large left to hope for: failed rather than inconclusive."""
+    minimum_base: int = 1000
+    minimum_feedback: int = 200
+    minimum_confirmations: int = 50
+    """Corrections alone are the champion's own errors: nothing could be broken in them."""
+    minimum_hands: int = 2
+    """Asked only of slices that know their sources: one hand says nothing of another."""
+    base_floor_percent: float = 90.0
+    """First run only: is it a digit classifier at all? The weakest family of ours reaches 96.9."""
+    class_floor_percent: float = 75.0
+    """First run only, for each digit; that family reads 87 % of one digit, with n=91."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers outside their range with a ``ValueError``."""
+        if not 0 < self.alpha < 0.5:
+            raise ValueError(f"alpha: expected a chance between 0 and 0.5, got {self.alpha}")
+        for name in ("margin_points", "class_margin_points", "worthwhile_points"):
+            if not 0 < getattr(self, name) <= 100:
+                raise ValueError(f"{name}: expected more than 0 and at most 100, got {getattr(self, name)}")
+        for name in ("minimum_base", "minimum_feedback", "minimum_confirmations", "minimum_hands"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        for name in ("base_floor_percent", "class_floor_percent"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"{name}: expected 0 to 100, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLimits:
+    """What a published file may cost and how far it may stray; generous, for they are meant to catch accidents."""
+
+    max_bytes: int = 10_000_000
+    """Downloaded over mobile data by every phone; our network has 0.5 MB."""
+    max_milliseconds: float = 20.0
+    """Per image in a batch, in this runtime on a busy core; our network takes about 0.1, a phone less."""
+    parity: float = 1e-4
+    """Largest difference of any probability from the training framework's own; float32 gives about 1e-7."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing could keep with a ``ValueError``."""
+        for name in ("max_bytes", "max_milliseconds", "parity"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One check: what it came to, in words and in numbers (plain JSON values)."""
+
+    check: str
+    outcome: Outcome
+    text: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says of one challenger, and by which policy; the worst reason is the outcome."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    champion: str | None
+    challenger: str
+    policy: Policy | TrialLimits
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain JSON values, policy included."""
+    return asdict(verdict) | {"reasons": [asdict(reason) for reason in verdict.reasons]}

@@ -1,0 +1,58 @@
+"""Stores on both databases, and the clock that the tests use."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loop.store import Store, schema
+
+POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+NOW = datetime(2026, 5, 3, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed moment."""
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a database of this test run's own, dropped at its end."""
+    try:
+        server = psycopg.connect(POSTGRES, connect_timeout=3, autocommit=True)
+    except psycopg.OperationalError as error:
+        pytest.skip(f"no PostgreSQL at TEST_POSTGRES or 127.0.0.1:5432 ({str(error).splitlines()[0]})")
+    name = f"loop_test_{secrets.token_hex(6)}"
+    with server:
+        server.execute(f"CREATE DATABASE {name}")
+        yield f"{POSTGRES.rpartition('/')[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty database, on each backend in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'loop.db'}"
+    found: str = request.getfixturevalue("postgres")
+    store = Store(found)
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    store.close()
+    return found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """A migrated, empty store, on each backend in turn."""
+    opened = Store(url)
+    schema.migrate(opened)
+    yield opened
+    opened.close()

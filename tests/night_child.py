@@ -1,0 +1,70 @@
+"""A night in a process of its own that kills itself at a given point: ``python -m tests.night_child URL FOLDER POINT``.
+
+Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``put:N`` after the N-th artifact, ``commit``
+inside the last transaction, ``end`` for not at all.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import models
+from loop import home as homes
+from loop import night
+from loop.artifacts import Artifacts
+from loop.lease import Shift
+from loop.settings import Settings
+from loop.store import runs
+from tests.linear import Linear
+from tests.test_night import settings
+
+
+def die() -> None:
+    """No handler, no ``finally``, no flush."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(point: str) -> None:
+    """Let the process die at the point."""
+    kind, _, where = point.partition(":")
+    step, put, finish = Shift.step, Artifacts.put, runs.finish
+    written = 0
+
+    @contextmanager
+    def deadly_step(self: Shift, name: str) -> Iterator[None]:
+        if point == f"before:{name}":
+            die()
+        with step(self, name):
+            yield
+        if point == f"after:{name}":
+            die()
+
+    def deadly_put(self: Artifacts, data: bytes, suffix: str) -> str:
+        nonlocal written
+        digest = put(self, data, suffix)
+        written += 1
+        if kind == "put" and written == int(where):
+            die()
+        return digest
+
+    def deadly_finish(*args: object) -> None:
+        finish(*args)  # type: ignore[arg-type]  # passed through as they came
+        if kind == "commit":
+            die()
+
+    Shift.step, Artifacts.put, runs.finish = deadly_step, deadly_put, deadly_finish  # type: ignore[method-assign,assignment]  # the point
+
+
+def main(url: str, folder: str, point: str) -> None:
+    """One night."""
+    models.get = lambda name: Linear(name)
+    made: Settings = settings(url, Path(folder))
+    arm(point)
+    print(night.retrain(homes.at(made), force=True).status)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

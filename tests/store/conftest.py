@@ -1,0 +1,48 @@
+"""A store that holds one version and one line of the ledger."""
+
+import pytest
+
+from loop.registry import Order, promote_in, register
+from loop.store import Store, runs, values, versions
+from tests.conftest import NOW
+
+ORDER = Order("tester", "because")
+
+
+def version(run: values.Run, **changes: object) -> values.Version:
+    """A version as a run would register it, with made-up digests."""
+    columns: dict[str, object] = {
+        "number": run.reserved,
+        "family": run.family,
+        "run_id": run.id,
+        "snapshot_id": None,
+        "snapshot_digest": None,
+        "champion": None,
+        "artifact_bytes": 10,
+        "recipe": {"epochs": 1},
+        "seed": 0,
+        "summary": {},
+        "registered_at": NOW,
+    }
+    names = ("artifact", "weights", "base", "report", "golden", "recipe")
+    columns |= {f"{name}_digest": f"{run.reserved:064x}" for name in names}
+    return values.Version(**(columns | changes))  # type: ignore[arg-type]  # names are checked by the constructor
+
+
+def add_version(store: Store, outcome: str = "passed", family: str = "cnn") -> values.Version:
+    """Register one more version with this verdict."""
+    with store.exclusive() as tx:
+        run = runs.claim(tx, family, "night", runs.me(), 60, NOW)
+        runs.finish(tx, run.id, values.RunStatus.FINISHED, None, {}, NOW)
+        new = version(run)
+        register(tx, new, [values.Verdict(new.number, "good enough", outcome, {}, NOW)], ORDER, NOW)
+    return new
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """One version, promoted."""
+    new = add_version(store)
+    with store.exclusive() as tx:
+        promote_in(tx, new, ORDER, NOW)
+    return store

@@ -1,0 +1,105 @@
+"""The lease: one run at a time, whoever dies."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+
+import pytest
+
+from loop.errors import LeaseLost, RunInProgress, UnknownVersion
+from loop.store import Store, runs, values
+from tests.conftest import NOW
+
+LATER = NOW + timedelta(hours=1)
+
+
+def claim(store: Store, holder: str, now=NOW) -> values.Run:  # noqa: ANN001 (a datetime)
+    """A night's claim with a lease of a minute."""
+    with store.exclusive() as tx:
+        return runs.claim(tx, "cnn", "night", holder, 60, now)
+
+
+def dead_process() -> str:
+    """The holder name of a process of this machine that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return f"{socket.gethostname()}:{child.pid}"
+
+
+def test_a_living_run_keeps_others_out(store: Store) -> None:
+    """While a lease is held, a second claim is refused and says by whom."""
+    claim(store, runs.me())
+    with pytest.raises(RunInProgress, match=f"as {runs.me()}"):
+        claim(store, "elsewhere:1")
+
+
+def test_a_killed_run_is_taken_over_at_once(store: Store) -> None:
+    """The next night does not wait for the lease of a process that is gone, and the old run says what became of it."""
+    first = claim(store, dead_process())
+    claim(store, runs.me())
+    with store.read() as tx:
+        old = runs.get(tx, first.id)
+    assert old.status is values.RunStatus.FAILED
+    assert "abandoned" in str(old.reason)
+
+
+def test_a_silent_run_elsewhere_is_taken_over_after_its_lease(store: Store) -> None:
+    """Another machine's run is believed until its lease ends, not longer."""
+    claim(store, "elsewhere:1")
+    with pytest.raises(RunInProgress):
+        claim(store, runs.me(), NOW + timedelta(seconds=59))
+    claim(store, runs.me(), NOW + timedelta(seconds=61))
+
+
+def test_a_lost_lease_refuses_every_later_step(store: Store) -> None:
+    """A run that was taken over can neither renew, freeze nor finish: fencing, however alive it is."""
+    old = claim(store, "elsewhere:1")
+    claim(store, runs.me(), LATER)
+    for step in (
+        lambda tx: runs.renew(tx, old.id, 60, LATER),
+        lambda tx: runs.freeze(tx, old.id, 1),
+        lambda tx: runs.finish(tx, old.id, values.RunStatus.FINISHED, None, {}, LATER),
+    ):
+        with pytest.raises(LeaseLost), store.write() as tx:
+            step(tx)
+
+
+def test_numbers_are_never_reused(store: Store) -> None:
+    """A failed run leaves a gap: the number it reserved is not given again."""
+    first = claim(store, runs.me())
+    with store.write() as tx:
+        runs.finish(tx, first.id, values.RunStatus.FAILED, "disk full", {}, NOW)
+    assert claim(store, runs.me()).reserved == first.reserved + 1
+
+
+def test_eight_claims_at_once_give_one_run(store: Store) -> None:
+    """Concurrent claims: exactly one wins, the others are told."""
+    won: list[values.Run] = []
+    told: list[RunInProgress] = []
+
+    def attempt() -> None:
+        try:
+            won.append(claim(store, runs.me()))
+        except RunInProgress as refused:
+            told.append(refused)
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(told)) == (1, 7)
+
+
+def test_unknown_run(store: Store) -> None:
+    """Asking for a run that never was says so."""
+    with store.read() as tx, pytest.raises(UnknownVersion, match="no run 77"):
+        runs.get(tx, 77)
+
+
+def test_me_is_this_process() -> None:
+    """A holder names host and process, so that a successor can look."""
+    assert runs.me() == f"{socket.gethostname()}:{os.getpid()}"

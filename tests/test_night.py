@@ -1,0 +1,214 @@
+"""The whole night on both databases, with a small real family on real digits."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import models
+from loop import home as homes
+from loop import intake, lease, night, publishing, registry
+from loop.digits import digit
+from loop.errors import DiskFull, OpsError, RunInProgress
+from loop.home import Home
+from loop.intake import Upload
+from loop.settings import Settings
+from loop.store import feedback, runs, versions
+from loop.store.values import Kind, RunStatus
+from loop.verdict import Policy
+from models import coreml
+from tests.linear import Linear
+
+LENIENT = Policy(
+    minimum_base=100,
+    margin_points=50,
+    class_margin_points=100,
+    minimum_feedback=20,
+    minimum_confirmations=5,
+    base_floor_percent=70,
+    class_floor_percent=30,
+)
+
+
+@pytest.fixture
+def home(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A founded home whose CNN family is the linear one, on the bundled digits."""
+    monkeypatch.setattr(models, "get", lambda name: Linear(name))
+    made = homes.at(settings(url, tmp_path), migrated=False)
+    homes.schema.migrate(made.store)
+    with made.store.write() as tx:
+        feedback.set_salt(tx, "salt")
+    night.found(made)
+    yield made
+    made.store.close()
+
+
+def settings(url: str, folder: Path) -> Settings:
+    """Settings of the tests' home."""
+    return Settings(home=folder / "home", database_url=url, corpus="digits", gate=LENIENT, holdout_share=0.4)
+
+
+def write(home: Home, people: int = 8, each: int = 40, slant: int = 6) -> None:
+    """People whose digits are rolled sideways, so that the base misreads many, and some confirmations."""
+    corpus = homes.corpus(home.settings, "mnist")
+    rolled = np.roll(corpus.train_images, slant, axis=2)
+    uploads = []
+    for who in range(people):
+        for row in range(who * each, (who + 1) * each):
+            label = int(corpus.train_labels[row])
+            wrong = row % 4 != 0
+            uploads.append(
+                Upload(
+                    source=f"person-{who}",
+                    image=digit(rolled[row] if wrong else corpus.train_images[row]),
+                    label=label,
+                    kind=Kind.CORRECTION if wrong else Kind.CONFIRMATION,
+                    predicted=(label + 1) % 10 if wrong else label,
+                    rate=1.0 if wrong else 0.5,
+                )
+            )
+    answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, lease.utc_now())
+    assert all(isinstance(answer, intake.Receipt) for answer in answers)
+
+
+def champion(home: Home) -> int:
+    """The champion's number."""
+    found = registry.champion(home, "cnn")
+    assert found is not None
+    return found.number
+
+
+def test_founding_registers_the_base_once(home: Home) -> None:
+    """Version 1 is the base and champion; founding again changes nothing and starts no run."""
+    assert champion(home) == 1
+    with home.store.read() as tx:
+        before = len(runs.recent(tx))
+    assert night.found(home).number == 1
+    with home.store.read() as tx:
+        assert len(runs.recent(tx)) == before
+
+
+def test_a_night_teaches_judges_and_publishes(home: Home) -> None:
+    """Corrections in; a better, judged, promoted version out, whose file says where it came from."""
+    write(home)
+    done = night.retrain(home)
+    assert done.status is RunStatus.FINISHED
+    assert done.version is not None
+    assert done.judged is not None
+    before, after = done.judged.before, done.judged.after
+    assert before is not None
+    assert after.on("feedback").accuracy > before.on("feedback").accuracy  # type: ignore[union-attr]  # the slice exists
+    assert done.judged.outcome == "passed", [r.text for v in done.judged.verdicts.values() for r in v.reasons]
+    assert champion(home) == done.version.number == 2
+    model = coreml.load(home.artifacts.get(done.version.artifact_digest, ".mlmodel"))
+    assert model.metadata["loop.version"] == "2"
+    assert model.metadata["loop.snapshot"] == done.version.snapshot_digest
+    assert model.metadata["loop.base"] == done.version.base_digest
+    assert model.metadata["loop.recipe"] == done.version.recipe_digest
+    assert model.metadata["loop.accuracy.digits"].startswith(f"{after.scores[0].accuracy:.4f}")
+    assert set(done.seconds) == {"snapshot", "teach", "export", "evaluate", "judge", "publish"}
+
+
+def test_the_same_night_again_is_skipped(home: Home) -> None:
+    """The same base, snapshot, recipe and seed would give the same version: skipped, even when forced."""
+    write(home)
+    night.retrain(home)
+    again = night.retrain(home, force=True)
+    assert again.status is RunStatus.SKIPPED
+    assert "version 2" in str(again.reason)
+    with home.store.read() as tx:
+        assert [v.number for v in versions.every(tx)] == [2, 1]
+
+
+def test_too_little_new_is_skipped_with_numbers(home: Home) -> None:
+    """Below `min_new` the night says how many there are and how many it needs; force teaches them."""
+    write(home, people=8, each=2)
+    done = night.retrain(home)
+    assert done.status is RunStatus.SKIPPED
+    assert "need 20" in str(done.reason)
+    assert night.retrain(home, force=True).status is RunStatus.FINISHED
+
+
+def test_nothing_to_teach(home: Home) -> None:
+    """An empty store is a skipped night with its reason, recorded."""
+    done = night.retrain(home, force=True)
+    assert "nothing to teach" in str(done.reason)
+    with home.store.read() as tx:
+        assert runs.get(tx, done.run).status is RunStatus.SKIPPED
+
+
+def test_a_dry_run_registers_nothing(home: Home) -> None:
+    """Taught and judged, but no version, no alias moved, no artifact added."""
+    write(home)
+    files = sorted(home.artifacts.root.rglob("*"))
+    done = night.retrain(home, dry_run=True)
+    assert done.judged is not None
+    assert done.version is None
+    assert champion(home) == 1
+    assert sorted(home.artifacts.root.rglob("*")) == files
+    assert night.retrain(home).version is not None  # the dry run's snapshot does not count as taught
+
+
+def test_a_refused_challenger_is_registered_not_promoted(home: Home) -> None:
+    """The verdict is always written; the champion stays; ops may override with a reason, on the record."""
+    write(home)
+    strict = replace(LENIENT, minimum_feedback=100_000)
+    strict_home = replace(home, settings=home.settings.model_copy(update={"gate": strict}))
+    done = night.retrain(strict_home)
+    assert done.version is not None
+    assert done.judged is not None
+    assert done.judged.outcome == "inconclusive"
+    assert champion(home) == 1
+    with home.store.read() as tx:
+        document = versions.verdicts(tx, 2)[0].document
+    assert "need 100000" in json.dumps(document)
+
+
+def test_auto_promotion_can_be_off(home: Home) -> None:
+    """A passed challenger then waits for `loop promote`."""
+    write(home)
+    waiting = replace(home, settings=home.settings.model_copy(update={"auto_promote": False}))
+    done = night.retrain(waiting)
+    assert done.version is not None
+    assert not publishing.promoted(home, done.version)
+    registry.promote(home, done.version.number, registry.Order("ops", "looks good"), lease.utc_now())
+
+
+def test_one_run_at_a_time(home: Home) -> None:
+    """While a run lives, a second is refused; it goes once the first has ended."""
+    write(home)
+    with lease.hold(home, "cnn", "night", lease.utc_now) as shift:
+        with pytest.raises(RunInProgress):
+            night.retrain(home)
+        shift.finish(RunStatus.SKIPPED, "test")
+    assert night.retrain(home).status is RunStatus.FINISHED
+
+
+def test_a_full_disk_while_publishing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DiskFull: no version, no file of it, the run says failed and why, and the next night works."""
+    write(home)
+
+    def full(*_: object) -> str:
+        raise DiskFull("no space for 7,000 bytes; free some and run again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(home.artifacts), "put", full)
+        with pytest.raises(DiskFull):
+            night.retrain(home)
+    with home.store.read() as tx:
+        assert runs.recent(tx)[0].status is RunStatus.FAILED
+        assert "no space" in str(runs.recent(tx)[0].reason)
+        assert [v.number for v in versions.every(tx)] == [1]
+    assert night.retrain(home).version is not None
+
+
+def test_without_init_it_says_what_to_run(url: str, tmp_path: Path) -> None:
+    """A migrated but unfounded home names `loop init`."""
+    made = homes.at(settings(url, tmp_path), migrated=False)
+    homes.schema.migrate(made.store)
+    with pytest.raises(OpsError, match="loop init"):
+        night.retrain(made)
+    made.store.close()
