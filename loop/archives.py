@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loop.errors import BadImage
+from loop.errors import BadImage, one_line
 
 LARGEST_FILE = 1 << 30  # bytes on disk
 MOST_MEMBERS = 100_000
@@ -41,7 +41,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
             raise BadImage(f"{path} has {size:,} bytes, expected a zip of at most {LARGEST_FILE:,}; split it by person")
         archive = zipfile.ZipFile(path)
     except ZIP_ERRORS as error:
-        raise BadImage(f"{path} is not a readable zip ({_line(error)}); send <digit>/*.png in a zip") from error
+        raise BadImage(f"{path} is not a readable zip ({one_line(error)}); send <digit>/*.png in a zip") from error
     with archive:
         _check(path, archive.infolist())
         yield archive
@@ -94,7 +94,3 @@ def _fault(member: zipfile.ZipInfo) -> str | None:
     if member.flag_bits & 0x1:
         return "is encrypted"
     return None
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from loop import idx
-from loop.errors import CorpusUnavailable
+from loop.errors import CorpusUnavailable, one_line
 from loop.ink import normalise
 
 Array = NDArray[np.uint8]
@@ -29,7 +29,7 @@ MNIST_PARTS = (  # part, dimensions, name in mnist.npz, SHA-256 of the uncompres
 )
 GET_MNIST = "set LOOP_MNIST to a folder with MNIST's four IDX files or to Keras's mnist.npz"
 
-FORMS = (0, 130, 256, 386, 516, 646, 776, 905, 1029, 1157, 1287, 1415, 1543, 1667, 1797)
+FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
 """Where each form that was filled in begins among the bundled digits, and the end of the last; see ``bundled``."""
 TRAIN_FORMS, TEST_FORMS, OTHER_FORMS = range(6), range(6, 8), range(8, 14)
 """Forms of ``digits()``, and those it leaves: people whom a base trained on it has hardly met."""
@@ -175,17 +175,13 @@ def _from_npz(path: Path) -> list[tuple[str, Array]]:
         with np.load(path, allow_pickle=False) as arrays:
             return [(f"{path}:{name}", _uint8(arrays[name], dimensions)) for _, dimensions, name, _ in MNIST_PARTS]
     except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise CorpusUnavailable(f"{path} is not Keras's mnist.npz ({_line(error)}); {GET_MNIST}") from error
+        raise CorpusUnavailable(f"{path} is not Keras's mnist.npz ({one_line(error)}); {GET_MNIST}") from error
 
 
 def _uint8(array: NDArray[np.generic], dimensions: int) -> Array:
     if array.dtype != np.uint8 or array.ndim != dimensions:
         raise ValueError(f"expected uint8 in {dimensions} dimensions, got {array.dtype} {array.shape}")
     return np.ascontiguousarray(array, np.uint8)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _idx_digest(array: Array) -> str:

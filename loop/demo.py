@@ -2,7 +2,7 @@
 
 What it does is what an installation does; only three choices are the demonstration's own. The home is new each time.
 The salt is chosen so that about a third of so few sources judge (by their names, before anything is read). And without
-MNIST the base is trained on part of scikit-learn's digits, with margins as wide as so small a base slice can show.
+MNIST the base is trained on part of scikit-learn's digits, which no other command would do.
 """
 
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loop import handwriting, holdout, night, plots, replaying
+from loop import holdout, night, plots, replaying
 from loop import home as homes
 from loop.errors import BadSettings, CorpusUnavailable
 from loop.evaluation import Report, Slice
@@ -25,15 +25,12 @@ from loop.replaying import Replayed
 from loop.settings import Settings
 from loop.store import feedback, schema
 from loop.store.values import Role
-from loop.verdict import Policy
 from models.family import Progress
 
 FAMILY = "cnn"
 MARK = ".scratch-home-of-loop-demo"
 JUDGES = 1 / 3  # of the sources; an installation with thousands does with the setting's fifth
 SHEET = 60  # images on the contact sheet
-SMALL = Policy(minimum_base=200, margin_points=3.0, class_margin_points=15.0)
-"""What a base slice of some hundred digits can show at all; on MNIST's 10,000 the defaults hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +59,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> Settings:
         homes.corpus(made, "mnist")
     except CorpusUnavailable as missing:
         say(f"{missing} Falling back to a base trained on part of scikit-learn's bundled digits.")
-        return made.model_copy(update={"corpus": "digits", "gate": SMALL})
+        return made.model_copy(update={"corpus": "digits"})
     return made
 
 

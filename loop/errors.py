@@ -75,3 +75,8 @@ class DiskFull(DeploymentError):
 
 class BadSettings(DeploymentError):
     """A setting is unknown, malformed or contradicts another."""
+
+
+def one_line(error: BaseException, longest: int = 160) -> str:
+    """What another library said, fit to stand in one of our messages."""
+    return " ".join(str(error).split())[:longest] or type(error).__name__

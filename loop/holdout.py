@@ -15,5 +15,6 @@ def slices(store: Store, corpus: Corpus) -> tuple[Slice, Slice]:
         pool = feedback.pool(tx, Role.HOLDOUT)
     n = len(corpus.test_labels)
     base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(n))
-    judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, ~pool.corrected)
+    blind = ~(pool.corrected & pool.told)  # not sent because a model was wrong: something can be broken in them
+    judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, blind)
     return base, judged

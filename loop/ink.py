@@ -38,6 +38,8 @@ def normalise(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Any polarity and size. Raises BadImage when no ink stands out of the paper. A stroke that fills most of the
     picture (a 1 cropped to its very edge) cannot be told from paper: it is refused or read as its negative.
     """
+    if grey.ndim != 2 or not grey.size:
+        raise BadImage(f"expected a grey picture (h, w), got {grey.shape}; send a picture with one digit")
     rise = _rise_over_paper(_working_size(grey))
     noise = _noise(rise)
     outstanding = rise > max(MIN_CONTRAST, NOISE_SIGMAS * noise)

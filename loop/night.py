@@ -132,7 +132,7 @@ def _before(home: Home, family: Family) -> tuple[values.Version, values.Version]
     if base is None:
         raise OpsError(f"{family.name} has no base yet; run `loop init --family {family.name}` first")
     if champion is None:
-        raise OpsError(f"{family.name}: its base did not pass; read `loop verdict {base.number}`, then promote it or mend it")
+        raise OpsError(f"{family.name}: its base did not pass; read `loop verdict {base.number}` before you promote it")
     return champion, base
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop.errors import BadImage
+from loop.errors import BadImage, one_line
 from loop.ink import MIN_CONTRAST, SIDE
 
 Grey = NDArray[np.uint8]
@@ -109,11 +109,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
             image.load()
             return _grey(image, file.orientation)
     except DECODING_ERRORS as error:
-        raise BadImage(f"the {file.format} file is damaged ({_one_line(error)}); send it again") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+        raise BadImage(f"the {file.format} file is damaged ({one_line(error)}); send it again") from error
 
 
 def _damaged(format_: str, what: str) -> BadImage:

@@ -116,7 +116,7 @@ def judge(
     final = candidate.export(describe(home.settings, number, lineage, after))
     images, labels = slices[0].images[:TRIAL_IMAGES], slices[0].labels[:TRIAL_IMAGES]
     verdicts = {
-        GOOD_ENOUGH: gate.judge(before, after, home.settings.gate),
+        GOOD_ENOUGH: gate.judge(before, after, home.settings.gate.at(len(slices[0].labels))),
         LOADS_AND_RUNS: trial.run(final, draft, candidate.probabilities, images, home.settings.trial),
     }
     return Judged(final, trial.golden(final, images, labels), before, after, verdicts)

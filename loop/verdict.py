@@ -3,9 +3,13 @@
 ``gate`` and ``trial`` fill them; the store keeps them as JSON; settings hold a ``Policy`` and ``TrialLimits``.
 """
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+FULL_BASE = 10_000
+"""Images of the base slice that a policy's margins are meant for: MNIST's test set."""
 
 
 class Outcome(StrEnum):
@@ -30,7 +34,7 @@ class Policy:
     """The same for each digit of the base slice; wider, because a digit has a tenth of the images."""
     worthwhile_points: float = 0.5
     """No feedback gain this large left to hope for: failed rather than inconclusive."""
-    minimum_base: int = 1000
+    minimum_base: int = 200
     minimum_feedback: int = 200
     minimum_confirmations: int = 50
     """Corrections alone are the champion's own errors: nothing could be broken in them."""
@@ -54,6 +58,21 @@ class Policy:
         for name in ("base_floor_percent", "class_floor_percent"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"{name}: expected 0 to 100, got {getattr(self, name)}")
+
+    def at(self, n: int) -> "Policy":
+        """The policy for a base slice of ``n`` images.
+
+        The margins are meant for MNIST's 10,000. Fewer show only wider ones: by √(10,000/n), as the paired test's
+        uncertainty grows, and five images at least, which a bound at 5 % needs to forgive a single one.
+        """
+        if n >= FULL_BASE or n == 0:
+            return self
+        wider = math.sqrt(FULL_BASE / n)
+        return replace(
+            self,
+            margin_points=min(max(self.margin_points * wider, 100 * 5 / n), 100.0),
+            class_margin_points=min(max(self.class_margin_points * wider, 100 * 5 * 10 / n), 100.0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

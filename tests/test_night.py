@@ -100,7 +100,7 @@ def test_a_night_teaches_judges_and_publishes(home: Home) -> None:
     assert done.judged is not None
     before, after = done.judged.before, done.judged.after
     assert before is not None
-    assert after.on("feedback").accuracy > before.on("feedback").accuracy  # type: ignore[union-attr]  # the slice exists
+    assert after.on("feedback").accuracy > before.on("feedback").accuracy
     assert done.judged.outcome == "passed", [r.text for v in done.judged.verdicts.values() for r in v.reasons]
     assert champion(home) == done.version.number == 2
     model = coreml.load(home.artifacts.get(done.version.artifact_digest, ".mlmodel"))

@@ -19,6 +19,7 @@ def pools(draw: st.DrawFn) -> Pool:
         pixels=rng.integers(0, 256, (n, 28, 28)).astype(np.uint8),
         labels=rng.integers(0, 10, n).astype(np.uint8),
         corrected=rng.random(n) < 0.5,
+        told=np.ones(n, bool),
         rates=np.ones(n),
     )
 
@@ -44,7 +45,13 @@ def test_rare_digits_are_in() -> None:
     """Ninety 1s and ten 8s within a budget of twenty: all ten 8s, and the ten newest 1s."""
     labels = np.array([1] * 90 + [8] * 10, np.uint8)
     pool = Pool(
-        np.arange(100), np.arange(100), np.zeros((100, 28, 28), np.uint8), labels, np.ones(100, bool), np.ones(100)
+        np.arange(100),
+        np.arange(100),
+        np.zeros((100, 28, 28), np.uint8),
+        labels,
+        np.ones(100, bool),
+        np.ones(100, bool),
+        np.ones(100),
     )
     assert snapshot.choose(pool, 20, 1000).ids.tolist() == list(range(80, 100))
 
@@ -55,13 +62,13 @@ def test_the_digest_is_of_content(pool: Pool) -> None:
     weights = np.ones(len(pool))
     order = np.arange(len(pool))[::-1]
     same = pool[order]
-    same = Pool(same.ids + 7, same.sources, same.pixels, same.labels, same.corrected, same.rates)
+    same = Pool(same.ids + 7, same.sources, same.pixels, same.labels, same.corrected, same.told, same.rates)
     digest = snapshot.digest(pool, weights, "corpus")
     assert snapshot.digest(same, weights, "corpus") == digest
     assert snapshot.digest(pool, weights, "other") != digest
     if len(pool):
         other = pool.pixels.copy()
         other[0, 3, 4] ^= 1
-        changed = Pool(pool.ids, pool.sources, other, pool.labels, pool.corrected, pool.rates)
+        changed = Pool(pool.ids, pool.sources, other, pool.labels, pool.corrected, pool.told, pool.rates)
         assert snapshot.digest(changed, weights, "corpus") != digest
         assert snapshot.digest(pool, weights * 2, "corpus") != digest

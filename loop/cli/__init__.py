@@ -47,7 +47,7 @@ _add("For the engineer", base=setup.base, gate_power=nights.gate_power)
 def main() -> None:
     """The console script: every ``LoopError`` becomes one line and exit status 1."""
     try:
-        app(standalone_mode=True)
+        app(prog_name="loop")
     except LoopError as error:
         errors.print(f"[bold red]{type(error).__name__}[/]: ", end="")
         errors.print(str(error), markup=False, highlight=False, soft_wrap=True)

@@ -7,8 +7,8 @@ import typer
 
 from loop import demo as demonstration
 from loop import handwriting, settings
-from loop.cli import nights, versions
-from loop.cli.output import console, errors, percent, progress, table
+from loop.cli import feedback, nights, versions
+from loop.cli.output import console, errors, progress
 from loop.demo import Shown
 
 Writers = Annotated[
@@ -28,32 +28,20 @@ def demo(
     changed. Takes a minute or two.
     """
     loaded = settings.load(mnist=mnist)
-    people = handwriting.people(writers) if writers else handwriting.bundled()
     made = demonstration.prepare(loaded, say=lambda text: errors.print(text, markup=False, soft_wrap=True))
+    people = handwriting.people(writers) if writers else handwriting.bundled(unseen=made.corpus == "digits")
     if not writers:
-        errors.print("Handwriting: scikit-learn's 1,797 digits, in blocks of consecutive images as people.")
+        errors.print("Handwriting: scikit-learn's digits, a person for each form that was filled in.")
     with progress() as report:
         home = demonstration.found(made, people, report)
         replayed = demonstration.play(home, people, confirm_rate, report)
-    _people(replayed)
+    feedback.people_table(replayed)
     with progress() as report:
         done = demonstration.night.retrain(home, demonstration.FAMILY, progress=report)
     shown = demonstration.draw(home, done, replayed)
     nights.tell(home, done)
     versions.listing(versions.documents(home))
     _files(shown)
-
-
-def _people(replayed: tuple[demonstration.Replayed, ...]) -> None:
-    shown = table("People write, the champion reads", "who", "their uploads", ">read", ">right", ">wrong", ">uploaded")
-    for one in replayed:
-        does = "judge" if one.role == "holdout" else "teach"
-        cells = (one.source, does, str(one.read), percent(one.accuracy), str(one.wrong), str(one.stored))
-        shown.add_row(*cells)
-    console.print(shown)
-    refused = sum(sum(one.refused.values()) for one in replayed)
-    if refused:
-        console.print(f"{refused} files refused; `loop replay` tells why")
 
 
 def _files(shown: Shown) -> None:

@@ -1,14 +1,19 @@
 """``loop import`` and ``loop replay``: labelled handwriting into the store."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from loop import handwriting, intake, lease
-from loop.cli.output import Json, console, emit, open_home
+from loop import handwriting, intake, lease, replaying
+from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, progress, table
+from loop.cli.setup import known_family
 from loop.errors import ClientError
+from loop.replaying import Replayed
+from loop.store.values import Role
 
 Paths = Annotated[
     list[Path], typer.Argument(help="Folders or zips of <digit>/*.png, or IDX files.", show_default=False)
@@ -46,3 +51,43 @@ def import_(
             console.print(f"  {count} × {reason}", markup=False)
     if not receipts:
         raise typer.Exit(1)
+
+
+def replay(
+    paths: Paths,
+    confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers that are confirmed.")] = 0.1,
+    family: FamilyName = "cnn",
+    as_json: Json = False,
+) -> None:
+    """Play labelled handwriting through the champion, as phones would: a path is a person.
+
+    Wrong answers become corrections, right ones confirmations at a sampling rate. Fails only if nothing was read.
+    """
+    known_family(family)
+    home = open_home()
+    people = handwriting.people(paths)
+    phone = replaying.phone(home, family)
+    done = []
+    with progress(quiet=as_json) as report:
+        for number, person in enumerate(people, start=1):
+            done.append(replaying.replay(home, phone, person, confirm_rate, lease.utc_now()))
+            report("people write", number, len(people))
+    if as_json:
+        emit([asdict(one) | {"accuracy": one.accuracy} for one in done])
+    else:
+        people_table(done)
+    if not any(one.read for one in done):
+        raise typer.Exit(1)
+
+
+def people_table(done: Sequence[Replayed]) -> None:
+    """Who wrote, what their uploads are for, and how the champion did."""
+    shown = table("People write, the champion reads", "who", "they", ">read", ">right", ">wrong", ">uploaded", ">known")
+    for one in done:
+        does = "–" if one.role is None else "judge" if one.role is Role.HOLDOUT else "teach"
+        counts = (one.read, percent(one.accuracy), one.wrong, one.stored, one.duplicates)
+        shown.add_row(one.source, does, *map(str, counts))
+    console.print(shown)
+    for one in done:
+        for reason, count in one.refused.items():
+            console.print(f"  {one.source}: {count} × {reason}", markup=False)

@@ -19,6 +19,8 @@ from loop import settings
 from loop.home import Home
 from models.family import Progress as Report
 
+TIMES = {"when", "started", "registered"}  # columns that read badly when broken
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -39,15 +41,16 @@ def emit(value: Any) -> None:
 
 def table(title: str, *columns: str) -> Table:
     """An empty table in the house style; a column that starts with ``>`` is set flush right."""
-    made = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False, title=title)
     for column in columns:
-        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        name = column.lstrip(">")
+        made.add_column(name, justify="right" if column != name else "left", overflow="fold", no_wrap=name in TIMES)
     return made
 
 
 def when(moment: datetime | None) -> str:
     """A time as people read it, in UTC."""
-    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
+    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
 
 
 def percent(share: float | None) -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.table import Table
+from rich.text import Text
+
 from loop.cli.output import console, percent, table
 
 COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
@@ -18,10 +21,11 @@ def coloured(outcome: str) -> str:
 def verdict(title: str, outcome: str, reasons: Iterable[Mapping[str, Any]]) -> None:
     """A verdict with its reasons, a line each."""
     console.print(f"[bold]{title}:[/] {coloured(outcome)}")
+    lines = Table.grid(padding=(0, 1))  # long reasons wrap beside their mark
     for reason in reasons:
         colour, mark = COLOURS[reason["outcome"]], MARKS[reason["outcome"]]
-        console.print(f"  [{colour}]{mark}[/] ", end="")
-        console.print(reason["text"], markup=False)
+        lines.add_row(f" [{colour}]{mark}[/]", Text(reason["text"]))
+    console.print(lines)
 
 
 def slices(summary: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from loop import evaluation, labelled, plots, reading
@@ -54,6 +55,18 @@ def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) ->
         emit(document)
     else:
         _tell(document)
+
+
+def inspect(file: File, as_json: Json = False) -> None:
+    """What is in a Core ML file: inputs, outputs, labels, metadata, layers, weights, the lowest iOS that runs it."""
+    try:
+        summary = coreml.inspect(_bytes(file), name=file.name)
+    except coreml.ModelError as error:
+        raise BadModel(f"{error}; name an .mlmodel") from error
+    if as_json:
+        emit(summary.to_dict())
+    else:
+        _describe(summary)
 
 
 def _bytes(file: Path) -> bytes:
@@ -123,11 +136,12 @@ def _tell(document: dict[str, Any]) -> None:
         console.print(f"[bold red]{problem}[/]")
     console.print("\n[bold]How the file was read[/]")
     for line in document["assumptions"]:
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {_printable(line)}", markup=False, soft_wrap=True)
     console.print(_classes(document))
     console.print(_confusion(document["confusion"]))
     if refused := document["refused"]:
-        console.print(f"{len(refused)} files were not read, such as {refused[0]['name']}: {refused[0]['reason']}")
+        first = _printable(f"{refused[0]['name']}: {refused[0]['reason']}")
+        console.print(f"{len(refused)} files were not read, such as {first}", markup=False, soft_wrap=True)
     console.print(f"Worst images: {document['sheet']}", markup=False)
 
 
@@ -136,7 +150,7 @@ def _classes(document: dict[str, Any]) -> Table:
     for row, counts in zip(document["per_class"], document["confusion"], strict=True):
         wrong = {digit: count for digit, count in enumerate(counts) if count and digit != row["digit"]}
         most = max(wrong, key=lambda digit: wrong[digit], default=None)
-        taken = "" if most is None else f"{most} ({wrong[most]} times)"
+        taken = "" if most is None else f"{most} ({wrong[most]}×)"
         shown.add_row(str(row["digit"]), f"{row['n']:,}", percent(row["accuracy"]), taken)
     return shown
 
@@ -147,3 +161,44 @@ def _confusion(counts: list[list[int]]) -> Table:
         cells = [f"[dim]{n}[/]" if i == digit else str(n) if n else "[dim]·[/]" for i, n in enumerate(row)]
         shown.add_row(str(digit), *cells)
     return shown
+
+
+def _describe(summary: coreml.Summary) -> None:
+    console.print(
+        f"[bold]{summary.kind}[/], {summary.size_bytes:,} bytes, specification {summary.spec_version}", end=""
+    )
+    console.print(f", iOS {summary.lowest_ios} and later, sha256 {summary.sha256[:12]}…")
+    if summary.problem:
+        console.print("[bold red]does not run here:[/] ", end="")
+        console.print(_printable(summary.problem), markup=False, soft_wrap=True)
+    for word, features in (("input", summary.inputs), ("output", summary.outputs)):
+        for feature in features:
+            console.print(f"  {word:<6} {_printable(_feature(feature))}", markup=False, soft_wrap=True)
+    if summary.labels:
+        console.print(f"  labels {_printable(', '.join(map(str, summary.labels)))}", markup=False, soft_wrap=True)
+    for key, text in summary.metadata.items():
+        console.print(f"  {_printable(f'{key}: {text}')}", markup=False, soft_wrap=True)
+    shown = table("\nLayers", "layer", "kind", "shape", ">weights", "stored as", ">operations")
+    for layer in summary.layers:
+        shapes, stored = " ".join("×".join(map(str, shape)) for shape in layer.shapes), ", ".join(layer.precisions)
+        name = escape(_printable(layer.name))
+        shown.add_row(name, layer.kind, shapes, _count(layer.weights), stored, _count(layer.macs))
+    shown.add_section()
+    shown.add_row("together", "", "", _count(summary.weights), ", ".join(summary.precisions), _count(summary.macs))
+    console.print(shown)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def _printable(text: str) -> str:
+    """A stranger's text without what would steer the terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _feature(feature: coreml.Feature) -> str:
+    size = (feature.height, feature.width) if feature.kind == "image" else feature.shape
+    words = (f"{feature.name!r}:", feature.colour, feature.kind, "×".join(map(str, size)), feature.dtype)
+    text = " ".join(word for word in words if word)
+    return f"{text} ({feature.description})" if feature.description else text

@@ -12,6 +12,7 @@ from loop import lease, registry
 from loop.cli import prose
 from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, table, when
 from loop.errors import UnknownVersion
+from loop.gate import FEEDBACK
 from loop.home import Home
 from loop.registry import Order
 from loop.store import values
@@ -39,12 +40,15 @@ def versions(family: OneFamily = None, as_json: Json = False) -> None:
 
 def listing(rows: list[dict[str, Any]]) -> None:
     """The versions as a table."""
-    shown = table("Versions", ">version", "family", "is", "verdict", "accuracy", "registered", "kB", ">taught by run")
+    slices = sorted({name for row in rows for name in row["accuracy"]}, key=lambda name: name == FEEDBACK)
+    shown = table(
+        "Versions", ">version", "family", "", "verdict", *(f">{name}" for name in slices), ">kB", "registered"
+    )
     for row in rows:
-        accuracies = ", ".join(f"{name} {percent(value)}" for name, value in row["accuracy"].items())
-        cells = (row["version"], row["family"], row["is"] or "", prose.coloured(row["verdict"]), accuracies)
+        accuracies = [percent(row["accuracy"].get(name)) for name in slices]
         size = f"{row['artifact']['bytes'] / 1000:.0f}"
-        shown.add_row(*map(str, cells), when(row["registered_at"]), size, str(row["run"]))
+        cells = (str(row["version"]), row["family"], row["is"] or "", prose.coloured(row["verdict"]))
+        shown.add_row(*cells, *accuracies, size, when(row["registered_at"]))
     console.print(shown)
 
 

@@ -77,6 +77,7 @@ def pool(tx: Session, role: Role) -> Pool:
         tables.Correction.pixels,
         tables.Correction.label,
         tables.Correction.kind,
+        tables.Correction.predicted,
         tables.Correction.rate,
     )
     rows = tx.execute(
@@ -103,6 +104,7 @@ def _pool(rows: Sequence[Any]) -> Pool:
         pixels=pixels.reshape(-1, 28, 28),
         labels=np.array([row.label for row in rows], np.uint8),
         corrected=np.array([row.kind == Kind.CORRECTION for row in rows], np.bool_),
+        told=np.array([row.predicted is not None for row in rows], np.bool_),
         rates=np.array([row.rate for row in rows], np.float64),
     )
 

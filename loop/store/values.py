@@ -66,7 +66,8 @@ class Pool:
     """Many uploads as arrays, row i of each being one upload, ordered by id.
 
     ``ids (n,) int64``, ``sources (n,) int64`` (who; numbers without meaning), ``pixels (n, 28, 28) uint8``,
-    ``labels (n,) uint8``, ``corrected (n,) bool`` (False: a confirmation), ``rates (n,) float64``.
+    ``labels (n,) uint8``, ``corrected (n,) bool`` (False: a confirmation), ``told (n,) bool`` (the sender knew what the
+    model had said; False for imported handwriting), ``rates (n,) float64``.
     """
 
     ids: NDArray[np.int64]
@@ -74,6 +75,7 @@ class Pool:
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     corrected: NDArray[np.bool_]
+    told: NDArray[np.bool_]
     rates: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -88,6 +90,7 @@ class Pool:
             self.pixels[rows],
             self.labels[rows],
             self.corrected[rows],
+            self.told[rows],
             self.rates[rows],
         )
 

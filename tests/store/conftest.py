@@ -26,7 +26,7 @@ def version(run: values.Run, **changes: object) -> values.Version:
     }
     names = ("artifact", "weights", "base", "report", "golden", "recipe")
     columns |= {f"{name}_digest": f"{run.reserved:064x}" for name in names}
-    return values.Version(**(columns | changes))  # type: ignore[arg-type]  # names are checked by the constructor
+    return values.Version(**(columns | changes))
 
 
 def add_version(store: Store, outcome: str = "passed", family: str = "cnn") -> values.Version:
