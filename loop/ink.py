@@ -44,7 +44,8 @@ def normalise(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     noise = _noise(rise)
     outstanding = rise > max(MIN_CONTRAST, NOISE_SIGMAS * noise)
     borders = strokes.scanner_borders(outstanding)
-    rise[_grown(borders)] = 0
+    if borders.any():
+        rise[_grown(borders)] = 0
     level = _ink_level(rise, outstanding & ~borders)
     weak = rise > max(WEAK * level, min(NOISE_SIGMAS * noise, STRONG * level))
     ink = strokes.of_digit(weak, rise > STRONG * level)
@@ -121,10 +122,13 @@ def _ink_level(rise: Plane, outstanding: Mask) -> float:
 
 def _grown(mask: Mask) -> Mask:
     """``mask`` and the ring of pixels round it: the soft edge of a stroke."""
-    tall = np.pad(mask, ((1, 1), (0, 0)))
-    tall = tall[:-2] | tall[1:-1] | tall[2:]
-    wide = np.pad(tall, ((0, 0), (1, 1)))
-    return wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
 
 
 def _fit(ink: Plane, mask: Mask) -> Plane:

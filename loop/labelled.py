@@ -50,10 +50,17 @@ def _pair(path: Path) -> tuple[Path, Path] | None:
             return None
         path = images[0]
     if "idx1-ubyte" in path.name:
-        return path.with_name(path.name.replace("idx1-ubyte", "idx3-ubyte").replace("labels", "images")), path
+        return _sibling(path, path.name.replace("idx1-ubyte", "idx3-ubyte").replace("labels", "images")), path
     if "idx3-ubyte" in path.name:
-        return path, path.with_name(path.name.replace("idx3-ubyte", "idx1-ubyte").replace("images", "labels"))
+        return path, _sibling(path, path.name.replace("idx3-ubyte", "idx1-ubyte").replace("images", "labels"))
     return None
+
+
+def _sibling(path: Path, name: str) -> Path:
+    """The file of that name beside ``path``; where only its gzipped or unpacked twin is there, that one."""
+    twin = path.with_name(name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz")
+    named = path.with_name(name)
+    return twin if twin.exists() and not named.exists() else named
 
 
 def _from_pair(images_path: Path, labels_path: Path) -> Labelled:

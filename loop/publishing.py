@@ -12,15 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loop import artifacts, evaluation, gate, reading, registry, trial
+from loop.errors import BadModel
 from loop.evaluation import Report, Slice
 from loop.home import Home
 from loop.lease import Shift
 from loop.registry import Order
 from loop.settings import Settings
 from loop.store import runs, values, versions
-from models import coreml
-from models.family import Candidate, Card
+from models.family import Candidate, Card, Images
 
 GOOD_ENOUGH, LOADS_AND_RUNS = "good enough", "loads and runs"
 TRIAL_IMAGES = 1_000
@@ -84,9 +87,12 @@ def describe(settings: Settings, number: int, lineage: Lineage, report: Report |
 
 
 def evaluate(data: bytes, slices: tuple[Slice, ...]) -> Report:
-    """The report of a published file, run by the Core ML runtime."""
-    model = coreml.load(data)
-    return evaluation.score(reading.reader(model).probabilities, model.sha256, slices)
+    """The report of a file, run by the Core ML runtime; one that does not run answers nothing, and fails for it."""
+    try:
+        answer = reading.reader(reading.load(data)).probabilities
+    except BadModel:  # ``trial`` says why, in the second verdict
+        answer = _nothing
+    return evaluation.score(answer, artifacts.digest(data), slices)
 
 
 def report_of(home: Home, version: values.Version, slices: tuple[Slice, ...]) -> Report:
@@ -115,11 +121,10 @@ def judge(
     """Ask both judges; the second one about the final bytes, with the scores written into them."""
     final = candidate.export(describe(home.settings, number, lineage, after))
     images, labels = slices[0].images[:TRIAL_IMAGES], slices[0].labels[:TRIAL_IMAGES]
-    verdicts = {
-        GOOD_ENOUGH: gate.judge(before, after, home.settings.gate.at(len(slices[0].labels))),
-        LOADS_AND_RUNS: trial.run(final, draft, candidate.probabilities, images, home.settings.trial),
-    }
-    return Judged(final, trial.golden(final, images, labels), before, after, verdicts)
+    good = gate.judge(before, after, home.settings.gate.at(len(slices[0].labels)))
+    runs_well = trial.run(final, draft, candidate.probabilities, images, home.settings.trial)
+    golden = b"{}" if runs_well.outcome is gate.Outcome.FAILED else trial.golden(final, images, labels)
+    return Judged(final, golden, before, after, {GOOD_ENOUGH: good, LOADS_AND_RUNS: runs_well})
 
 
 def publish(shift: Shift, lineage: Lineage, candidate: Candidate, judged: Judged, order: Order) -> values.Version:
@@ -164,6 +169,10 @@ def promoted(home: Home, version: values.Version) -> bool:
     """Is this version its family's champion?"""
     with home.store.read() as tx:
         return versions.holder(tx, version.family) == version.number
+
+
+def _nothing(images: Images) -> NDArray[np.float64]:
+    return np.zeros((len(images), 0))
 
 
 def _document(judged: Judged, verdict: gate.Verdict) -> dict[str, Any]:

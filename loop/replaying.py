@@ -19,7 +19,6 @@ from loop.handwriting import Person
 from loop.home import Home
 from loop.intake import Receipt, Upload
 from loop.store.values import Kind, Role
-from models import coreml
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def phone(home: Home, family: str) -> Phone:
     champion = registry.champion(home, family)
     if champion is None:
         raise OpsError(f"{family} has no champion yet; run `loop init --family {family}` first")
-    model = coreml.load(home.artifacts.get(champion.artifact_digest, ".mlmodel"))
+    model = reading.load(home.artifacts.get(champion.artifact_digest, ".mlmodel"))
     return Phone(champion.number, reading.reader(model))
 
 

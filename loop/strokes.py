@@ -92,7 +92,7 @@ def _measured(starts: Indices, stops: Indices, piece: Indices, shape: tuple[int,
 
 def _within(mask: Mask, starts: Indices, stops: Indices, piece: Indices) -> Indices:
     """How many pixels of ``mask`` each piece covers."""
-    before = np.concatenate([[0], np.cumsum(np.pad(mask, ((0, 0), (1, 1))))])
+    before = np.concatenate([[0], np.cumsum(_widened(mask))])
     return np.bincount(piece, before[stops] - before[starts]).astype(np.int64)
 
 
@@ -110,7 +110,7 @@ def _runs(mask: Mask) -> tuple[Indices, Indices, Indices]:
     Positions are in the mask flattened with one empty column on either side, so no run wraps. Pieces come
     from hooking each run's root to the smaller root it touches and halving paths until nothing moves.
     """
-    flat = np.pad(mask, ((0, 0), (1, 1))).ravel()
+    flat = _widened(mask).ravel()
     steps = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     starts, stops = steps[0::2], steps[1::2]
     below = mask.shape[1] + 2
@@ -125,6 +125,13 @@ def _runs(mask: Mask) -> tuple[Indices, Indices, Indices]:
         while np.any(root != root[root]):
             root = root[root]
     return starts, stops, np.unique(root, return_inverse=True)[1]
+
+
+def _widened(mask: Mask) -> Mask:
+    """``mask`` with an empty column on either side; np.pad takes ten times as long on pictures this small."""
+    wide = np.zeros((mask.shape[0], mask.shape[1] + 2), np.bool_)
+    wide[:, 1:-1] = mask
+    return wide
 
 
 def _extreme(function: np.ufunc, piece: Indices, values: Indices, count: int) -> Indices:

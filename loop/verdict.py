@@ -62,16 +62,18 @@ class Policy:
     def at(self, n: int) -> "Policy":
         """The policy for a base slice of ``n`` images.
 
-        The margins are meant for MNIST's 10,000. Fewer show only wider ones: by √(10,000/n), as the paired test's
-        uncertainty grows, and five images at least, which a bound at 5 % needs to forgive a single one.
+        Margins and floors are meant for MNIST's 10,000. Fewer show only wider margins: by √(10,000/n), as the paired
+        test's uncertainty grows, and five images at least, which a bound at 5 % needs to forgive a single one. The floor
+        of a digit, of which a tenth of the images is, falls by five images too.
         """
         if n >= FULL_BASE or n == 0:
             return self
-        wider = math.sqrt(FULL_BASE / n)
+        wider, five, five_of_a_digit = math.sqrt(FULL_BASE / n), 100 * 5 / n, 100 * 5 * 10 / n
         return replace(
             self,
-            margin_points=min(max(self.margin_points * wider, 100 * 5 / n), 100.0),
-            class_margin_points=min(max(self.class_margin_points * wider, 100 * 5 * 10 / n), 100.0),
+            margin_points=min(max(self.margin_points * wider, five), 100.0),
+            class_margin_points=min(max(self.class_margin_points * wider, five_of_a_digit), 100.0),
+            class_floor_percent=max(self.class_floor_percent - five_of_a_digit, 0.0),
         )
 
 

@@ -70,9 +70,15 @@ class Candidate(Protocol):
 class Family(Protocol):
     """One kind of model, from architecture to Core ML file."""
 
-    name: str
-    corpus: str
-    """Which base corpus it learns from and is first of all judged on: ``mnist`` or ``digits``."""
+    @property
+    def name(self) -> str:
+        """What settings, versions and the command line call it."""
+        ...
+
+    @property
+    def corpus(self) -> str:
+        """Which base corpus it learns from and is first of all judged on: ``mnist`` or ``digits``."""
+        ...
 
     def shipped(self) -> Weights | None:
         """The base that comes with the code, trained on the whole of ``corpus``; None where there is none."""

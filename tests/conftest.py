@@ -3,16 +3,28 @@
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 
+from loop import corpus as corpora
 from loop.store import Store, schema
 
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 NOW = datetime(2026, 5, 3, 3, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits corpus in a file: made once a session, read by every night of the tests, also in other processes."""
+    made = corpora.digits()
+    path = tmp_path_factory.mktemp("corpus") / "digits.npz"
+    np.savez(path, **{field.name: getattr(made, field.name) for field in fields(made)})
+    return path
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A night in a process of its own that kills itself at a given point: ``python -m tests.night_child URL FOLDER POINT``.
+"""A night in a process of its own that kills itself at a given point: ``python -m tests.night_child URL FOLDER CORPUS POINT``.
 
 Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``put:N`` after the N-th artifact, ``commit``
 inside the last transaction, ``end`` for not at all.
@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import models
 from loop import home as homes
 from loop import night
 from loop.artifacts import Artifacts
 from loop.lease import Shift
 from loop.settings import Settings
 from loop.store import runs
-from tests.linear import Linear
+from tests import linear
 from tests.test_night import settings
 
 
@@ -58,9 +57,9 @@ def arm(point: str) -> None:
     Shift.step, Artifacts.put, runs.finish = deadly_step, deadly_put, deadly_finish
 
 
-def main(url: str, folder: str, point: str) -> None:
+def main(url: str, folder: str, corpus: str, point: str) -> None:
     """One night."""
-    models.get = lambda name: Linear(name)
+    linear.install(Path(corpus))
     made: Settings = settings(url, Path(folder))
     arm(point)
     print(night.retrain(homes.at(made), force=True).status)

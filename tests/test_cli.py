@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import models
-from loop import cli, corpus, digits
-from tests.linear import Linear
+from loop import cli, digits
+from loop import home as homes
+from tests import linear
 
 LENIENT = {
     "MARGIN_POINTS": "50",
@@ -28,13 +29,18 @@ LENIENT = {
 class Shell:
     """Runs `loop …` in this process, in an empty folder with a home of its own."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, small: Path
+    ) -> None:
         """Settings come from the environment only."""
         self.monkeypatch, self.capsys, self.folder = monkeypatch, capsys, folder
         for name in [name for name in os.environ if name.startswith("LOOP_")]:
             monkeypatch.delenv(name)
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(models, "get", lambda name: Linear(name))
+        monkeypatch.setattr(models, "get", models.get)  # so that both are put back
+        monkeypatch.setattr(homes, "corpus", homes.corpus)
+        self.real_corpus = homes.corpus
+        linear.install(small)
         self.set(HOME=str(folder / "home"), CORPUS="digits", ACTOR="tester", HOLDOUT_SHARE="0.4")
         self.set(**{f"GATE__{name}": value for name, value in LENIENT.items()})
 
@@ -66,14 +72,16 @@ class Shell:
 
 
 @pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+def loop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, small_corpus: Path
+) -> Shell:
     """A shell."""
-    return Shell(monkeypatch, capsys, tmp_path)
+    return Shell(monkeypatch, capsys, tmp_path, small_corpus)
 
 
 def people(folder: Path, count: int = 8, each: int = 60) -> list[Path]:
     """Zips of handwriting, rolled sideways so that the base misreads much of it."""
-    data, paths = corpus.digits(), []
+    data, paths = homes.corpus(None, "digits"), []
     for who in range(count):
         paths.append(folder / f"person-{who}.zip")
         with zipfile.ZipFile(paths[-1], "w") as archive:
@@ -121,7 +129,7 @@ def test_import_counts_and_reasons(loop: Shell) -> None:
     loop("init")
     folder = loop.folder / "anna"
     (folder / "3").mkdir(parents=True)
-    good = digits.to_png(corpus.digits().train_images[3])
+    good = digits.to_png(homes.corpus(None, "digits").train_images[3])
     (folder / "3" / "a.png").write_bytes(good)
     (folder / "3" / "b.png").write_bytes(good)
     (folder / "3" / "c.png").write_bytes(b"text renamed")
@@ -154,6 +162,7 @@ def test_bad_days_are_one_line(loop: Shell) -> None:
         archive.writestr("../../3/a.png", b"x")
     assert "climbs.zip" in loop.refused("import", "climbs.zip", "--source", "a")
     assert not (loop.folder.parent / "3").exists()
+    loop.monkeypatch.setattr(homes, "corpus", loop.real_corpus)
     loop.set(CORPUS="mnist", MNIST=str(loop.folder / "none"))
     assert "LOOP_MNIST" in loop.refused("retrain", "--force")
     loop.set(DATABASE_URL="postgresql://loop:geheim@127.0.0.1:1/none")

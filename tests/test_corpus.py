@@ -97,8 +97,8 @@ def mnist_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MNIST as Keras packs it."""
     mnist = corpus.mnist(data.mnist_folder())
     path = tmp_path_factory.mktemp("npz") / "mnist.npz"
-    arrays = {"x_train": mnist.train_images, "y_train": mnist.train_labels}
-    np.savez(path, x_test=mnist.test_images, y_test=mnist.test_labels, **arrays)
+    train, test = (mnist.train_images, mnist.train_labels), (mnist.test_images, mnist.test_labels)
+    np.savez(path, x_train=train[0], y_train=train[1], x_test=test[0], y_test=test[1])
     return path
 
 

@@ -1,4 +1,4 @@
-"""What a stranger's bytes become: a digit kept bit for bit, a digit normalised, or one clear refusal."""
+"""The domain noun: what is kept bit for bit, what names it, and which labels there are."""
 
 import hashlib
 import io
@@ -14,13 +14,9 @@ from PIL import Image
 
 from loop import digits
 from loop.errors import BadImage, BadLabel
+from tests.drawn import Grey, encoded, png, rows, seven
 
-Grey = NDArray[np.uint8]
-
-
-SEVEN = np.asarray(seven())
-PLACED = digits.normalise(SEVEN)
-SMALL = rows(np.asarray(seven(28)))
+PLACED = digits.normalise(np.asarray(seven()))
 
 
 # --- kept bit for bit

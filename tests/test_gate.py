@@ -104,8 +104,8 @@ def test_a_small_base_cannot_show_the_absence_of_a_loss() -> None:
     """With 500 base images even no change at all leaves 0.6 points open: inconclusive, never passed."""
     verdict = Case(base_n=500, base_fixed=0, base_broken=0).judged()
     assert outcome(verdict, "base") is Outcome.INCONCLUSIVE
-    small = Case(base_n=900, base_fixed=0, base_broken=0).judged(Policy(margin_points=1.0))
-    assert "mnist: n=900, need 1000" in words(small, "base")
+    small = Case(base_n=150, base_fixed=0, base_broken=0).judged(Policy(margin_points=5.0))
+    assert "mnist: n=150, need 200" in words(small, "base")
 
 
 def test_one_digit_may_not_pay_for_the_base() -> None:
@@ -213,3 +213,16 @@ def test_a_policy_out_of_range_is_refused(wrong: dict[str, float]) -> None:
     """The message names the field."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Policy(**wrong)  # type: ignore[arg-type] # the point is what a settings file may hold
+
+
+def test_a_smaller_base_slice_has_wider_margins_and_never_narrower() -> None:
+    """Margins hold for 10,000 images and more; below, they grow as n shrinks, up to what a digit has at all."""
+    policy = Policy()
+    assert policy.at(10_000) == policy == policy.at(60_000)
+    sizes = [5_000, 1_000, 253, 50, 5]
+    margins = [policy.at(n).margin_points for n in sizes]
+    assert margins == sorted(margins)
+    assert margins[0] > policy.margin_points
+    assert all(policy.at(n).margin_points >= 100 * 5 / n for n in sizes)
+    assert policy.at(5).class_margin_points == 100
+    assert policy.at(5).class_floor_percent == 0

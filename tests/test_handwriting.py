@@ -189,7 +189,7 @@ def test_paths_that_hold_nobody(tmp_path: Path) -> None:
 
 
 def test_bundled_people() -> None:
-    """Fourteen forms, 1,797 digits; ``unseen`` leaves out those of the corpus ``digits``: its base never met the others."""
+    """Fourteen forms, 1,797 digits; ``unseen`` leaves out those that are in the corpus ``digits``."""
     people = handwriting.bundled()
     assert len({person.name for person in people}) == 14
     samples = [sample for person in people for sample in person.samples()]

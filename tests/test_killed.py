@@ -21,9 +21,10 @@ STEPS = ("snapshot", "teach", "export", "evaluate", "judge", "publish")
 POINTS = [f"before:{step}" for step in STEPS] + ["put:1", "put:2", "put:3", "put:4", "commit", "after:publish"]
 
 
-def child(home: Home, point: str) -> subprocess.CompletedProcess[str]:
+def child(home: Home, corpus: Path, point: str) -> subprocess.CompletedProcess[str]:
     """One night in another process."""
-    command = [sys.executable, "-m", "tests.night_child", home.settings.url, str(home.settings.home.parent), point]
+    command = [sys.executable, "-m", "tests.night_child", home.settings.url, str(home.settings.home.parent)]
+    command += [str(corpus), point]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -33,17 +34,20 @@ def consistent(home: Home) -> None:
         every = versions.every(tx)
         assert versions.holder(tx, "cnn") in {version.number for version in every}
     for version in every:
-        assert hashlib.sha256(home.artifacts.get(version.artifact_digest, ".mlmodel")).hexdigest() == version.artifact_digest
+        assert (
+            hashlib.sha256(home.artifacts.get(version.artifact_digest, ".mlmodel")).hexdigest()
+            == version.artifact_digest
+        )
         for digest in (version.weights_digest, version.report_digest):
             home.artifacts.get(digest, ".npz")
         home.artifacts.get(version.golden_digest, ".json")
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_anywhere(home: Home, point: str) -> None:
+def test_killed_anywhere(home: Home, small_corpus: Path, point: str) -> None:
     """After SIGKILL at the point the store is consistent, and the next night needs no help and no waiting."""
     write(home)
-    killed = child(home, point)
+    killed = child(home, small_corpus, point)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     consistent(home)
     published = point == "after:publish"
@@ -56,8 +60,8 @@ def test_killed_anywhere(home: Home, point: str) -> None:
         assert all(run.status is not RunStatus.RUNNING for run in runs.recent(tx))
 
 
-def test_not_killed(home: Home) -> None:
+def test_not_killed(home: Home, small_corpus: Path) -> None:
     """The control: the same child, left alone, finishes."""
     write(home)
-    done = child(home, "end")
+    done = child(home, small_corpus, "end")
     assert done.stdout.strip() == "finished", done.stderr

@@ -20,7 +20,7 @@ from loop.store import feedback, runs, versions
 from loop.store.values import Kind, RunStatus
 from loop.verdict import Policy
 from models import coreml
-from tests.linear import Linear
+from tests import linear
 
 LENIENT = Policy(
     minimum_base=100,
@@ -34,9 +34,11 @@ LENIENT = Policy(
 
 
 @pytest.fixture
-def home(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A founded home whose CNN family is the linear one, on the bundled digits."""
-    monkeypatch.setattr(models, "get", lambda name: Linear(name))
+    monkeypatch.setattr(models, "get", models.get)  # so that both are put back
+    monkeypatch.setattr(homes, "corpus", homes.corpus)
+    linear.install(small_corpus)
     made = homes.at(settings(url, tmp_path), migrated=False)
     homes.schema.migrate(made.store)
     with made.store.write() as tx:

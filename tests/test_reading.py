@@ -1,8 +1,5 @@
 """Foreign files: read as their description says, assumptions said, refused where it would take a guess."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,9 +8,7 @@ from hypothesis import strategies as st
 from loop import evaluation, idx, reading
 from loop.errors import BadModel
 from tests import stripes
-
-SHARED = Path(os.environ.get("LOOP_SHARED", Path(__file__).parents[2] / "shared"))
-MODELS, MNIST = SHARED / "data" / "coreml-models", SHARED / "data" / "mnist"
+from tests.data import MNIST, SHARED
 
 
 def opened(data: bytes) -> reading.Reader:
@@ -219,6 +214,20 @@ def test_a_truncated_file(cut: int) -> None:
         opened(stripes.image_model()[:cut])
 
 
+@settings(deadline=None, max_examples=60)
+@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), whole=st.booleans())
+def test_damaged_files_only_raise_bad_model(place: float, value: int, whole: bool) -> None:
+    """Whatever one byte becomes, a reader answers with ten columns or the file is a BadModel."""
+    data = bytearray(stripes.image_model() if whole else stripes.array_model((8, 98)))
+    head = len(data) if whole else 400  # the last bytes are all weights
+    data[int(place * min(head, len(data)))] = value
+    try:
+        answers = opened(bytes(data)).probabilities(stripes.images())
+    except BadModel:
+        return
+    assert answers.shape == (10, 10)
+
+
 @pytest.mark.parametrize("n", [0, 1, 1001])
 def test_any_number_of_images(n: int) -> None:
     """Chunks do not show: n images give n rows, the same as one by one."""
@@ -241,7 +250,7 @@ def test_images_of_another_shape_are_the_callers_mistake() -> None:
 )
 def test_other_peoples_models_on_mnist(name: str, least: float, most: float) -> None:
     """Two files made by others years ago read MNIST's test set as well as such networks do."""
-    file = MODELS / f"{name}.mlmodel"
+    file = SHARED / "coreml-models" / f"{name}.mlmodel"
     if not file.exists() or not MNIST.exists():
         pytest.skip(f"no {file} or {MNIST}; LOOP_SHARED names the folder that has them under data/")
     images, labels = (idx.load(MNIST / f"t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))

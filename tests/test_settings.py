@@ -23,7 +23,7 @@ def origins(environ: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 def test_the_environment_goes_over_the_file_over_the_defaults(folder: Path) -> None:
     """Each value comes from the highest layer that names it, and says from which."""
-    (folder / "loop.toml").write_text('seed = 3\nmin_new = 7\n[gate]\nalpha = 0.01\nmargin_points = 1\n')
+    (folder / "loop.toml").write_text("seed = 3\nmin_new = 7\n[gate]\nalpha = 0.01\nmargin_points = 1\n")
     found = origins({"LOOP_SEED": "5", "LOOP_GATE__ALPHA": "0.02"})
     assert found["seed"] == ("5", "environment")
     assert found["min_new"] == ("7", "loop.toml")
