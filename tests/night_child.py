@@ -1,4 +1,6 @@
-"""A night in a process of its own that kills itself at a given point: ``python -m tests.night_child URL FOLDER CORPUS POINT``.
+"""A night in a process of its own that kills itself at a given point.
+
+``python -m tests.night_child URL FOLDER CORPUS POINT``
 
 Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``put:N`` after the N-th artifact, ``commit``
 inside the last transaction, ``end`` for not at all.

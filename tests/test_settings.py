@@ -32,7 +32,8 @@ def test_the_environment_goes_over_the_file_over_the_defaults(folder: Path) -> N
     assert found["holdout_share"][1] == "default"
 
 
-def test_a_password_is_never_shown(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_a_password_is_never_shown() -> None:
     """Neither the listing nor an error repeats what is secret."""
     url = "postgresql://loop:geheim@db.example/loop"
     assert "geheim" not in str(origins({"LOOP_DATABASE_URL": url}))
@@ -42,12 +43,14 @@ def test_a_password_is_never_shown(folder: Path) -> None:
     assert "geheim" not in str(caught.value)
 
 
-def test_postgresql_means_psycopg_3(folder: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_postgresql_means_psycopg_3() -> None:
     """The URL that everybody writes leads to the driver that is installed, with its password."""
     loaded = settings.load({"LOOP_DATABASE_URL": "postgresql://loop:geheim@db/loop"})
     assert loaded.url == "postgresql+psycopg://loop:geheim@db/loop"
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("environ", "says"),
     [
@@ -61,7 +64,7 @@ def test_postgresql_means_psycopg_3(folder: Path) -> None:
         ({"LOOP_CONFIG": "nowhere.toml"}, "nowhere.toml does not exist"),
     ],
 )
-def test_mistakes_are_one_line_that_names_the_key(folder: Path, environ: dict[str, str], says: str) -> None:
+def test_mistakes_are_one_line_that_names_the_key(environ: dict[str, str], says: str) -> None:
     """A misspelt or impossible setting stops everything, in one line."""
     with pytest.raises(BadSettings, match=says) as caught:
         settings.load(environ)
