@@ -63,8 +63,8 @@ class Policy:
         """The policy for a base slice of ``n`` images.
 
         Margins and floors are meant for MNIST's 10,000. Fewer show only wider margins: by √(10,000/n), as the paired
-        test's uncertainty grows, and five images at least, which a bound at 5 % needs to forgive a single one. A digit's
-        floor falls by five images too, of the tenth that it has.
+        test's uncertainty grows, and five images at least, which a bound at 5 % needs to forgive a single one. A
+        digit's floor falls by five images too, of the tenth that it has.
         """
         if n >= FULL_BASE or n == 0:
             return self

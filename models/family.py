@@ -9,7 +9,7 @@ probabilities ``(n, 10)``, column k is digit k, rows sum to 1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 Weights = dict[str, NDArray[Any]]
+Precision = Literal["float64", "float32", "float16", "int8"]
+"""Of the weights in a published file."""
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``; the caller draws the bar."""
 
@@ -62,8 +64,22 @@ class Candidate(Protocol):
         """The framework's own answer ``(n, 10)``: the reference that the exported file must agree with."""
         ...
 
+    def rounded(self, precision: Precision) -> "Candidate":
+        """The nearest candidate that a file of ``precision`` holds exactly; rounding twice changes nothing.
+
+        ``export`` writes that precision from then on. ``ValueError`` for one that the family's files do not know.
+        """
+        ...
+
     def export(self, card: Card) -> bytes:
         """The ``.mlmodel``; the same weights and card give the same bytes."""
+        ...
+
+    def package(self, card: Card) -> bytes | None:
+        """The zipped ``.mlpackage`` (ML Program) of the same weights, as repeatable; None where there is no such form.
+
+        It is made of what was judged but cannot be run here, so no judge has seen it run.
+        """
         ...
 
 
@@ -78,6 +94,11 @@ class Family(Protocol):
     @property
     def corpus(self) -> str:
         """Which base corpus it learns from and is first of all judged on: ``mnist`` or ``digits``."""
+        ...
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What its files can hold; the first is what it learns in."""
         ...
 
     def shipped(self) -> Weights | None:
@@ -99,3 +120,8 @@ class Family(Protocol):
     def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> Candidate:
         """Teach ``lesson`` from the frozen base: a pure function of its arguments, bit for bit."""
         ...
+
+
+def precision(family: Family, wanted: Precision) -> Precision:
+    """What the family's files hold when ``wanted`` is asked for: that, or what it learns in where it knows no such."""
+    return wanted if wanted in family.precisions else family.precisions[0]

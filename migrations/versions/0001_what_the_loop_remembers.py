@@ -92,9 +92,7 @@ def upgrade() -> None:
         sa.CheckConstraint("rate > 0 AND rate <= 1", name=op.f("ck_corrections_rate")),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_corrections_source_id_sources")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_corrections")),
-        sa.UniqueConstraint(
-            "source_id", "digest", "label", name=op.f("uq_corrections_source_id_digest_label")
-        ),
+        sa.UniqueConstraint("source_id", "digest", "label", name=op.f("uq_corrections_source_id_digest_label")),
         sa.UniqueConstraint("source_id", "key", name=op.f("uq_corrections_source_id_key")),
         sqlite_autoincrement=True,
     )
@@ -117,12 +115,8 @@ def upgrade() -> None:
         sa.Column("finished_at", TIME, nullable=True),
         sa.Column("seconds", sa.JSON(), nullable=False),
         sa.CheckConstraint("kind IN ('base', 'night', 'dry-run')", name=op.f("ck_runs_kind")),
-        sa.CheckConstraint(
-            "status IN ('running', 'finished', 'skipped', 'failed')", name=op.f("ck_runs_status")
-        ),
-        sa.ForeignKeyConstraint(
-            ["snapshot_id"], ["snapshots.id"], name=op.f("fk_runs_snapshot_id_snapshots")
-        ),
+        sa.CheckConstraint("status IN ('running', 'finished', 'skipped', 'failed')", name=op.f("ck_runs_status")),
+        sa.ForeignKeyConstraint(["snapshot_id"], ["snapshots.id"], name=op.f("fk_runs_snapshot_id_snapshots")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("reserved", name=op.f("uq_runs_reserved")),
         sqlite_autoincrement=True,
@@ -165,13 +159,9 @@ def upgrade() -> None:
         sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("registered_at", TIME, nullable=False),
-        sa.ForeignKeyConstraint(
-            ["champion"], ["versions.number"], name=op.f("fk_versions_champion_versions")
-        ),
+        sa.ForeignKeyConstraint(["champion"], ["versions.number"], name=op.f("fk_versions_champion_versions")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_versions_run_id_runs")),
-        sa.ForeignKeyConstraint(
-            ["snapshot_id"], ["snapshots.id"], name=op.f("fk_versions_snapshot_id_snapshots")
-        ),
+        sa.ForeignKeyConstraint(["snapshot_id"], ["snapshots.id"], name=op.f("fk_versions_snapshot_id_snapshots")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_versions")),
         sa.UniqueConstraint("run_id", name=op.f("uq_versions_run_id")),
     )
@@ -206,12 +196,8 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(length=12), nullable=False),
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("given_at", TIME, nullable=False),
-        sa.CheckConstraint(
-            "outcome IN ('passed', 'failed', 'inconclusive')", name=op.f("ck_verdicts_outcome")
-        ),
-        sa.CheckConstraint(
-            "question IN ('good enough', 'loads and runs')", name=op.f("ck_verdicts_question")
-        ),
+        sa.CheckConstraint("outcome IN ('passed', 'failed', 'inconclusive')", name=op.f("ck_verdicts_outcome")),
+        sa.CheckConstraint("question IN ('good enough', 'loads and runs')", name=op.f("ck_verdicts_question")),
         sa.ForeignKeyConstraint(["version"], ["versions.number"], name=op.f("fk_verdicts_version_versions")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_verdicts")),
         sa.UniqueConstraint("version", "question", name=op.f("uq_verdicts_version_question")),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.family import Card, Images, Labels, Lesson, Progress, Weights
+from models.family import Card, Images, Labels, Lesson, Precision, Progress, Weights
 from models.svm import export, vectors
 from models.svm.tiles import FULL, INK, SIDE, tiles
 
@@ -52,9 +52,19 @@ class Machine:
         rows: NDArray[np.float32] = np.eye(vectors.CLASSES, dtype=np.float32)[named]
         return rows
 
+    def rounded(self, precision: Precision) -> "Machine":
+        """Return itself for float64; ``ValueError`` for the rest: Core ML's machines are stored as doubles."""
+        if precision != "float64":
+            raise ValueError(f"a support-vector machine's file holds float64 only; {precision} was asked for")
+        return self
+
     def export(self, card: Card) -> bytes:
         """Return the ``.mlmodel``; the same arrays and card give the same bytes."""
         return export.mlmodel(self.arrays, card)
+
+    def package(self, card: Card) -> None:  # noqa: ARG002 - the protocol's
+        """Return None: an ML Program knows no support vectors."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,11 @@ class Svm:
     name: str = "svm"
     corpus: str = "digits"
     parameters: Recipe = Recipe()
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Return what a file's numbers can be."""
+        return ("float64",)
 
     def shipped(self) -> Weights | None:
         """Nothing is shipped: fitting the base takes less time than reading it would."""

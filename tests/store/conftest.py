@@ -3,7 +3,7 @@
 import pytest
 
 from loop.registry import Order, promote_in, register
-from loop.store import Store, runs, values, versions
+from loop.store import Store, runs, values
 from tests.conftest import NOW
 
 ORDER = Order("tester", "because")

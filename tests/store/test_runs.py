@@ -16,7 +16,7 @@ from tests.conftest import NOW
 LATER = NOW + timedelta(hours=1)
 
 
-def claim(store: Store, holder: str, now=NOW) -> values.Run:  # noqa: ANN001 (a datetime)
+def claim(store: Store, holder: str, now=NOW) -> values.Run:
     """A night's claim with a lease of a minute."""
     with store.exclusive() as tx:
         return runs.claim(tx, "cnn", "night", holder, 60, now)
