@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from loop.errors import ArtifactCorrupt, DiskFull
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-SUFFIXES = {".mlmodel", ".npz", ".json"}
+SUFFIXES = {".mlmodel", ".npz", ".json", ".zip"}
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -30,7 +30,7 @@ def digest(data: bytes) -> str:
 
 
 class Artifacts:
-    """The files under one folder; kinds are told apart by suffix (``.mlmodel``, ``.npz``, ``.json``)."""
+    """The files under one folder; kinds are told apart by suffix (``SUFFIXES``)."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,9 +44,10 @@ class Artifacts:
     def put(self, data: bytes, suffix: str) -> str:
         """Write the bytes and return their digest. Raises ``DiskFull``; then nothing is left behind."""
         name = digest(data)
-        path = self.path(name, suffix)
-        if not (path.exists() and digest(path.read_bytes()) == name):
-            write_whole(path, data)
+        try:
+            self.get(name, suffix)
+        except ArtifactCorrupt:  # not there yet, or rotten
+            write_whole(self.path(name, suffix), data)
         return name
 
     def get(self, name: str, suffix: str) -> bytes:
@@ -56,30 +57,34 @@ class Artifacts:
             data = path.read_bytes()
         except FileNotFoundError:
             raise ArtifactCorrupt(f"{path}: missing; restore it from a backup of LOOP_HOME") from None
+        except OSError as error:
+            raise ArtifactCorrupt(f"{path}: cannot be read ({error.strerror}); mend it or restore it") from error
         if (found := digest(data)) != name:
             raise ArtifactCorrupt(f"{path}: its bytes have digest {found[:12]}…; restore it from a backup of LOOP_HOME")
         return data
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file so that, whatever happens, it is there whole or as it was before. Raises ``DiskFull``."""
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
             temporary = Path(file.name)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
+        temporary = None
         _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         if error.errno in NO_SPACE:
             raise DiskFull(f"{path}: no space for {len(data):,} bytes; free some and run again") from error
         raise DiskFull(f"{path}: cannot be written ({error.strerror}); mend the folder and run again") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
@@ -95,6 +100,15 @@ def unpack(data: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of ``pack``."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it; each new name is synced where it stands, or a power cut could lose it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

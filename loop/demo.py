@@ -48,19 +48,29 @@ class Shown:
 def prepare(settings: Settings, say: Callable[[str], None]) -> Settings:
     """Settings of a fresh scratch home; falls back to the bundled digits, saying so, when there is no MNIST."""
     scratch = settings.home.absolute() / "demo"
+    try:
+        _clear(scratch)
+    except OSError as error:
+        raise BadSettings(f"{scratch}: cannot be made anew ({error.strerror}); set LOOP_HOME") from error
+    made = settings.model_copy(update={"home": scratch, "database_url": None, "holdout_share": JUDGES})
+    try:
+        homes.corpus(made, "mnist")
+    except CorpusUnavailable as missing:
+        if settings.mnist is not None:
+            raise  # what was named is not passed over
+        say(f"{missing} Falling back to a base trained on part of scikit-learn's bundled digits.")
+        return made.model_copy(update={"corpus": "digits"})
+    return made
+
+
+def _clear(scratch: Path) -> None:
+    """An empty folder that bears our mark; nothing is deleted that does not."""
     if scratch.exists():
-        if not (scratch / MARK).is_file():
+        if any(scratch.iterdir()) and not (scratch / MARK).is_file():
             raise BadSettings(f"{scratch}: expected an earlier demo or nothing, found other files; set LOOP_HOME")
         shutil.rmtree(scratch)
     scratch.mkdir(parents=True)
     (scratch / MARK).touch()
-    made = settings.model_copy(update={"home": scratch, "database_url": None})
-    try:
-        homes.corpus(made, "mnist")
-    except CorpusUnavailable as missing:
-        say(f"{missing} Falling back to a base trained on part of scikit-learn's bundled digits.")
-        return made.model_copy(update={"corpus": "digits"})
-    return made
 
 
 def found(settings: Settings, people: list[Person], progress: Progress) -> Home:
@@ -82,7 +92,7 @@ def salt(names: list[str], share: float) -> str:
         tried = f"demo {number}"
         if sum(feedback.role_of(name, tried, share) is Role.HOLDOUT for name in names) == wanted:
             return tried
-    raise BadSettings(f"holdout_share: {share} gives no split of {len(names)} people; set it nearer to {JUDGES:.2f}")
+    raise BadSettings(f"writers: no salt in 100,000 splits these {len(names)} people; give fewer")
 
 
 def play(home: Home, people: list[Person], confirm_rate: float, progress: Progress) -> tuple[Replayed, ...]:

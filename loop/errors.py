@@ -29,6 +29,10 @@ class KeyConflict(ClientError):
     """The same source used one idempotency key for two different bodies."""
 
 
+class FeedRefused(LoopError):
+    """Whoever publishes the feed must act, or somebody attacks it; the device stays on what it has."""
+
+
 class OpsError(LoopError):
     """An operator asked for something that the loop's state does not allow."""
 
@@ -41,6 +45,14 @@ class NotPromotable(OpsError):
     """The version may not become champion: verdict not passed, already champion, or nothing to go back to."""
 
 
+class BadReason(OpsError):
+    """An operator's name or reason is empty, too long, or holds what cannot be printed."""
+
+
+class NotPublishable(OpsError):
+    """The feed may not be published: no root, no key that may sign, or a folder that is somebody else's."""
+
+
 class RunInProgress(OpsError):
     """Another run holds the lease."""
 
@@ -51,6 +63,10 @@ class LeaseLost(OpsError):
 
 class DeploymentError(LoopError):
     """Whoever installed this must act: database, disk, corpus or settings."""
+
+
+class BadKey(DeploymentError):
+    """A private key cannot be opened, or is open to others."""
 
 
 class StoreUnavailable(DeploymentError):

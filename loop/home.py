@@ -2,8 +2,10 @@
 
 import getpass
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from loop import corpus as corpora
 from loop.artifacts import Artifacts
 from loop.corpus import Corpus
 from loop.errors import BadSettings
@@ -39,7 +41,7 @@ def at(settings: Settings, *, migrated: bool = True) -> Home:
     """Open a home. Raises ``SchemaBehind`` (unless ``migrated`` is False: whoever migrates) and
     ``StoreUnavailable``.
     """
-    home = Home(settings, Store(settings.url), Artifacts(settings.home / "artifacts"))
+    home = Home(settings, Store(settings.url, create=not migrated), Artifacts(settings.home / "artifacts"))
     if migrated:
         schema.require_head(home.store)
     return home
@@ -47,6 +49,10 @@ def at(settings: Settings, *, migrated: bool = True) -> Home:
 
 def corpus(settings: Settings, wanted: str) -> Corpus:
     """The base corpus a family wants, or ``digits`` where the settings say so. Raises ``CorpusUnavailable``."""
-    from loop import corpus as corpora
+    return _corpus("digits" if "digits" in (settings.corpus, wanted) else "mnist", settings.mnist)
 
-    return corpora.digits() if "digits" in (settings.corpus, wanted) else corpora.mnist(settings.mnist, download=True)
+
+@lru_cache(maxsize=2)
+def _corpus(name: str, path: Path | None) -> Corpus:
+    """Read and checked once a process: its arrays are read-only, and a day of nights needs it many times."""
+    return corpora.digits() if name == "digits" else corpora.mnist(path, download=True)

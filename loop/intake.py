@@ -9,6 +9,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,8 +20,10 @@ from sqlalchemy.orm import Session
 from loop import digits
 from loop.errors import BadLabel, ClientError, KeyConflict
 from loop.store import Store, feedback
+from loop.store.engine import Contention
 from loop.store.values import Correction, Kind, Role, Status
 
+PATIENCE = 4  # times that a batch is tried again after a deadlock
 BATCH = 500  # uploads a transaction: fsync bound below (270/s at 1, 10,400/s at 64), fair to other writers above
 
 
@@ -60,7 +63,7 @@ def accept(store: Store, upload: Upload, holdout_share: float, now: datetime) ->
     """Store one upload. Raises ``BadImage``, ``BadLabel``, ``KeyConflict``; then nothing of it is stored."""
     columns = _columns(upload, now)
     with store.write() as tx:
-        return _store(tx, upload.source, columns, holdout_share, now)
+        return _store(tx, upload, columns, holdout_share, now)
 
 
 def accept_many(
@@ -80,15 +83,24 @@ def accept_many(
 def _accept_batch(
     store: Store, uploads: Sequence[Upload], holdout_share: float, now: datetime
 ) -> list[Receipt | ClientError]:
-    ready = [_columns_or_reason(upload, now) for upload in uploads]
+    ready = [(upload, _columns_or_reason(upload, now)) for upload in uploads]
+    for _ in range(PATIENCE):
+        with suppress(Contention):  # two batches met the same sources in another order: nothing of ours is stored
+            return _store_batch(store, ready, holdout_share, now)
+    return _store_batch(store, ready, holdout_share, now)
+
+
+def _store_batch(
+    store: Store, ready: Sequence[tuple[Upload, dict[str, Any] | ClientError]], holdout_share: float, now: datetime
+) -> list[Receipt | ClientError]:
     answers: list[Receipt | ClientError] = []
     with store.write() as tx:
-        for upload, columns in zip(uploads, ready, strict=True):
+        for upload, columns in ready:
             if isinstance(columns, ClientError):
                 answers.append(columns)
                 continue
             try:
-                answers.append(_store(tx, upload.source, columns, holdout_share, now))
+                answers.append(_store(tx, upload, columns, holdout_share, now))
             except KeyConflict as refused:
                 answers.append(refused)
     return answers
@@ -109,7 +121,7 @@ def _columns(upload: Upload, now: datetime) -> dict[str, Any]:
         "label": digits.check_label(upload.label),
         "kind": upload.kind,
         "predicted": upload.predicted,
-        "confidence": upload.confidence,
+        "confidence": None if upload.confidence is None else float(upload.confidence),
         "version": upload.version,
         "rate": upload.rate,
         "captured_at": upload.captured_at.isoformat() if upload.captured_at else None,
@@ -148,7 +160,9 @@ def _check(upload: Upload) -> None:
         raise BadLabel(f"rate: expected above 0 and at most 1, got {upload.rate}")
     if upload.version is not None and not 0 < upload.version < 2**31:
         raise BadLabel(f"version: expected a version's number, got {upload.version}")
-    if upload.captured_at is not None and (upload.captured_at.tzinfo is None or upload.captured_at.year < 1971):
+    if upload.captured_at is not None and (
+        upload.captured_at.tzinfo is None or not 1970 < upload.captured_at.year < 9999
+    ):
         raise BadLabel(f"captured_at: expected a time with a zone, got {upload.captured_at}")
 
 
@@ -159,8 +173,8 @@ def _check_name(field: str, value: str, longest: int) -> None:
         raise BadLabel(f"{field}: expected printable characters, got {value[:40]!r}")
 
 
-def _store(tx: Session, source: str, columns: dict[str, Any], holdout_share: float, now: datetime) -> Receipt:
-    source_id, role = feedback.source(tx, source, holdout_share, now)
+def _store(tx: Session, upload: Upload, columns: dict[str, Any], holdout_share: float, now: datetime) -> Receipt:
+    source_id, role = feedback.source(tx, upload.source, holdout_share, now)
     sought = {name: columns[name] for name in ("key", "digest", "label")}
     found = feedback.find(tx, source_id, **sought)
     if found is None:
@@ -170,11 +184,12 @@ def _store(tx: Session, source: str, columns: dict[str, Any], holdout_share: flo
             found = feedback.find(tx, source_id, **sought)
             if found is None:
                 raise
-    return _same(found, columns)
+    return _same(found, columns, keyed=upload.key is not None)
 
 
-def _same(found: Correction, columns: dict[str, Any]) -> Receipt:
-    if found.key == columns["key"] and found.body_digest != columns["body_digest"]:
+def _same(found: Correction, columns: dict[str, Any], keyed: bool) -> Receipt:
+    """The stored upload's receipt. Only a key that the sender chose promises one body."""
+    if keyed and found.key == columns["key"] and found.body_digest != columns["body_digest"]:
         raise KeyConflict(
             f"key {found.key[:60]!r} of {found.source[:60]!r}: already used for another upload (number {found.id}); "
             "resend it unchanged, or use a new key"

@@ -7,7 +7,7 @@ Whatever the run writes, it writes through ``Shift``; the store refuses once the
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from loop.errors import LeaseLost, LoopError
 from loop.home import Home
 from loop.store import runs, values
 from loop.store.values import RunStatus
+from models.family import Progress, no_progress
 
 Clock = Callable[[], datetime]
 
@@ -31,6 +32,7 @@ class Shift:
     run: values.Run
     home: Home
     clock: Clock
+    progress: Progress = no_progress
     seconds: dict[str, float] = field(default_factory=dict)
     ended: bool = False
 
@@ -38,8 +40,15 @@ class Shift:
     def step(self, name: str) -> Iterator[None]:
         """Measure one step; its duration stands in the run's row and in ``loop retrain --json``."""
         begin = time.perf_counter()
+        self.progress(name, 0, 1)
         yield
+        self.progress(name, 1, 1)
         self.seconds[name] = round(time.perf_counter() - begin, 3)
+
+    def reserve(self) -> int:
+        """A version number of this run's own. Raises ``LeaseLost``."""
+        with self.home.store.exclusive() as tx:
+            return runs.reserve(tx, self.run.id)
 
     def finish(self, status: RunStatus, reason: str | None = None) -> None:
         """End the run in a transaction of its own. Raises ``LeaseLost``."""
@@ -49,7 +58,7 @@ class Shift:
 
 
 @contextmanager
-def hold(home: Home, family: str, kind: str, clock: Clock) -> Iterator[Shift]:
+def hold(home: Home, family: str, kind: str, clock: Clock, progress: Progress = no_progress) -> Iterator[Shift]:
     """Claim a run for the block. Raises ``RunInProgress``.
 
     What the block raises is written down as the run's reason and raised on; a killed process writes nothing, and the
@@ -58,7 +67,7 @@ def hold(home: Home, family: str, kind: str, clock: Clock) -> Iterator[Shift]:
     lease = home.settings.lease_seconds
     with home.store.exclusive() as tx:
         run = runs.claim(tx, family, kind, runs.me(), lease, clock())
-    shift = Shift(run, home, clock)
+    shift = Shift(run, home, clock, progress)
     stop = threading.Event()
     heart = threading.Thread(target=_beat, args=(shift, lease, stop), name=f"lease-{run.id}", daemon=True)
     heart.start()
@@ -69,7 +78,10 @@ def hold(home: Home, family: str, kind: str, clock: Clock) -> Iterator[Shift]:
         heart.join()
         if not isinstance(error, LeaseLost) and not shift.ended:
             said = str(error) if isinstance(error, LoopError) else f"{type(error).__name__}: {error}"
-            shift.finish(RunStatus.FAILED, said or type(error).__name__)
+            # Where even this cannot be written (the disk is full, the database gone, or the commit went through and
+            # only its answer was lost), the next claim finds out; what matters now is the error that came first.
+            with suppress(LoopError):
+                shift.finish(RunStatus.FAILED, said)
         raise
     finally:
         stop.set()

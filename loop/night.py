@@ -4,20 +4,26 @@ against the champion on handwriting it has never seen, packed as a ``.mlmodel``,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import models
-from loop import artifacts, holdout, lease, publishing, registry, snapshot
+from loop import artifacts, evaluation, holdout, lease, publishing, registry, snapshot
 from loop import home as homes
 from loop.corpus import Corpus
 from loop.errors import OpsError
+from loop.evaluation import Slice
 from loop.home import Home
 from loop.lease import Clock, Shift, utc_now
 from loop.publishing import Judged, Lineage
 from loop.registry import Order
 from loop.snapshot import Snapshot
-from loop.store import feedback, snapshots, values, versions
+from loop.store import snapshots, values, versions
 from loop.store.values import RunStatus
-from models.family import Family, Lesson, Progress, Weights, no_progress
+from loop.verdict import Outcome
+from models.family import Candidate, Family, Lesson, Progress, Weights, no_progress
+
+DRY = 0
+"""The version number that a dry run writes into its draft; real ones begin at 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,34 +50,36 @@ def retrain(
     """One night. Raises ``RunInProgress``, ``LeaseLost``, and whatever the deployment lacks; a night with nothing to
     teach is skipped, a refused challenger is registered with its verdict. ``force`` teaches however little is new.
     """
-    family, settings = models.get(family_name), home.settings
-    champion, base = _before(home, family)
-    with lease.hold(home, family.name, "dry-run" if dry_run else "night", clock) as shift:
+    family, settings, actor = models.get(family_name), home.settings, home.actor
+    with lease.hold(home, family.name, "dry-run" if dry_run else "night", clock, progress) as shift:
         with shift.step("snapshot"):
+            champion, base = _before(home, family)
             corpus = homes.corpus(settings, family.corpus)
             frozen = snapshot.freeze(
                 home.store, shift.run.id, corpus.digest, settings.snapshot_budget, settings.source_cap, clock()
             )
-            lineage = _lineage(family, base, frozen, settings.seed, champion)
-            if reason := _nothing_to_teach(home, lineage, force):
-                return _skip(shift, reason)
-        with shift.step("teach"):
-            weights = artifacts.unpack(home.artifacts.get(base.weights_digest, ".npz"))
-            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, progress)
-        with shift.step("export"):
-            draft = candidate.export(publishing.describe(settings, shift.run.reserved, lineage, None))
-        with shift.step("evaluate"):
             slices = holdout.slices(home.store, corpus)
+            lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
+            if reason := _nothing_to_teach(home, lineage, slices, force):
+                return _skip(shift, reason)
+            number = DRY if dry_run else shift.reserve()
+        with shift.step("teach"):
+            weights = artifacts.unpack(home.artifacts.get(base.base_digest, ".npz"))  # never the rounded ones
+            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, progress)
+            candidate = candidate.rounded(lineage.recipe["precision"])  # judge what the file can hold
+        with shift.step("export"):
+            draft = candidate.export(publishing.describe(settings, number, lineage, None))
+        with shift.step("evaluate"):
             before = publishing.report_of(home, champion, slices)
             after = publishing.evaluate(draft, slices)
         with shift.step("judge"):
-            judged = publishing.judge(home, shift.run.reserved, lineage, candidate, slices, before, after, draft)
+            judged = publishing.judge(home, number, lineage, candidate, slices, before, after, draft)
         if dry_run:
             shift.finish(RunStatus.FINISHED, "dry run: nothing was registered")
             return _night(shift, RunStatus.FINISHED, "dry run: nothing was registered", None, judged)
         with shift.step("publish"):
-            order = Order(home.actor, f"run {shift.run.id}: {judged.outcome}")
-            version = publishing.publish(shift, lineage, candidate, judged, order)
+            order = Order(actor, f"run {shift.run.id}: {judged.outcome}")
+            version = publishing.publish(shift, number, lineage, candidate, judged, order)
         return _night(shift, RunStatus.FINISHED, None, version, judged)
 
 
@@ -88,47 +96,58 @@ def found(
     ``weights`` default to the shipped base, else the base is trained. A base that does not pass is registered but not
     promoted: the family then has no champion, and ``loop verdict`` says why.
     """
-    family, settings = models.get(family_name), home.settings
-    with home.store.read() as tx:
-        known = versions.base(tx, family.name)
-    if known is not None:
+    family, settings, actor = models.get(family_name), home.settings, home.actor
+    if (known := _base(home, family)) is not None:
         return known
-    with lease.hold(home, family.name, "base", clock) as shift:
+    with lease.hold(home, family.name, "base", clock, progress) as shift:
+        if (known := _base(home, family)) is not None:  # by another process, while this one waited for the lease
+            shift.finish(RunStatus.SKIPPED, f"founded meanwhile: version {known.number}")
+            return known
         corpus = homes.corpus(settings, family.corpus)
+        number = shift.reserve()
         with shift.step("teach"):
-            shipped = family.shipped() if weights is None and corpus.name == family.corpus else weights
-            candidate = (
-                family.train_base(corpus.train_images, corpus.train_labels, settings.seed, progress)
-                if shipped is None
-                else family.load(shipped)
-            )
+            frozen = _frozen_base(family, corpus, weights, settings.seed, progress)
+            recipe = publishing.recipe(family, settings)
+            candidate = frozen.rounded(recipe["precision"])
         lineage = Lineage(
             family=family.name,
-            base_digest=artifacts.digest(artifacts.pack(candidate.weights())),
+            base_digest=home.artifacts.put(artifacts.pack(frozen.weights()), ".npz"),
             snapshot_id=None,
             snapshot_digest=None,
             taught=0,
-            recipe=family.recipe(),
+            recipe=recipe,
             seed=settings.seed,
             champion=None,
         )
         with shift.step("export"):
-            draft = candidate.export(publishing.describe(settings, shift.run.reserved, lineage, None))
+            draft = candidate.export(publishing.describe(settings, number, lineage, None))
         with shift.step("evaluate"):
             slices = holdout.slices(home.store, corpus)
             after = publishing.evaluate(draft, slices)
         with shift.step("judge"):
-            judged = publishing.judge(home, shift.run.reserved, lineage, candidate, slices, None, after, draft)
+            judged = publishing.judge(home, number, lineage, candidate, slices, None, after, draft)
         with shift.step("publish"):
-            order = Order(home.actor, f"run {shift.run.id}: the {family.name} base")
-            return publishing.publish(shift, lineage, candidate, judged, order)
+            order = Order(actor, f"run {shift.run.id}: the {family.name} base")
+            return publishing.publish(shift, number, lineage, candidate, judged, order)
+
+
+def _frozen_base(family: Family, corpus: Corpus, weights: Weights | None, seed: int, progress: Progress) -> Candidate:
+    """The base that was given, else the shipped one where it fits the corpus, else one trained now."""
+    if weights is None and corpus.name == family.corpus:
+        weights = family.shipped()
+    if weights is None:
+        return family.train_base(corpus.train_images, corpus.train_labels, seed, progress)
+    return family.load(weights)
+
+
+def _base(home: Home, family: Family) -> values.Version | None:
+    with home.store.read() as tx:
+        return versions.base(tx, family.name)
 
 
 def _before(home: Home, family: Family) -> tuple[values.Version, values.Version]:
     """The champion and the base. Raises ``OpsError`` where the family has none."""
-    champion = registry.champion(home, family.name)
-    with home.store.read() as tx:
-        base = versions.base(tx, family.name)
+    champion, base = registry.champion(home, family.name), _base(home, family)
     if base is None:
         raise OpsError(f"{family.name} has no base yet; run `loop init --family {family.name}` first")
     if champion is None:
@@ -136,14 +155,16 @@ def _before(home: Home, family: Family) -> tuple[values.Version, values.Version]
     return champion, base
 
 
-def _lineage(family: Family, base: values.Version, frozen: Snapshot, seed: int, champion: values.Version) -> Lineage:
+def _lineage(
+    base: values.Version, frozen: Snapshot, recipe: Mapping[str, Any], seed: int, champion: values.Version
+) -> Lineage:
     return Lineage(
-        family=family.name,
-        base_digest=base.weights_digest,
+        family=base.family,
+        base_digest=base.base_digest,
         snapshot_id=frozen.id,
         snapshot_digest=frozen.digest,
         taught=len(frozen.pool),
-        recipe=family.recipe(),
+        recipe=recipe,
         seed=seed,
         champion=champion.number,
     )
@@ -154,24 +175,24 @@ def _lesson(corpus: Corpus, frozen: Snapshot) -> Lesson:
     return Lesson(corpus.train_images, corpus.train_labels, pool.pixels, pool.labels, frozen.weights)
 
 
-def _nothing_to_teach(home: Home, lineage: Lineage, force: bool) -> str | None:
+def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], force: bool) -> str | None:
     """Why this night would change nothing, if so."""
+    if lineage.taught == 0 or lineage.snapshot_id is None:
+        return "nothing to teach: the store holds no accepted upload of a source that teaches"
     with home.store.read() as tx:
-        for other in versions.every(tx, lineage.family):
-            if (other.base_digest, other.snapshot_digest, other.recipe_digest, other.seed) == (
-                lineage.base_digest,
-                lineage.snapshot_digest,
-                lineage.recipe_digest,
-                lineage.seed,
-            ):
-                return f"nothing changed: version {other.number} was taught the same snapshot by the same recipe"
-        new = snapshots.untaught(tx, lineage.family)
-        total = sum(feedback.counts(tx).values())
-    if lineage.taught == 0:
-        return f"nothing to teach: {total} uploads in the store, none accepted from a source that teaches"
-    if new < home.settings.min_new and not force:
+        twin = versions.twin(tx, lineage.base_digest, lineage.snapshot_digest, lineage.recipe_digest, lineage.seed)
+        outcome = None if twin is None else versions.outcome(tx, twin.number)
+        new = snapshots.untaught(tx, lineage.family, lineage.snapshot_id)
+    if twin is not None and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
+        return f"nothing changed: version {twin.number} was taught the same snapshot by the same recipe"
+    if twin is None and new < home.settings.min_new and not force:
         return f"too little new: {new} accepted uploads that no night has taught, need {home.settings.min_new}"
     return None
+
+
+def _judged_on(version: values.Version, slices: tuple[Slice, ...]) -> bool:
+    """Was the version judged on just these slices? If not, there is more evidence now."""
+    return {part["digest"] for part in version.summary["slices"]} == {evaluation.digest(part) for part in slices}
 
 
 def _skip(shift: Shift, reason: str) -> Night:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop import artifacts, evaluation, gate, reading, registry, trial
-from loop.errors import BadModel
-from loop.evaluation import Report, Slice
+from loop.errors import BadModel, DeploymentError
+from loop.evaluation import Report, Score, Slice
 from loop.home import Home
 from loop.lease import Shift
 from loop.registry import Order
 from loop.settings import Settings
 from loop.store import runs, values, versions
-from models.family import Candidate, Card, Images
+from models.family import Candidate, Card, Family, Images, precision
 
 GOOD_ENOUGH, LOADS_AND_RUNS = "good enough", "loads and runs"
 TRIAL_IMAGES = 1_000
@@ -65,6 +65,11 @@ class Judged:
         return max((verdict.outcome for verdict in self.verdicts.values()), key=order.index)
 
 
+def recipe(family: Family, settings: Settings) -> dict[str, Any]:
+    """Everything besides data and seed that decides the published weights: the family's recipe, and the precision."""
+    return {**family.recipe(), "precision": precision(family, settings.precision)}
+
+
 def describe(settings: Settings, number: int, lineage: Lineage, report: Report | None) -> Card:
     """What the file says of itself; accuracies only once there is a ``report``."""
     taught = f"taught {lineage.taught} corrections by people" if lineage.taught else "the base, taught no corrections"
@@ -97,8 +102,12 @@ def evaluate(data: bytes, slices: tuple[Slice, ...]) -> Report:
 
 def report_of(home: Home, version: values.Version, slices: tuple[Slice, ...]) -> Report:
     """A version's report on today's slices: what was measured when it was registered is not measured again."""
-    stored = evaluation.from_arrays(artifacts.unpack(home.artifacts.get(version.report_digest, ".npz")))
-    known = {score.digest: score for score in stored.scores}
+    arrays = artifacts.unpack(home.artifacts.get(version.report_digest, ".npz"))
+    try:
+        stored = evaluation.from_arrays(arrays)
+    except (KeyError, TypeError):  # written by a release whose reports held something else: measure all of it again
+        return evaluate(home.artifacts.get(version.artifact_digest, ".mlmodel"), slices)
+    known: dict[str, Score] = {score.digest: score for score in stored.scores}
     digests = [evaluation.digest(part) for part in slices]
     missing = tuple(part for part, digest in zip(slices, digests, strict=True) if digest not in known)
     if missing:
@@ -127,13 +136,18 @@ def judge(
     return Judged(final, golden, before, after, {GOOD_ENOUGH: good, LOADS_AND_RUNS: runs_well})
 
 
-def publish(shift: Shift, lineage: Lineage, candidate: Candidate, judged: Judged, order: Order) -> values.Version:
-    """Write the files, then register the version; promote it if it passed and settings allow. Raises ``DiskFull``,
+def publish(
+    shift: Shift, number: int, lineage: Lineage, candidate: Candidate, judged: Judged, order: Order
+) -> values.Version:
+    """Write the files, then register the version; promote it if it passed, settings allow, and the champion still is
+    the one that it was judged against. Raises ``DiskFull``, ``DeploymentError`` where the ``.mlpackage`` cannot be made,
     ``LeaseLost``; then nothing is visible.
     """
-    home, now = shift.home, shift.clock()
+    home = shift.home
+    package = _package(home.settings, number, lineage, candidate, judged)  # before a file is written: it may fail
+    now = shift.clock()
     version = values.Version(
-        number=shift.run.reserved,
+        number=number,
         family=lineage.family,
         run_id=shift.run.id,
         snapshot_id=lineage.snapshot_id,
@@ -150,17 +164,21 @@ def publish(shift: Shift, lineage: Lineage, candidate: Candidate, judged: Judged
         seed=lineage.seed,
         summary=evaluation.summary(judged.after),
         registered_at=now,
+        mlpackage_digest=None if package is None else home.artifacts.put(package, ".zip"),
     )
     verdicts = [
         values.Verdict(version.number, question, verdict.outcome, _document(judged, verdict), now)
         for question, verdict in judged.verdicts.items()
     ]
     with home.store.exclusive() as tx:
-        runs.hold(tx, shift.run.id)
+        champion = versions.holder(tx, lineage.family)
         registry.register(tx, version, verdicts, order, now)
-        if judged.outcome is gate.Outcome.PASSED and home.settings.auto_promote:
+        reason = None
+        if champion != lineage.champion:
+            reason = f"not promoted: judged against version {lineage.champion}, but the champion now is {champion}"
+        elif judged.outcome is gate.Outcome.PASSED and home.settings.auto_promote:
             registry.promote_in(tx, version, order, now)
-        runs.finish(tx, shift.run.id, values.RunStatus.FINISHED, None, shift.seconds, now)
+        runs.finish(tx, shift.run.id, values.RunStatus.FINISHED, reason, shift.seconds, now)
     shift.ended = True
     return version
 
@@ -169,6 +187,16 @@ def promoted(home: Home, version: values.Version) -> bool:
     """Is this version its family's champion?"""
     with home.store.read() as tx:
         return versions.holder(tx, version.family) == version.number
+
+
+def _package(settings: Settings, number: int, lineage: Lineage, candidate: Candidate, judged: Judged) -> bytes | None:
+    """The ``.mlpackage`` of the same weights and with the same description, if it is wanted."""
+    if not settings.mlpackage:
+        return None
+    try:
+        return candidate.package(describe(settings, number, lineage, judged.after))
+    except (ImportError, ValueError) as error:  # another coremltools than the one this was written for, or none
+        raise DeploymentError(f"no .mlpackage: {error}; install coremltools 9.0 or set mlpackage = false") from error
 
 
 def _nothing(images: Images) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from loop.errors import NotPromotable
+from loop.errors import BadReason, NotPromotable
 from loop.home import Home
 from loop.store import values, versions
 
@@ -24,6 +24,14 @@ class Order:
     actor: str
     reason: str
     override: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what the ledger cannot keep: it is never mended. Raises ``BadReason``."""
+        for field, value, longest in (("actor", self.actor, 100), ("reason", self.reason, 1000)):
+            if not 0 < len(value.strip()) <= len(value) <= longest or not value.isprintable():
+                raise BadReason(
+                    f"{field}: expected 1 to {longest} printable characters, got {len(value)}; say it again"
+                )
 
 
 def register(tx: Session, version: values.Version, verdicts: list[values.Verdict], order: Order, now: datetime) -> None:
@@ -75,10 +83,12 @@ def champion(home: Home, family: str) -> values.Version | None:
 
 
 def _checked(home: Home, number: int) -> values.Version:
-    """The version, its artifact read whole and its digest compared."""
+    """The version, its files for phones read whole and their digests compared."""
     with home.store.read() as tx:
         version = versions.get(tx, number)
     home.artifacts.get(version.artifact_digest, ".mlmodel")
+    if version.mlpackage_digest is not None:
+        home.artifacts.get(version.mlpackage_digest, ".zip")
     return version
 
 

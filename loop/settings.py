@@ -1,7 +1,8 @@
 """Typed settings: defaults, then ``loop.toml``, then ``LOOP_*``; the only reader of the environment.
 
 ``loop.toml`` is looked for in the current folder, or where ``LOOP_CONFIG`` says. A key that nobody knows is an
-error, wherever it stands: a misspelt ``LOOP_DATABSE_URL`` must not quietly mean the default database.
+error, wherever it stands: a misspelt ``LOOP_DATABSE_URL`` must not quietly mean the default database. (This, and the
+origin of each value, is why the layers are read here and only validated by pydantic.)
 """
 
 import os
@@ -11,11 +12,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from sqlalchemy.engine import make_url
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from loop.errors import BadSettings
+from loop.store.engine import masked
 from loop.verdict import Policy, TrialLimits
 
 PREFIX = "LOOP_"
@@ -46,14 +48,31 @@ class Settings(BaseModel):
     lease_seconds: float = Field(60, ge=1, le=3600, description="a run silent for longer may be taken over")
     model_author: str = Field("Digit Loop", min_length=1, max_length=200, description="in every .mlmodel")
     model_licence: str = Field("MIT", min_length=1, max_length=200, description="in every .mlmodel")
+    precision: Literal["float32", "float16", "int8"] = Field(
+        "int8", description="weights of a published .mlmodel; svm knows float64 only"
+    )
+    mlpackage: bool = Field(
+        False, description="also pack a version as .mlpackage (ML Program, iOS 15); not judged, and not of svm"
+    )
+    keys: Path | None = Field(None, description="folder with the feed's private keys; default: home/keys")
+    key_passphrase: SecretStr | None = Field(None, description="opens them where they are encrypted; default: asked")
+    feed_expires_hours: int = Field(168, ge=1, le=8760, description="a feed that is not renewed for so long is refused")
+    confirm_rate: float = Field(0.05, ge=0, le=1, description="chance with which a device confirms a right answer")
+    rollout_percent: int = Field(100, ge=0, le=100, description="share of devices that take a new champion")
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")
     trial: TrialLimits = Field(default_factory=TrialLimits, description="what a published file may cost")
+
+    @field_validator("home", "mnist", "keys")
+    @classmethod
+    def _expanded(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
 
     @property
     def url(self) -> str:
         """The database URL in the form SQLAlchemy takes, secrets included."""
         if self.database_url is None:
-            return f"sqlite:///{self.home.absolute() / 'loop.db'}"
+            made = URL.create("sqlite", database=str(self.home.absolute() / "loop.db"))
+            return made.render_as_string(hide_password=False)
         url = make_url(self.database_url.get_secret_value())
         if url.drivername in {"postgres", "postgresql"}:
             url = url.set(drivername="postgresql+psycopg")
@@ -86,7 +105,7 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
         _check_url(settings.url)
     except ValidationError as error:
         raise BadSettings(_explain(error, layers)) from None
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise BadSettings(
             "database_url: expected sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; "
             "what came is not a URL; mend LOOP_DATABASE_URL or loop.toml"
@@ -108,7 +127,7 @@ def lines(settings: Settings, environ: Mapping[str, str] | None = None) -> list[
             ]
             continue
         if name == "database_url":
-            value = make_url(settings.url).render_as_string(hide_password=True)
+            value = masked(settings.url)
         rows.append(Line(name, _shown(value), _origin(layers, name), info.description or ""))
     return rows
 
@@ -151,6 +170,8 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
         node = found
         for key in path[:-1]:
             node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise BadSettings(f"{variable}: LOOP_{key.upper()} is set as one value too; unset one of them")
         node[path[-1]] = value
     return found
 
@@ -161,9 +182,11 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_url(url: str) -> None:
-    backend = make_url(url).get_backend_name()
-    if backend not in {"sqlite", "postgresql"}:
-        raise BadSettings(f"database_url: expected sqlite or postgresql, got {backend}; mend the URL")
+    parsed = make_url(url)
+    if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
+        raise BadSettings(f"database_url: expected sqlite or postgresql, got {parsed.drivername}; mend the URL")
+    if parsed.drivername == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise BadSettings("database_url: expected sqlite:///PATH, got a database in memory, which nothing would keep")
 
 
 def _explain(error: ValidationError, layers: tuple[dict[str, Any], ...]) -> str:
@@ -174,4 +197,4 @@ def _explain(error: ValidationError, layers: tuple[dict[str, Any], ...]) -> str:
     origin = _origin(tuple(names), *path)
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"{'.'.join(path)}: no such setting (from {origin}); `loop settings` lists them all"
-    return f"{'.'.join(path)}: {first['msg']} (from {origin}); `loop settings --help` tells more"
+    return f"{'.'.join(path)}: {first['msg']} (from {origin}); mend it there"

@@ -117,5 +117,14 @@ class Verdict:
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as plain JSON values, policy included."""
-    return asdict(verdict) | {"reasons": [asdict(reason) for reason in verdict.reasons]}
+    """The verdict as plain JSON values, policy included; NaN and infinity, which JSON does not know, as None."""
+    found: dict[str, Any] = _finite(asdict(verdict) | {"reasons": [asdict(reason) for reason in verdict.reasons]})
+    return found
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

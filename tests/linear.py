@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 import models
 from loop import home as homes
 from loop.corpus import Corpus
-from models.cnn import export
+from models.cnn import export, package, rounding
 from models.cnn.network import Dense, checked
-from models.family import Card, Images, Labels, Lesson, Progress, Weights
+from models.family import Card, Images, Labels, Lesson, Precision, Progress, Weights
 
 LAYERS = (Dense("digits", 10),)
 
@@ -27,6 +27,7 @@ class Line:
     """A fitted regression."""
 
     arrays: Weights
+    precision: Precision = "float32"
 
     def weights(self) -> Weights:
         return self.arrays
@@ -39,7 +40,14 @@ class Line:
         return answer
 
     def export(self, card: Card) -> bytes:
-        return export.mlmodel(self.arrays, card, LAYERS)
+        return export.mlmodel(self.arrays, card, LAYERS, self.precision)
+
+    def rounded(self, precision: Precision) -> "Line":
+        return Line(rounding.rounded(self.arrays, precision), precision)
+
+    def package(self, card: Card) -> bytes:
+        """A zip like the real one, without coremltools, which takes seven seconds to import."""
+        return package.zipped({"digits.mlpackage/Data/model": self.export(card)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,10 @@ class Linear:
     name: str = "cnn"
     corpus: str = "mnist"
     share: float = 10.0
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        return rounding.PRECISIONS
 
     def shipped(self) -> Weights | None:
         return None

@@ -2,8 +2,8 @@
 
 ``python -m tests.night_child URL FOLDER CORPUS POINT``
 
-Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``put:N`` after the N-th artifact, ``commit``
-inside the last transaction, ``end`` for not at all.
+Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``term:STEP`` for SIGTERM instead, ``put:N``
+after the N-th artifact, ``commit`` inside the last transaction, ``end`` for not at all.
 """
 
 import os
@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loop import cli, night
 from loop import home as homes
-from loop import night
 from loop.artifacts import Artifacts
 from loop.lease import Shift
 from loop.settings import Settings
@@ -38,6 +38,8 @@ def arm(point: str) -> None:
     def deadly_step(self: Shift, name: str) -> Iterator[None]:
         if point == f"before:{name}":
             die()
+        if point == f"term:{name}":
+            os.kill(os.getpid(), signal.SIGTERM)
         with step(self, name):
             yield
         if point == f"after:{name}":
@@ -64,6 +66,7 @@ def main(url: str, folder: str, corpus: str, point: str) -> None:
     linear.install(Path(corpus))
     made: Settings = settings(url, Path(folder))
     arm(point)
+    signal.signal(signal.SIGTERM, cli._stop)
     print(night.retrain(homes.at(made), force=True).status)
 
 

@@ -30,7 +30,7 @@ class Shell:
     """Runs `loop …` in this process, in an empty folder with a home of its own."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, small: Path
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, small: Path | None
     ) -> None:
         """Settings come from the environment only."""
         self.monkeypatch, self.capsys, self.folder = monkeypatch, capsys, folder
@@ -40,7 +40,8 @@ class Shell:
         monkeypatch.setattr(models, "get", models.get)  # so that both are put back
         monkeypatch.setattr(homes, "corpus", homes.corpus)
         self.real_corpus = homes.corpus
-        linear.install(small)
+        if small is not None:
+            linear.install(small)
         self.set(HOME=str(folder / "home"), CORPUS="digits", ACTOR="tester", HOLDOUT_SHARE="0.4")
         self.set(**{f"GATE__{name}": value for name, value in LENIENT.items()})
 

@@ -5,11 +5,14 @@ error; ``--json`` prints one document and nothing else. Exit status: 0 done, 1 r
 says what to do, 2 a wrong command line.
 """
 
+import io
+import signal
 import sys
 
 import typer
+from rich.text import Text
 
-from loop.cli import demo, feedback, nights, score, setup, versions
+from loop.cli import demo, device, feed, feedback, nights, score, setup, versions
 from loop.cli.output import errors
 from loop.errors import LoopError
 
@@ -28,6 +31,13 @@ def _add(panel: str, **commands: object) -> None:
         app.command(name.replace("_", "-"), rich_help_panel=panel)(command)  # type: ignore[type-var]  # plain functions
 
 
+def _group(panel: str, name: str, about: str, **commands: object) -> None:
+    group = typer.Typer(name=name, help=about, no_args_is_help=True)
+    for verb, command in commands.items():
+        group.command(verb.strip("_"))(command)  # type: ignore[type-var]  # plain functions
+    app.add_typer(group, rich_help_panel=panel)
+
+
 _add("Begin", demo=demo.demo, init=setup.init, migrate=setup.migrate, settings=setup.settings)
 _add("Feed it", **{"import": feedback.import_, "replay": feedback.replay})
 _add("The night", retrain=nights.retrain, runs=nights.runs)
@@ -40,18 +50,34 @@ _add(
     promote=versions.promote,
     rollback=versions.rollback,
 )
+_group(
+    "To the phones",
+    "feed",
+    "The signed feed: who may sign, what devices are told.",
+    keys=feed.keys,
+    rotate=feed.rotate,
+    withdraw=feed.withdraw,
+    publish=feed.publish_,
+    verify=feed.verify_,
+)
+_group("To the phones", "device", "A device that follows a feed.", sync=device.sync, status=device.status)
 _add("Any Core ML digit model", score=score.score, inspect=score.inspect)
 _add("For the engineer", base=setup.base, gate_power=nights.gate_power)
 
 
 def main() -> None:
     """The console script: every ``LoopError`` becomes one line and exit status 1."""
+    signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows less, but does not fail
     try:
         app(prog_name="loop")
     except LoopError as error:
-        errors.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        errors.print(Text(f"{type(error).__name__}: ", "bold red") + Text(str(error), ""), soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("stopped")
-        sys.exit(130)
+
+
+def _stop(number: int, frame: object) -> None:  # noqa: ARG001 (the signal module's signature)
+    """SIGTERM ends a command as Ctrl-C does: what holds a lease writes down that it stopped."""
+    sys.exit(128 + number)

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from loop import demo as demonstration
-from loop import handwriting, settings
+from loop import handwriting, night, settings
 from loop.cli import feedback, nights, versions
-from loop.cli.output import console, errors, progress
+from loop.cli.output import errors, progress, say
 from loop.demo import Shown
 
 Writers = Annotated[
@@ -28,7 +28,7 @@ def demo(
     changed. Takes a minute or two.
     """
     loaded = settings.load(mnist=mnist)
-    made = demonstration.prepare(loaded, say=lambda text: errors.print(text, markup=False, soft_wrap=True))
+    made = demonstration.prepare(loaded, say=lambda text: errors.print(text, soft_wrap=True))
     people = handwriting.people(writers) if writers else handwriting.bundled(unseen=made.corpus == "digits")
     if not writers:
         errors.print("Handwriting: scikit-learn's digits, a person for each form that was filled in.")
@@ -37,7 +37,7 @@ def demo(
         replayed = demonstration.play(home, people, confirm_rate, report)
     feedback.people_table(replayed)
     with progress() as report:
-        done = demonstration.night.retrain(home, demonstration.FAMILY, progress=report)
+        done = night.retrain(home, demonstration.FAMILY, progress=report)
     shown = demonstration.draw(home, done, replayed)
     nights.tell(home, done)
     versions.listing(versions.documents(home))
@@ -45,6 +45,6 @@ def demo(
 
 
 def _files(shown: Shown) -> None:
-    console.print(f"{shown.fixed} digits that the champion got wrong are right now")
-    console.print(f"contact sheet   {shown.sheet}\nconfusions      {shown.confusion}", soft_wrap=True)
-    console.print(f"go on with      LOOP_HOME={shown.home.settings.home} loop history", soft_wrap=True)
+    say(f"{shown.fixed} digits that the champion got wrong are right now")
+    say(f"contact sheet   {shown.sheet}\nconfusions      {shown.confusion}")
+    say(f"go on with      LOOP_HOME={shown.home.settings.home} loop history")

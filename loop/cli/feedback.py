@@ -1,7 +1,7 @@
 """``loop import`` and ``loop replay``: labelled handwriting into the store."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from loop import handwriting, intake, lease, replaying
-from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, progress, table
+from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, progress, say, table
 from loop.cli.setup import known_family
-from loop.errors import ClientError
+from loop.errors import BadImage, ClientError
 from loop.replaying import Replayed
 from loop.store.values import Role
+from models.family import Progress
 
+SHOWN = 20  # different reasons that are listed
 Paths = Annotated[
     list[Path], typer.Argument(help="Folders or zips of <digit>/*.png, or IDX files.", show_default=False)
 ]
@@ -31,14 +33,9 @@ def import_(
     """
     home = open_home()
     refused: Counter[str] = Counter()
-    uploads: list[intake.Upload] = []
-    for person in handwriting.people(paths):
-        for sample in person.samples():
-            if sample.reason is not None:
-                refused[sample.reason] += 1
-            else:
-                uploads.append(intake.Upload(source, sample.data, sample.label))
-    answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, lease.utc_now())
+    with progress(quiet=as_json) as report:
+        uploads = _uploads(paths, source, refused, report)
+        answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, lease.utc_now())
     refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
     receipts = [answer for answer in answers if isinstance(answer, intake.Receipt)]
     duplicates = sum(receipt.duplicate for receipt in receipts)
@@ -47,10 +44,22 @@ def import_(
         emit({"source": source, **counts, "reasons": dict(refused)})
     else:
         console.print(", ".join(f"{count} {name}" for name, count in counts.items()))
-        for reason, count in refused.most_common(20):
-            console.print(f"  {count} × {reason}", markup=False)
+        for reason, count in refused.most_common(SHOWN):
+            say(f"  {count} × {reason}")
     if not receipts:
-        raise typer.Exit(1)
+        raise BadImage("nothing was accepted; expected labelled pictures, <digit>/*.png")
+
+
+def _uploads(paths: list[Path], source: str, refused: Counter[str], report: Progress) -> Iterator[intake.Upload]:
+    """Read as they are stored, one at a time; what cannot be read is counted by its reason."""
+    for number, path in enumerate(paths, start=1):
+        for person in handwriting.people([path]):
+            for sample in person.samples():
+                if sample.reason is None:
+                    yield intake.Upload(source, sample.data, sample.label)
+                else:
+                    refused[sample.reason] += 1
+        report("read and store", number, len(paths))
 
 
 def replay(
@@ -77,7 +86,7 @@ def replay(
     else:
         people_table(done)
     if not any(one.read for one in done):
-        raise typer.Exit(1)
+        raise BadImage("nothing was read; expected labelled pictures, <digit>/*.png")
 
 
 def people_table(done: Sequence[Replayed]) -> None:
@@ -89,5 +98,5 @@ def people_table(done: Sequence[Replayed]) -> None:
         shown.add_row(one.source, does, *map(str, counts))
     console.print(shown)
     for one in done:
-        for reason, count in one.refused.items():
-            console.print(f"  {one.source}: {count} × {reason}", markup=False)
+        for reason, count in Counter(one.refused).most_common(SHOWN):
+            say(f"  {one.source}: {count} × {reason}")

@@ -7,7 +7,7 @@ import typer
 
 from loop import evaluation, gate, night, power, publishing
 from loop.cli import prose
-from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, table, when
+from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, say, table, when
 from loop.cli.setup import known_family
 from loop.home import Home
 from loop.night import Night
@@ -64,7 +64,7 @@ def gate_power(
     if as_json:
         emit(asdict(found))
     else:
-        console.print(found.markdown(), markup=False, soft_wrap=True)
+        say(found.markdown())
 
 
 def document(home: Home, done: Night) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def document(home: Home, done: Night) -> dict[str, Any]:
 def tell(home: Home, done: Night) -> None:
     """A night in words."""
     said = document(home, done)
-    console.print(f"[bold]run {done.run}: {done.status}[/]{f' – {done.reason}' if done.reason else ''}")
+    say(f"run {done.run}: {done.status}{f' – {done.reason}' if done.reason else ''}", "bold")
     if done.judged is None:
         return
     prose.before_and_after(said["accuracy"]["before"], said["accuracy"]["after"])
@@ -106,4 +106,4 @@ def tell(home: Home, done: Night) -> None:
         prose.verdict(question, each["outcome"], each["reasons"])
     if done.version is not None:
         fate = "champion now" if said["promoted"] else "registered, not promoted"
-        console.print(f"version {done.version.number}: {fate}\n{said['artifact']['path']}", soft_wrap=True)
+        say(f"version {done.version.number}: {fate}\n{said['artifact']['path']}")

@@ -21,8 +21,9 @@ from models.family import Progress as Report
 
 TIMES = {"when", "started", "registered"}  # columns that read badly when broken
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# No markup: whatever is printed may come from a stranger's file, a reason in the ledger, or a source's name.
+console = Console(highlight=False, markup=False)
+errors = Console(stderr=True, highlight=False, markup=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 FamilyName = Annotated[str, typer.Option("--family", help="Model family: cnn or svm.")]
@@ -32,6 +33,11 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.
 def open_home(**overrides: Any) -> Home:
     """The home that settings, and options given on the command line, name."""
     return homes.at(settings.load(**overrides))
+
+
+def say(text: str, style: str | None = None) -> None:
+    """One line on standard output, never broken, so that a path can be copied."""
+    console.print(text, style=style, soft_wrap=True)
 
 
 def emit(value: Any) -> None:

@@ -12,19 +12,18 @@ COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 MARKS = {"passed": "✓", "failed": "✗", "inconclusive": "?"}
 
 
-def coloured(outcome: str) -> str:
+def coloured(outcome: str) -> Text:
     """The word in its colour."""
-    colour = COLOURS.get(outcome)
-    return f"[{colour}]{outcome}[/]" if colour else outcome
+    return Text(outcome, COLOURS.get(outcome, ""))
 
 
 def verdict(title: str, outcome: str, reasons: Iterable[Mapping[str, Any]]) -> None:
     """A verdict with its reasons, a line each."""
-    console.print(f"[bold]{title}:[/] {coloured(outcome)}")
+    console.print(Text(f"{title}: ", "bold") + coloured(outcome))
     lines = Table.grid(padding=(0, 1))  # long reasons wrap beside their mark
     for reason in reasons:
-        colour, mark = COLOURS[reason["outcome"]], MARKS[reason["outcome"]]
-        lines.add_row(f" [{colour}]{mark}[/]", Text(reason["text"]))
+        said = reason["outcome"]
+        lines.add_row(Text(f" {MARKS[said]}", COLOURS[said]), Text(reason["text"]))
     console.print(lines)
 
 

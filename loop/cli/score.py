@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from loop import evaluation, labelled, plots, reading
-from loop.cli.output import Json, console, emit, percent, table
+from loop.cli.output import Json, console, emit, percent, say, table
 from loop.errors import BadModel, DiskFull
 from loop.evaluation import Images, Score
 from loop.labelled import Labelled
@@ -129,20 +129,21 @@ def _document(file: Path, data: Path, reader: Reader, examples: Labelled, result
 
 def _tell(document: dict[str, Any]) -> None:
     low, high = document["interval"]
-    console.print(f"[bold]{percent(document['accuracy'])}[/] of {document['n']:,} images", end="")
-    console.print(f", 95 % interval {100 * low:.2f} to {100 * high:.2f} %, {document['errors']:,} wrong")
+    headline = Text(percent(document["accuracy"]), "bold")
+    headline += Text(f" of {document['n']:,} images, 95 % interval {100 * low:.2f} to {100 * high:.2f} %", "")
+    console.print(headline + Text(f", {document['errors']:,} wrong", ""))
     console.print(f"{document['milliseconds_per_image']:.3f} ms per image on this machine")
     for problem in document["problems"]:
-        console.print(f"[bold red]{problem}[/]")
-    console.print("\n[bold]How the file was read[/]")
+        say(problem, "bold red")
+    say("\nHow the file was read", "bold")
     for line in document["assumptions"]:
-        console.print(f"  {_printable(line)}", markup=False, soft_wrap=True)
+        say(f"  {_printable(line)}")
     console.print(_classes(document))
     console.print(_confusion(document["confusion"]))
     if refused := document["refused"]:
         first = _printable(f"{refused[0]['name']}: {refused[0]['reason']}")
-        console.print(f"{len(refused)} files were not read, such as {first}", markup=False, soft_wrap=True)
-    console.print(f"Worst images: {document['sheet']}", markup=False)
+        say(f"{len(refused)} files were not read, such as {first}")
+    say(f"Worst images: {document['sheet']}")
 
 
 def _classes(document: dict[str, Any]) -> Table:
@@ -158,30 +159,27 @@ def _classes(document: dict[str, Any]) -> Table:
 def _confusion(counts: list[list[int]]) -> Table:
     shown = table("Confusion: row shown, column answered", "", *(f">{digit}" for digit in range(10)))
     for digit, row in enumerate(counts):
-        cells = [f"[dim]{n}[/]" if i == digit else str(n) if n else "[dim]·[/]" for i, n in enumerate(row)]
+        cells = [Text(str(n) if n else "·", "dim" if i == digit or not n else "") for i, n in enumerate(row)]
         shown.add_row(str(digit), *cells)
     return shown
 
 
 def _describe(summary: coreml.Summary) -> None:
-    console.print(
-        f"[bold]{summary.kind}[/], {summary.size_bytes:,} bytes, specification {summary.spec_version}", end=""
-    )
-    console.print(f", iOS {summary.lowest_ios} and later, sha256 {summary.sha256[:12]}…")
+    facts = f", {summary.size_bytes:,} bytes, specification {summary.spec_version}, iOS {summary.lowest_ios} and later"
+    console.print(Text(summary.kind, "bold") + Text(f"{facts}, sha256 {summary.sha256[:12]}…", ""))
     if summary.problem:
-        console.print("[bold red]does not run here:[/] ", end="")
-        console.print(_printable(summary.problem), markup=False, soft_wrap=True)
+        say(f"does not run here: {_printable(summary.problem)}", "bold red")
     for word, features in (("input", summary.inputs), ("output", summary.outputs)):
         for feature in features:
-            console.print(f"  {word:<6} {_printable(_feature(feature))}", markup=False, soft_wrap=True)
+            say(f"  {word:<6} {_printable(_feature(feature))}")
     if summary.labels:
-        console.print(f"  labels {_printable(', '.join(map(str, summary.labels)))}", markup=False, soft_wrap=True)
+        say(f"  labels {_printable(', '.join(map(str, summary.labels)))}")
     for key, text in summary.metadata.items():
-        console.print(f"  {_printable(f'{key}: {text}')}", markup=False, soft_wrap=True)
+        say(f"  {_printable(f'{key}: {text}')}")
     shown = table("\nLayers", "layer", "kind", "shape", ">weights", "stored as", ">operations")
     for layer in summary.layers:
         shapes, stored = " ".join("×".join(map(str, shape)) for shape in layer.shapes), ", ".join(layer.precisions)
-        name = escape(_printable(layer.name))
+        name = _printable(layer.name)
         shown.add_row(name, layer.kind, shapes, _count(layer.weights), stored, _count(layer.macs))
     shown.add_section()
     shown.add_row("together", "", "", _count(summary.weights), ", ".join(summary.precisions), _count(summary.macs))

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 import models
-from loop import artifacts, lease, night
+from loop import artifacts, lease, night, registry
 from loop import home as homes
 from loop import settings as knobs
-from loop.cli.output import FamilyName, Json, console, emit, progress, table
+from loop.cli.output import FamilyName, Json, console, emit, progress, say, table
 from loop.errors import BadSettings
 from loop.store import feedback, schema
 
@@ -26,19 +26,26 @@ def init(family: FamilyName = "cnn", as_json: Json = False) -> None:
         feedback.set_salt(tx)
     with progress(quiet=as_json) as report:
         version = night.found(home, family, progress=report, clock=lease.utc_now)
+    champion = registry.champion(home, family)
     if as_json:
-        emit({"home": home.settings.home, "database": home.store.shown_url, "family": family, "base": version.number})
+        named = {"family": family, "base": version.number, "champion": None if champion is None else champion.number}
+        emit({"home": home.settings.home, "database": home.store.shown_url, **named})
         return
-    console.print(f"home      {home.settings.home.absolute()}\ndatabase  {home.store.shown_url}")
-    console.print(f"base      version {version.number} of {family}; `loop show {version.number}` tells more")
+    say(f"home      {home.settings.home.absolute()}\ndatabase  {home.store.shown_url}")
+    say(f"base      version {version.number} of {family}; `loop show {version.number}` tells more")
+    if champion is None:
+        say(f"champion  none: the base did not pass, read `loop verdict {version.number}`", "bold yellow")
 
 
-def migrate() -> None:
+def migrate(as_json: Json = False) -> None:
     """Bring the database's schema to the revision that this code needs."""
     home = homes.at(knobs.load(), migrated=False)
     before = schema.current(home.store)
     schema.migrate(home.store)
-    console.print(f"{home.store.shown_url}: {before or 'empty'} → {schema.head()}")
+    if as_json:
+        emit({"database": home.store.shown_url, "before": before, "now": schema.head()})
+    else:
+        say(f"{home.store.shown_url}: {before or 'empty'} → {schema.head()}")
 
 
 def settings(as_json: Json = False) -> None:
@@ -57,16 +64,20 @@ def base(
     out: Annotated[Path, typer.Option(help="Where to write the weights (.npz, no pickle).")],
     family: FamilyName = "cnn",
     seed: Annotated[int | None, typer.Option(help="Default: the setting `seed`.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Train a family's base anew, by its recipe, on its base corpus; minutes for the CNN."""
     known_family(family)
     loaded = knobs.load(seed=seed)
     corpus = homes.corpus(loaded, models.get(family).corpus)
-    with progress() as report:
+    with progress(quiet=as_json) as report:
         trained = models.get(family).train_base(corpus.train_images, corpus.train_labels, loaded.seed, report)
     data = artifacts.pack(trained.weights())
     artifacts.write_whole(out, data)
-    console.print(f"{out}: {len(data):,} bytes, weights sha256 {artifacts.digest(data)}")
+    if as_json:
+        emit({"path": out, "bytes": len(data), "sha256": artifacts.digest(data)})
+    else:
+        say(f"{out}: {len(data):,} bytes, sha256 {artifacts.digest(data)}")
 
 
 def known_family(name: str) -> None:

@@ -1,17 +1,17 @@
 """``loop versions``, ``show``, ``verdict``, ``history``, ``promote``, ``rollback``: what is in production, and why."""
 
-import shutil
 from dataclasses import asdict
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from loop import lease, registry
+from loop.artifacts import write_whole
 from loop.cli import prose
-from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, table, when
-from loop.errors import UnknownVersion
+from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
+from loop.errors import BadReason, OpsError, UnknownVersion
 from loop.gate import FEEDBACK
 from loop.home import Home
 from loop.registry import Order
@@ -21,10 +21,8 @@ from loop.store import versions as stored
 Number = Annotated[int, typer.Argument(help="A version's number.", show_default=False)]
 OneFamily = Annotated[str | None, typer.Option("--family", help="Only this family.")]
 AsOf = Annotated[
-    datetime | None,
-    typer.Option(
-        "--as-of", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="State at this UTC date (its end) or time."
-    ),
+    str | None,
+    typer.Option("--as-of", metavar="DATE", help="A UTC date, meaning its end, or a time: 2026-05-03T03:00."),
 ]
 
 
@@ -55,24 +53,35 @@ def listing(rows: list[dict[str, Any]]) -> None:
 def show(
     number: Number,
     save: Annotated[Path | None, typer.Option(help="Also copy the .mlmodel to this file.")] = None,
+    save_package: Annotated[Path | None, typer.Option(help="Also copy the zipped .mlpackage to this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """One version whole: accuracies, lineage, files."""
     home = open_home()
     with home.store.read() as tx:
         version = stored.get(tx, number)
-    row = _row(home, version) | {"lineage": _lineage(version), "summary": version.summary}
+        named, outcome = stored.aliases(tx).get(number), stored.outcome(tx, number)
+    row = _row(home, version, named, outcome) | {
+        "package": _package(home, version),
+        "lineage": _lineage(version),
+        "summary": version.summary,
+    }
     if save is not None:
-        home.artifacts.get(version.artifact_digest, ".mlmodel")
-        shutil.copyfile(row["artifact"]["path"], save)
+        write_whole(save, home.artifacts.get(version.artifact_digest, ".mlmodel"))
+    if save_package is not None:
+        if version.mlpackage_digest is None:
+            raise OpsError(f"version {number} has no .mlpackage; versions made with mlpackage = true have one")
+        write_whole(save_package, home.artifacts.get(version.mlpackage_digest, ".zip"))
     if as_json:
         emit(row)
         return
-    console.print(f"[bold]version {number}[/] · {version.family} · {row['is'] or 'not in use'} · {row['verdict']}")
+    say(f"version {number} · {version.family} · {row['is'] or 'not in use'} · {row['verdict']}", "bold")
     prose.slices(version.summary)
     for name, value in _lineage(version).items():
-        console.print(f"{name:<10} {value}", markup=False)
-    console.print(f"{'file':<10} {save or row['artifact']['path']}", markup=False, soft_wrap=True)
+        say(f"{name:<10} {value}")
+    say(f"{'file':<10} {save or row['artifact']['path']}")
+    if row["package"] is not None:
+        say(f"{'package':<10} {save_package or row['package']['path']}")
 
 
 def verdict(number: Number, as_json: Json = False) -> None:
@@ -91,7 +100,7 @@ def verdict(number: Number, as_json: Json = False) -> None:
 def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False) -> None:
     """The alias ledger, newest first; with --as-of, what was champion then."""
     home = open_home()
-    moment = None if as_of is None else _end_of(as_of)
+    moment = None if as_of is None else _moment(as_of)
     with home.store.read() as tx:
         moves = stored.ledger(tx, family, moment)
         champions = {name: stored.holder(tx, name, as_of=moment) for name in sorted({move.family for move in moves})}
@@ -99,7 +108,7 @@ def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False)
         emit({"as_of": moment, "champions": champions, "moves": [asdict(move) for move in moves]})
         return
     for name, number in champions.items():
-        console.print(f"champion of {name}{f' at {when(moment)}' if moment else ''}: [bold]{number or 'none'}[/]")
+        say(f"champion of {name}{f' at {when(moment)}' if moment else ''}: {number or 'none'}", "bold")
     shown = table("Ledger", "when", "family", "what", ">from", ">to", "who", "verdict", "why")
     for move in moves:
         did = f"{move.verb} {move.alias}" if move.verb != "register" else "register"
@@ -136,34 +145,23 @@ def _moved(move: values.Move, as_json: bool) -> None:
     if as_json:
         emit(asdict(move))
         return
-    console.print(
-        f"champion of {move.family}: {_or_dash(move.before)} → [bold]{move.after}[/] ({move.verb}, {move.reason})"
-    )
+    say(f"champion of {move.family}: {_or_dash(move.before)} → {move.after} ({move.verb}, {move.reason})")
 
 
 def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
-    return [_row(home, version) for version in _every(home, family)]
-
-
-def _every(home: Home, family: str | None) -> list[values.Version]:
     with home.store.read() as tx:
-        found = stored.every(tx, family)
+        found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
     if family is not None and not found:
-        raise UnknownVersion(
-            f"no version of family {family[:40]!r}; `loop init --family {family[:40]}` makes the first"
-        )
-    return found
+        raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists what there is")
+    return [_row(home, one, named.get(one.number), outcomes.get(one.number, "none")) for one in found]
 
 
-def _row(home: Home, version: values.Version) -> dict[str, Any]:
-    with home.store.read() as tx:
-        named = [a for a in ("champion", "challenger") if stored.holder(tx, version.family, a) == version.number]
-        outcome = stored.outcome(tx, version.number)
+def _row(home: Home, version: values.Version, named: str | None, outcome: str) -> dict[str, Any]:
     return {
         "version": version.number,
         "family": version.family,
-        "is": named[0] if named else None,
+        "is": named,
         "verdict": outcome,
         "accuracy": {part["name"]: part["accuracy"] for part in version.summary["slices"] if part["n"]},
         "run": version.run_id,
@@ -176,21 +174,36 @@ def _row(home: Home, version: values.Version) -> dict[str, Any]:
     }
 
 
+def _package(home: Home, version: values.Version) -> dict[str, Any] | None:
+    """The second file, read whole so that what is named is there and sound."""
+    if version.mlpackage_digest is None:
+        return None
+    data = home.artifacts.get(version.mlpackage_digest, ".zip")
+    path = home.artifacts.path(version.mlpackage_digest, ".zip").absolute()
+    return {"path": str(path), "sha256": version.mlpackage_digest, "bytes": len(data)}
+
+
 def _lineage(version: values.Version) -> dict[str, Any]:
     return {
         "base": version.base_digest,
         "snapshot": version.snapshot_digest or "none: the base itself",
         "recipe": version.recipe_digest,
+        "precision": version.recipe["precision"],
         "seed": version.seed,
         "judged by": "no champion" if version.champion is None else f"version {version.champion}",
         "sha256": version.artifact_digest,
     }
 
 
-def _end_of(moment: datetime) -> datetime:
-    """A bare date means its last moment: what was in production on 3 May."""
-    aware = moment.replace(tzinfo=UTC)
-    return datetime.combine(aware.date(), time.max, UTC) if aware.time() == time.min else aware
+def _moment(text: str) -> datetime:
+    """A time; a bare date means its last moment: what was in production on 3 May. Raises ``BadReason``."""
+    try:
+        if len(text) == len("2026-05-03"):
+            return datetime.combine(date.fromisoformat(text), time.max, UTC)
+        read = datetime.fromisoformat(text)
+        return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadReason(f"as-of: expected a date such as 2026-05-03 or a time, got {text[:40]!r}") from None
 
 
 def _or_dash(number: int | None) -> str:

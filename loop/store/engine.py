@@ -5,7 +5,8 @@ Rules kept here:
   and ``BEGIN IMMEDIATE`` for writers: a deferred BEGIN that upgrades ignores the busy timeout and fails at once.
 - A transaction is short; nothing trains, exports or evaluates inside one.
 - Claims and ledger moves pass through ``exclusive``: one at a time on both databases.
-- Trouble of the database itself leaves as ``StoreUnavailable``, with the password masked.
+- Trouble of the database itself leaves as ``StoreUnavailable``, with secrets masked; a deadlock as ``Contention``,
+  after which the same transaction may simply be tried again.
 """
 
 from collections.abc import Iterator
@@ -18,19 +19,32 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from loop.errors import StoreUnavailable
+from loop.errors import StoreUnavailable, one_line
 
 BUSY_SECONDS = 30
+CONTENDED = {"40P01", "40001"}  # PostgreSQL's deadlock_detected and serialization_failure
 EXCLUSIVE_LOCK = 0x6C6F6F70  # "loop": the PostgreSQL advisory lock of claims and ledger moves
+
+
+class Contention(StoreUnavailable):
+    """PostgreSQL chose this transaction as the one to give up; nothing of it is stored."""
+
+
+def masked(url: str) -> str:
+    """A database URL without its secrets, which may also stand in its query."""
+    parsed = make_url(url)
+    shown = parsed.set(query=dict.fromkeys(parsed.query, "***"))
+    return shown.render_as_string(hide_password=True)
 
 
 class Store:
     """Holds the engine; every transaction of the loop begins here."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """``create`` makes the folder of a SQLite file; whoever only looks leaves no trace."""
         self.url = make_url(url)
-        self.shown_url = self.url.render_as_string(hide_password=True)
-        self.engine = _engine(url)
+        self.shown_url = masked(url)
+        self.engine = _engine(url, create)
 
     @property
     def is_sqlite(self) -> bool:
@@ -53,9 +67,13 @@ class Store:
     def exclusive(self) -> Iterator[Session]:
         """A write that no other ``exclusive`` overlaps, in any process."""
         with self.write() as session:
-            if not self.is_sqlite:  # BEGIN IMMEDIATE is exclusive already
-                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": EXCLUSIVE_LOCK})
+            self.lock(session.connection())
             yield session
+
+    def lock(self, connection: Connection) -> None:
+        """Make the transaction exclusive; SQLite's BEGIN IMMEDIATE is already."""
+        if not self.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": EXCLUSIVE_LOCK})
 
     def close(self) -> None:
         """Give back every connection."""
@@ -72,16 +90,18 @@ class Store:
 
     def unavailable(self, error: DBAPIError) -> StoreUnavailable:
         """The database's complaint in one line that tells what to do."""
-        said = " ".join(str(error.orig).split())
+        said = one_line(error.orig or error)
+        if getattr(error.orig, "sqlstate", None) in CONTENDED:
+            return Contention(f"{self.shown_url}: {said}; run the command again")
         hint = "is there space and a writable folder?" if self.is_sqlite else "is the server up, the URL right?"
         verb = "does not answer" if isinstance(error, OperationalError) else "refused the work"
         return StoreUnavailable(f"{self.shown_url} {verb} ({said}); {hint} `loop settings` shows the URL")
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, create: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(url, parsed.database)
+        return _sqlite(url, parsed.database if create else None)
     return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
 
 

@@ -32,8 +32,11 @@ def set_salt(tx: Session, salt: str | None = None) -> str:
     fact = tx.get(tables.Fact, SALT)
     if fact is None:
         fact = tables.Fact(key=SALT, value=salt or secrets.token_hex(16))
-        tx.add(fact)
-        tx.flush()
+        try:
+            with tx.begin_nested():
+                tx.add(fact)
+        except IntegrityError:  # another process was first
+            fact = tx.scalars(select(tables.Fact).where(tables.Fact.key == SALT)).one()
     return fact.value
 
 

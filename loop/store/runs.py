@@ -6,12 +6,16 @@ The rules:
   failed. A killed night therefore costs nothing but itself.
 - The run's id is its fencing token. Whatever a run writes later, it writes in a transaction that first asks
   ``hold``: a run that was taken over meanwhile is refused, however alive it is.
-- The version number is reserved with the claim. A run that fails leaves a gap; a number is never reused.
+- A run that has something to teach reserves its version number. One that fails leaves a gap; a number is never reused.
+- Leases are compared with the clock of whoever claims: machines that share a store must agree on the time to within
+  a lease's length.
 """
 
 import os
 import socket
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -23,13 +27,26 @@ from loop.store.values import RunStatus
 
 
 def me() -> str:
-    """This process, as a lease names it: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """This process, as a lease names it: host, boot and process namespace, process id.
+
+    The middle part tells apart machines and containers that share a host name: a process id means something only
+    where it was given.
+    """
+    return f"{socket.gethostname()}:{_place()}:{os.getpid()}"
+
+
+def _place() -> str:
+    found = []
+    with suppress(OSError):  # not Linux: the host name has to do
+        found.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+        found.append(Path("/proc/self/ns/pid").readlink().name.strip("pid:[]"))
+    return "-".join(found) or "-"
 
 
 def claim(tx: Session, family: str, kind: str, holder: str, lease_seconds: float, now: datetime) -> values.Run:
     """Start a run. ``tx`` must be exclusive. Raises ``RunInProgress`` while another lives."""
-    for other in tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING)):
+    running = select(tables.Run).where(tables.Run.status == RunStatus.RUNNING)
+    for other in tx.scalars(running.with_for_update()):
         if other.lease_until > now and not _gone(other.holder):
             raise RunInProgress(
                 f"run {other.id} ({other.family}) has been running since {other.started_at:%H:%M:%S} UTC as "
@@ -37,12 +54,10 @@ def claim(tx: Session, family: str, kind: str, holder: str, lease_seconds: float
             )
         other.status, other.finished_at = RunStatus.FAILED, now
         other.reason = f"abandoned: {other.holder} stopped without a word"
-    highest = tx.scalar(select(func.max(tables.Run.reserved))) or 0
     run = tables.Run(
         family=family,
         kind=kind,
         status=RunStatus.RUNNING,
-        reserved=highest + 1,
         holder=holder,
         lease_until=now + timedelta(seconds=lease_seconds),
         started_at=now,
@@ -53,11 +68,21 @@ def claim(tx: Session, family: str, kind: str, holder: str, lease_seconds: float
     return _value(run)
 
 
+def reserve(tx: Session, run_id: int) -> int:
+    """The next version number, given to this run. ``tx`` must be exclusive. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    number = (tx.scalar(select(func.max(tables.Run.reserved))) or 0) + 1
+    _row(tx, run_id).reserved = number
+    return number
+
+
 def hold(tx: Session, run_id: int) -> None:
     """Raises ``LeaseLost`` unless the run still is the running one; locks its row until ``tx`` ends."""
     run = _row(tx, run_id, lock=True)
+    if run.status == RunStatus.FAILED:
+        raise LeaseLost(f"run {run_id} was taken over ({run.reason}); nothing more of it is written")
     if run.status != RunStatus.RUNNING:
-        raise LeaseLost(f"run {run_id} was taken over ({run.status}: {run.reason}); nothing of it is published")
+        raise LeaseLost(f"run {run_id} has ended already ({run.status}); nothing more of it is written")
 
 
 def renew(tx: Session, run_id: int, lease_seconds: float, now: datetime) -> None:
@@ -97,8 +122,8 @@ def _gone(holder: str) -> bool:
     """Is the holder a process of this machine that no longer lives? A reused process id only delays the answer
     until the lease ends.
     """
-    host, _, pid = holder.rpartition(":")
-    if host != socket.gethostname():
+    here, _, pid = holder.rpartition(":")
+    if here != me().rpartition(":")[0]:
         return False
     try:
         os.kill(int(pid), 0)

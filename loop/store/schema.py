@@ -23,7 +23,9 @@ def head() -> str:
 
 
 def current(store: Store) -> str | None:
-    """The database's revision; None for an empty database. Raises ``StoreUnavailable``."""
+    """The database's revision; None for an empty database, or none yet. Raises ``StoreUnavailable``."""
+    if store.is_sqlite and not Path(store.url.database or "").is_file():
+        return None  # looking must not make the file
     try:
         with store.engine.execution_options(loop_begin="DEFERRED").connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
@@ -33,23 +35,33 @@ def current(store: Store) -> str | None:
 
 def require_head(store: Store) -> None:
     """Raises ``SchemaBehind`` unless the database is at this code's revision."""
-    have, want = current(store), head()
+    have, want = _known(store), head()
     if have == want:
         return
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
-    if have is not None and have not in known:
-        raise SchemaBehind(f"{store.shown_url} is at revision {have}, newer than this code ({want}); upgrade it")
     raise SchemaBehind(f"{store.shown_url} is at revision {have or 'none'}, this code needs {want}; run `loop migrate`")
 
 
 def migrate(store: Store, revision: str = "head") -> None:
-    """Bring the schema to ``revision``, in one transaction. Raises ``StoreUnavailable``."""
+    """Bring the schema to ``revision``, in one transaction. Raises ``StoreUnavailable``, ``SchemaBehind``."""
+    _known(store)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     try:
         with store.engine.begin() as connection:
+            store.lock(connection)
             config.attributes["connection"] = connection
             move = command.upgrade if revision == "head" else command.downgrade
             move(config, revision)
     except DBAPIError as error:
         raise store.unavailable(error) from error
+
+
+def _known(store: Store) -> str | None:
+    """The database's revision, unless it is one that this code has never heard of."""
+    have = current(store)
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    if have is not None and have not in known:
+        raise SchemaBehind(
+            f"{store.shown_url} is at revision {have}, newer than this code ({head()}); upgrade the code"
+        )
+    return have

@@ -5,10 +5,10 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
-from loop.store.values import Kind, Pool, Role, RunStatus, Status
+from loop.store.values import Kind, Pool, RunStatus
 
 
 def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime) -> int:
@@ -28,24 +28,21 @@ def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDAr
     return row.id
 
 
-def untaught(tx: Session, family: str) -> int:
-    """How many accepted teaching uploads no finished night of the family has taught."""
+def untaught(tx: Session, family: str, snapshot_id: int) -> int:
+    """How many uploads of this snapshot no finished night of the family has taught before."""
+    item, earlier = aliased(tables.SnapshotItem), aliased(tables.SnapshotItem)
     taught = (
-        select(tables.SnapshotItem.correction_id)
-        .join(tables.Run, tables.Run.snapshot_id == tables.SnapshotItem.snapshot_id)
-        .where(tables.Run.family == family, tables.Run.kind == "night", tables.Run.status == RunStatus.FINISHED)
-    )
-    new = tx.scalar(
-        select(func.count())
-        .select_from(tables.Correction)
-        .join(tables.Source)
+        select(earlier.correction_id)
+        .join(tables.Run, tables.Run.snapshot_id == earlier.snapshot_id)
         .where(
-            tables.Source.role == Role.TRAIN,
-            tables.Correction.status == Status.ACCEPTED,
-            tables.Correction.id.not_in(taught),
+            earlier.correction_id == item.correction_id,
+            tables.Run.family == family,
+            tables.Run.kind == "night",
+            tables.Run.status == RunStatus.FINISHED,
         )
     )
-    return new or 0
+    found = select(func.count()).select_from(item).where(item.snapshot_id == snapshot_id, ~taught.exists())
+    return tx.scalar(found) or 0
 
 
 def composition(tx: Session, snapshot_id: int) -> dict[str, int]:

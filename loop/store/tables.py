@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -147,7 +148,7 @@ class SnapshotItem(Base):
 
 
 class Run(Base):
-    """One pass of the loop, its lease, and the version number that it reserved (never reused)."""
+    """One pass of the loop, its lease, and the version number that it reserved, if it did (never reused)."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -160,7 +161,7 @@ class Run(Base):
     kind: Mapped[str] = mapped_column(String(10))
     status: Mapped[str] = mapped_column(String(10), index=True)
     reason: Mapped[str | None] = mapped_column(String(1000))
-    reserved: Mapped[int] = mapped_column(unique=True)
+    reserved: Mapped[int | None] = mapped_column(unique=True)
     snapshot_id: Mapped[int | None] = mapped_column(ForeignKey("snapshots.id"))
     holder: Mapped[str] = mapped_column(String(200))
     lease_until: Mapped[datetime]
@@ -184,6 +185,7 @@ class Version(Base):
     base_digest: Mapped[str] = mapped_column(Sha256)
     report_digest: Mapped[str] = mapped_column(Sha256)
     golden_digest: Mapped[str] = mapped_column(Sha256)
+    mlpackage_digest: Mapped[str | None] = mapped_column(Sha256)
     recipe_digest: Mapped[str] = mapped_column(Sha256)
     recipe: Mapped[dict[str, Any]]
     seed: Mapped[int] = mapped_column(BigInteger)
@@ -230,3 +232,35 @@ class Move(Base):
     verdict: Mapped[str] = mapped_column(String(12))
     override: Mapped[bool]
     moved_at: Mapped[datetime]
+
+
+class FeedRoot(Base):
+    """A root document of the feed: public halves of keys, and signatures. Append-only."""
+
+    __tablename__ = "feed_roots"
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    document: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(100))
+    reason: Mapped[str] = mapped_column(String(1000))
+    added_at: Mapped[datetime]
+
+
+class FeedEntry(Base):
+    """A feed that was signed, so that its sequence is never given again. Append-only."""
+
+    __tablename__ = "feed_entries"
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    document: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(100))
+    signed_at: Mapped[datetime]
+
+
+class Withdrawal(Base):
+    """A published model that no device may run any longer. Append-only."""
+
+    __tablename__ = "withdrawals"
+    version: Mapped[int] = mapped_column(ForeignKey("versions.number"), primary_key=True, autoincrement=False)
+    actor: Mapped[str] = mapped_column(String(100))
+    reason: Mapped[str] = mapped_column(String(1000))
+    withdrawn_at: Mapped[datetime]

@@ -104,7 +104,7 @@ class Run:
     kind: str
     status: RunStatus
     reason: str | None
-    reserved: int
+    reserved: int | None
     holder: str
     started_at: datetime
     finished_at: datetime | None
@@ -132,6 +132,7 @@ class Version:
     seed: int
     summary: dict[str, Any]
     registered_at: datetime
+    mlpackage_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +161,36 @@ class Move:
     verdict: str
     override: bool
     moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRoot:
+    """A root document of the feed, as signed bytes."""
+
+    version: int
+    document: bytes
+    actor: str
+    reason: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """A feed that was signed, as signed bytes."""
+
+    epoch: int
+    sequence: int
+    document: bytes
+    actor: str
+    signed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A model that no device may run any longer."""
+
+    version: int
+    digest: str
+    actor: str
+    reason: str
+    withdrawn_at: datetime

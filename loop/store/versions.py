@@ -3,13 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from loop.errors import UnknownVersion
 from loop.store import tables, values
-
-GOOD_ENOUGH = "good enough"
 
 
 def add(tx: Session, version: values.Version) -> None:
@@ -21,6 +19,8 @@ def add(tx: Session, version: values.Version) -> None:
 
 def get(tx: Session, number: int) -> values.Version:
     """One version. Raises ``UnknownVersion``."""
+    if not 0 < number < 2**31:  # what the column can hold
+        raise UnknownVersion(f"no version {number}; `loop versions` lists them")
     row = tx.execute(_versions().where(tables.Version.number == number)).first()
     if row is None:
         raise UnknownVersion(f"no version {number}; `loop versions` lists them")
@@ -47,6 +47,24 @@ def base(tx: Session, family: str) -> values.Version | None:
     return None if row is None else _version(row[0], row[1])
 
 
+def twin(
+    tx: Session, base_digest: str, snapshot_digest: str | None, recipe_digest: str, seed: int
+) -> values.Version | None:
+    """The newest version of the same lineage, which therefore has the same weights."""
+    row = tx.execute(
+        _versions()
+        .where(
+            tables.Version.base_digest == base_digest,
+            tables.Snapshot.digest == snapshot_digest,
+            tables.Version.recipe_digest == recipe_digest,
+            tables.Version.seed == seed,
+        )
+        .order_by(tables.Version.number.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _version(row[0], row[1])
+
+
 def give(tx: Session, verdict: values.Verdict) -> None:
     """Store a verdict."""
     columns = {name: getattr(verdict, name) for name in values.Verdict.__slots__}
@@ -62,8 +80,22 @@ def verdicts(tx: Session, number: int) -> list[values.Verdict]:
 
 def outcome(tx: Session, number: int) -> str:
     """``passed`` if every verdict passed, else the first that did not; ``none`` if nobody judged."""
-    given = [verdict.outcome for verdict in verdicts(tx, number)]
-    return next((said for said in given if said != "passed"), "passed") if given else "none"
+    return outcomes(tx).get(number, "none")
+
+
+def outcomes(tx: Session) -> dict[int, str]:
+    """``outcome`` of every version that was judged."""
+    found: dict[int, str] = {}
+    for number, said in tx.execute(select(tables.Verdict.version, tables.Verdict.outcome).order_by(tables.Verdict.id)):
+        found[number] = said if found.get(number, "passed") == "passed" else found[number]
+    return found
+
+
+def aliases(tx: Session) -> dict[int, str]:
+    """Which versions are champion or challenger of their family now; champion if both."""
+    last = select(func.max(tables.Move.id)).group_by(tables.Move.family, tables.Move.alias)
+    moves = tx.execute(select(tables.Move.after, tables.Move.alias).where(tables.Move.id.in_(last)))
+    return dict(sorted(((number, alias) for number, alias in moves), key=lambda pair: pair[1]))
 
 
 def move(tx: Session, columns: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def dead_process() -> str:
     """The holder name of a process of this machine that has ended."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    return f"{socket.gethostname()}:{child.pid}"
+    return f"{runs.me().rpartition(':')[0]}:{child.pid}"
 
 
 def test_a_living_run_keeps_others_out(store: Store) -> None:
@@ -68,11 +68,16 @@ def test_a_lost_lease_refuses_every_later_step(store: Store) -> None:
 
 
 def test_numbers_are_never_reused(store: Store) -> None:
-    """A failed run leaves a gap: the number it reserved is not given again."""
-    first = claim(store, runs.me())
-    with store.write() as tx:
-        runs.finish(tx, first.id, values.RunStatus.FAILED, "disk full", {}, NOW)
-    assert claim(store, runs.me()).reserved == first.reserved + 1
+    """A failed run leaves a gap: the number it reserved is not given again; one that reserved none leaves none."""
+    numbers = []
+    for reserving in (True, False, True):
+        run = claim(store, runs.me())
+        if reserving:
+            with store.exclusive() as tx:
+                numbers.append(runs.reserve(tx, run.id))
+        with store.write() as tx:
+            runs.finish(tx, run.id, values.RunStatus.FAILED, "disk full", {}, NOW)
+    assert numbers == [1, 2]
 
 
 def test_eight_claims_at_once_give_one_run(store: Store) -> None:
@@ -100,6 +105,15 @@ def test_unknown_run(store: Store) -> None:
         runs.get(tx, 77)
 
 
+def test_the_same_host_name_elsewhere_is_not_believed_dead(store: Store) -> None:
+    """A container or a cloned machine with our name: its process ids mean nothing here, so its lease counts."""
+    claim(store, f"{socket.gethostname()}:another-boot:{os.getpid() + 1}")
+    with pytest.raises(RunInProgress):
+        claim(store, runs.me())
+
+
 def test_me_is_this_process() -> None:
-    """A holder names host and process, so that a successor can look."""
-    assert runs.me() == f"{socket.gethostname()}:{os.getpid()}"
+    """A holder names host, place and process, so that a successor can look."""
+    host, place, pid = runs.me().split(":")
+    assert (host, pid) == (socket.gethostname(), str(os.getpid()))
+    assert place

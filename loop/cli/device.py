@@ -1,0 +1,83 @@
+"""``loop device …``: a device that follows a feed, in Python: what an app does, at the command line."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loop import device, lease
+from loop.cli.output import Json, console, emit, when
+from loop.device import state as states
+from loop.errors import BadSettings, FeedRefused
+from loop.feed import trust
+from loop.feed.document import IOS
+
+Folder = Annotated[Path, typer.Option("--state", help="The device's own folder.")]
+
+
+def sync(
+    url: Annotated[str, typer.Option(help="Where the feed is: http(s)://…, or a published folder.")],
+    state: Folder,
+    root: Annotated[
+        Path | None, typer.Option(help="The root document that came with the app; needed the first time.")
+    ] = None,
+    family: Annotated[str, typer.Option(help="Model family: cnn or svm.")] = "cnn",
+    ios: Annotated[str | None, typer.Option(help="Behave as this iOS, e.g. 16.4; default: any.")] = None,
+    timeout_seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Longest wait for the next bytes.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Look for something newer: check it, download it, try it, switch; whatever is refused changes nothing."""
+    if ios is not None and not IOS.fullmatch(ios):
+        raise BadSettings(f"--ios: expected a version like 16.4, got {ios[:20]!r}")
+    running = None if ios is None else trust.version_of(ios)
+    app_root = None if root is None else _read(root)
+    try:
+        with device.at(url, timeout_seconds) as source:
+            done = device.sync(source, state, f"{family}.mlmodel", lease.utc_now(), root=app_root, ios=running)
+    except FeedRefused as error:
+        if as_json:
+            emit({"refused": type(error).__name__, "says": str(error)})
+            raise typer.Exit(1) from None
+        raise
+    if as_json:
+        emit(asdict(done) | {"model": _model(state, done.current)})
+        return
+    console.print(f"{done.action}: {done.why}")
+    console.print(f"feed {done.sequence} of epoch {done.epoch}, root {done.root}, until {when(done.expires)}")
+    _print(state, done.current)
+
+
+def status(state: Folder, as_json: Json = False) -> None:
+    """What a device trusts and runs, without asking anybody."""
+    found = states.load(state)
+    if found is None:
+        raise BadSettings(f"{state}: expected a device's folder; `loop device sync --root …` begins one")
+    whole = states.sound(state, found.current)
+    if as_json:
+        trusted = found.trusted
+        seen = {"root": trusted.root.version, "epoch": trusted.root.epoch, "sequence": trusted.sequence}
+        held = {"current": found.current, "previous": found.previous}
+        emit(seen | {"channel": found.channel} | held | {"model": _model(state, found.current) if whole else None})
+        return
+    console.print(f"{found.channel}, root {found.trusted.root.version}, sequence {found.trusted.sequence or 'none'}")
+    _print(state, found.current if whole else None)
+
+
+def _print(folder: Path, held: states.Held | None) -> None:
+    if held is None:
+        console.print("no model: use the one in the app")
+        return
+    console.print(f"version [bold]{held.version}[/]")
+    console.print(str(states.model_file(folder, held.digest)), markup=False, soft_wrap=True)
+
+
+def _model(folder: Path, held: states.Held | None) -> Any:
+    return None if held is None else states.model_file(folder, held.digest).absolute()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSettings(f"{path}: expected the app's root document ({error.strerror})") from None

@@ -1,0 +1,211 @@
+"""``loop feed …``: who may sign, what devices are told, and a look at it through a device's eyes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loop import artifacts, device, lease
+from loop.cli.output import Json, Reason, console, emit, errors, open_home, table, when
+from loop.errors import BadSettings
+from loop.feed import keys as files
+from loop.feed import ledger, publish, verify
+from loop.feed.document import Feed
+from loop.feed.keys import Passphrase
+from loop.feed.trust import Trusted
+from loop.home import Home
+from loop.registry import Order
+from loop.settings import Settings
+from loop.store import feeds
+
+SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One key, as it is shown."""
+
+    id: str
+    signs: str
+    expires: datetime | None
+    private_half: Path | None
+
+
+Days = Annotated[int, typer.Option(min=1, max=3650, help="How long the new feed key may sign.")]
+Encrypt = Annotated[bool, typer.Option("--encrypt", help="Ask for a passphrase; LOOP_KEY_PASSPHRASE also encrypts.")]
+
+
+def keys(
+    create: Annotated[bool, typer.Option("--create", help="Make the first keys and root 1.")] = False,
+    roots: Annotated[int, typer.Option(min=1, max=16, help="With --create: how many root keys.")] = 3,
+    threshold: Annotated[int, typer.Option(min=1, max=16, help="With --create: how many of them must sign.")] = 2,
+    days: Days = 365,
+    encrypt: Encrypt = False,
+    adopt: Annotated[
+        Path | None, typer.Option(help="Take the roots of a published folder into a store that lost them.")
+    ] = None,
+    save_root: Annotated[
+        Path | None, typer.Option(help="Also write root 1, which is built into the app, here.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The feed's keys: who may sign, until when, and which private halves lie on this machine."""
+    home, now = open_home(), lease.utc_now()
+    made: list[Path] = []
+    if create:
+        order = Order(home.actor, "first keys")
+        trusted, made = ledger.create(home, roots, threshold, days, _new(home.settings, encrypt), order, now)
+    elif adopt is not None:
+        trusted = publish.adopt(home, adopt, Order(home.actor, "adopted from a published folder"), now)
+    else:
+        trusted = ledger.trusted(home)
+    if save_root is not None:
+        artifacts.write_whole(save_root, ledger.chain(home)[0].document)
+    _show(home, trusted, made, now, as_json)
+
+
+def rotate(
+    reason: Reason,
+    keys_in: Annotated[
+        list[Path] | None, typer.Option("--keys", help="Folder with root keys; more than once for more folders.")
+    ] = None,
+    replace_root: Annotated[
+        list[str] | None, typer.Option(help="Also replace this root key (the first digits of its id).")
+    ] = None,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="After a theft of the feed key: devices forget its sequences.")
+    ] = False,
+    days: Days = 365,
+    encrypt: Encrypt = False,
+    as_json: Json = False,
+) -> None:
+    """Replace the feed key (the old one is revoked), and root keys where wished; `loop feed publish` then tells."""
+    home, now = open_home(), lease.utc_now()
+    wish = ledger.Wish(days, tuple(replace_root or ()), recover)
+    folders = [*(keys_in or ()), ledger.folder(home)]
+    ask, order = _asking(home.settings), Order(home.actor, reason)
+    trusted, made = ledger.rotate(home, wish, folders, ask, _new(home.settings, encrypt), order, now)
+    _show(home, trusted, made, now, as_json)
+
+
+def withdraw(
+    number: Annotated[int, typer.Argument(help="A version's number.", show_default=False)],
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """Let no device run a version any longer, from the next publication on."""
+    home = open_home()
+    version = ledger.withdraw(home, number, Order(home.actor, reason), lease.utc_now())
+    if as_json:
+        emit({"version": number, "withdrawn": version.artifact_digest})
+        return
+    console.print(f"version {number} is withdrawn; `loop feed publish` tells the devices")
+
+
+def publish_(
+    to: Annotated[Path, typer.Option(help="The folder of static files, made where there is none.")],
+    rollout: Annotated[
+        int | None, typer.Option(min=0, max=100, help="Percentage of devices; default: the setting rollout_percent.")
+    ] = None,
+    urgent: Annotated[bool, typer.Option("--urgent", help="Devices take it at once, all of them.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write feed, roots, models and golden vectors as static files for any web server or CDN."""
+    home = open_home()
+    if urgent and rollout not in (None, 100):
+        raise BadSettings(f"--rollout: expected 100 or none beside --urgent, got {rollout}")
+    wish = publish.Wish(home.settings.rollout_percent if rollout is None else rollout, urgent)
+    order = Order(home.actor, "publish")
+    feed = publish.publish(home, to, wish, _asking(home.settings), order, lease.utc_now())
+    if as_json:
+        emit(_feed(feed))
+        return
+    _print(feed)
+    console.print(f"written to {to}", markup=False, soft_wrap=True)
+
+
+def verify_(
+    place: Annotated[str, typer.Argument(help="A published folder, or its URL.", show_default=False)],
+    root: Annotated[Path | None, typer.Option(help="The app's root document; default: root 1 of this home.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a folder or server as a new device would: every root, the feed, every model and its golden vectors."""
+    document = ledger.chain(open_home())[0].document if root is None else _read(root)
+    with device.at(place) as source:
+        seen = verify.verify(source, document, lease.utc_now())
+    if as_json:
+        emit({"root": seen.trusted.root.version} | _feed(seen.feed))
+        return
+    _print(seen.feed)
+    console.print(f"[green]✓[/] {seen.trusted.root.version} roots, the feed, {len(seen.feed.channels)} models")
+
+
+def _print(feed: Feed) -> None:
+    console.print(f"feed [bold]{feed.sequence}[/] of epoch {feed.epoch}, until {when(feed.expires)}")
+    shown = table("", "channel", ">version", ">bytes", "minimum iOS", ">rollout", "")
+    for name, each in feed.channels.items():
+        cells = (name, str(each.version), f"{each.length:,}", each.minimum_ios, f"{each.rollout_percent} %")
+        shown.add_row(*cells, "urgent" if each.urgent else "")
+    console.print(shown)
+    if feed.withdrawn:
+        console.print("withdrawn: " + ", ".join(f"{digest:.12}…" for digest in feed.withdrawn))
+
+
+def _feed(feed: Feed) -> dict[str, Any]:
+    names = ("epoch", "sequence", "issued", "expires", "confirm_ppm", "channels", "withdrawn")
+    return {name: getattr(feed, name) for name in names} | {"made_under_root": feed.root}
+
+
+def _show(home: Home, trusted: Trusted, made: list[Path], now: datetime, as_json: bool) -> None:
+    root = trusted.root
+    here = files.find([ledger.folder(home)], [*root.root_keys, *root.feed_keys])
+    rows = [_Row(id_, "roots", None, here.get(id_)) for id_ in root.root_keys]
+    rows += [_Row(id_, "feeds", key.expires, here.get(id_)) for id_, key in root.feed_keys.items()]
+    with home.store.read() as tx:
+        last = feeds.last_sequence(tx, root.epoch)
+    if as_json:
+        thresholds = {"roots": root.root_threshold, "feeds": root.feed_threshold}
+        emit({"root": root.version, "epoch": root.epoch, "sequence": last, "thresholds": thresholds, "keys": rows})
+        return
+    console.print(f"root [bold]{root.version}[/], epoch {root.epoch}, last sequence {last or 'none'}")
+    shown = table("", "key", "may sign", "expires", "private half")
+    for row in rows:
+        shown.add_row(f"{row.id:.12}…", row.signs, when(row.expires), str(row.private_half or "not here"))
+    console.print(shown)
+    console.print(f"{root.root_threshold} of {len(root.root_keys)} root keys must sign a root")
+    for path in made:
+        console.print(f"new: {path}", markup=False, soft_wrap=True)
+    if any(path is not None for id_, path in here.items() if id_ in root.root_keys):
+        errors.print("[yellow]Root keys lie on this machine:[/] move them to media that are not connected.")
+    if any(key.expires - now < SOON for key in root.feed_keys.values()):
+        errors.print("[yellow]The feed key expires soon:[/] `loop feed rotate`, then `loop feed publish`.")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSettings(f"{path}: expected the app's root document ({error.strerror})") from None
+
+
+def _asking(settings: Settings) -> Passphrase:
+    """The setting, else the terminal."""
+
+    def ask(path: Path) -> str | None:
+        if settings.key_passphrase is not None:
+            return settings.key_passphrase.get_secret_value()
+        answer: str = typer.prompt(f"Passphrase of {path.name}", hide_input=True, err=True)
+        return answer
+
+    return ask
+
+
+def _new(settings: Settings, encrypt: bool) -> str | None:
+    if settings.key_passphrase is not None:
+        return settings.key_passphrase.get_secret_value()
+    if not encrypt:
+        return None
+    answer: str = typer.prompt("Passphrase for the new keys", hide_input=True, confirmation_prompt=True, err=True)
+    return answer

@@ -1,0 +1,55 @@
+"""What the feed must not forget: its roots, every sequence that was signed, and what was withdrawn. All append-only."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from loop.store import tables, values
+
+
+def roots(tx: Session) -> list[values.FeedRoot]:
+    """The chain of root documents, oldest first."""
+    rows = tx.scalars(select(tables.FeedRoot).order_by(tables.FeedRoot.version))
+    return [values.FeedRoot(row.version, row.document.encode(), row.actor, row.reason, row.added_at) for row in rows]
+
+
+def add_root(tx: Session, root: values.FeedRoot) -> None:
+    """Append a root; its version must be new."""
+    columns = {name: getattr(root, name) for name in values.FeedRoot.__slots__}
+    tx.add(tables.FeedRoot(**columns | {"document": root.document.decode("ascii")}))
+    tx.flush()
+
+
+def last_sequence(tx: Session, epoch: int) -> int:
+    """The highest sequence that was signed in an epoch; 0 if none was."""
+    return tx.scalar(select(func.max(tables.FeedEntry.sequence)).where(tables.FeedEntry.epoch == epoch)) or 0
+
+
+def add_entry(tx: Session, entry: values.FeedEntry) -> None:
+    """Append a signed feed; its sequence must be new."""
+    columns = {name: getattr(entry, name) for name in values.FeedEntry.__slots__}
+    tx.add(tables.FeedEntry(**columns | {"document": entry.document.decode("ascii")}))
+    tx.flush()
+
+
+def entries(tx: Session, limit: int = 20) -> list[values.FeedEntry]:
+    """The feeds that were signed last, newest first."""
+    order = (tables.FeedEntry.epoch.desc(), tables.FeedEntry.sequence.desc())
+    rows = tx.scalars(select(tables.FeedEntry).order_by(*order).limit(limit))
+    return [values.FeedEntry(row.epoch, row.sequence, row.document.encode(), row.actor, row.signed_at) for row in rows]
+
+
+def withdraw(tx: Session, withdrawal: values.Withdrawal) -> None:
+    """Write down that a version may not run any longer; it must not have been withdrawn before."""
+    columns = {name: getattr(withdrawal, name) for name in values.Withdrawal.__slots__ if name != "digest"}
+    tx.add(tables.Withdrawal(**columns))
+    tx.flush()
+
+
+def withdrawn(tx: Session) -> list[values.Withdrawal]:
+    """Everything that was withdrawn, latest version first."""
+    rows = tx.execute(
+        select(tables.Withdrawal, tables.Version.artifact_digest)
+        .join(tables.Version, tables.Version.number == tables.Withdrawal.version)
+        .order_by(tables.Withdrawal.version.desc())
+    )
+    return [values.Withdrawal(row.version, digest, row.actor, row.reason, row.withdrawn_at) for row, digest in rows]
