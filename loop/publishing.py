@@ -139,9 +139,9 @@ def judge(
 def publish(
     shift: Shift, number: int, lineage: Lineage, candidate: Candidate, judged: Judged, order: Order
 ) -> values.Version:
-    """Write the files, then register the version; promote it if it passed, settings allow, and the champion still is
-    the one that it was judged against. Raises ``DiskFull``, ``DeploymentError`` where the ``.mlpackage`` cannot be made,
-    ``LeaseLost``; then nothing is visible.
+    """Write the files, then register the version; promote it if it passed, settings allow (they are not asked about a
+    family's first), and the champion still is the one that it was judged against. Raises ``DiskFull``, ``LeaseLost``, ``DeploymentError`` where the ``.mlpackage``
+    cannot be made; then nothing is visible.
     """
     home = shift.home
     package = _package(home.settings, number, lineage, candidate, judged)  # before a file is written: it may fail
@@ -176,7 +176,7 @@ def publish(
         reason = None
         if champion != lineage.champion:
             reason = f"not promoted: judged against version {lineage.champion}, but the champion now is {champion}"
-        elif judged.outcome is gate.Outcome.PASSED and home.settings.auto_promote:
+        elif judged.outcome is gate.Outcome.PASSED and (champion is None or home.settings.auto_promote):
             registry.promote_in(tx, version, order, now)
         runs.finish(tx, shift.run.id, values.RunStatus.FINISHED, reason, shift.seconds, now)
     shift.ended = True

@@ -43,6 +43,8 @@ class Line:
         return export.mlmodel(self.arrays, card, LAYERS, self.precision)
 
     def rounded(self, precision: Precision) -> "Line":
+        if not all(np.isfinite(array).all() for array in self.arrays.values()):
+            return self  # diverged: for the judge to refuse, as the CNN's
         return Line(rounding.rounded(self.arrays, precision), precision)
 
     def package(self, card: Card) -> bytes:

@@ -1,0 +1,28 @@
+"""The shipped base is what its recipe makes: five to ten minutes of training, so a campaign."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loop import corpus
+from models.cnn import Cnn, backend
+from models.family import no_progress
+from tests.models.cnn.tiny import shipped
+
+MNIST = Path(os.environ.get("LOOP_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data" / "mnist"
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"MNIST is not at {MNIST}; set LOOP_SHARED")
+@pytest.mark.skipif(
+    backend.policy() != "mixed_bfloat16" or os.cpu_count() != 2,
+    reason="the shipped base was trained on 2 cores with bfloat16; other machines sum in another order",
+)
+def test_recipe_makes_the_shipped_base() -> None:
+    """Training from seed 0 gives the shipped arrays, bit for bit."""
+    mnist = corpus.mnist(MNIST)
+    made = Cnn().train_base(mnist.train_images, mnist.train_labels, 0, no_progress).weights()
+    for name, array in shipped().items():
+        np.testing.assert_array_equal(made[name], array, err_msg=name)

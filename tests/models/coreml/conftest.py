@@ -1,0 +1,58 @@
+"""Slow imports once per session, and where real data lies."""
+
+import gzip
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+SHARED = Path(os.environ.get("LOOP_SHARED") or Path(__file__).resolve().parents[4] / "shared")
+
+
+@pytest.fixture(scope="session")
+def ct() -> ModuleType:
+    """The real coremltools; takes seconds to import, and TensorFlow with it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import coremltools
+
+    return coremltools
+
+
+@pytest.fixture(scope="session")
+def foreign() -> dict[str, bytes]:
+    """The two files by other people, or a skip where they are not."""
+    folder = SHARED / "data" / "coreml-models"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: set LOOP_SHARED to the shared data")
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.mlmodel"))}
+
+
+@pytest.fixture(scope="session")
+def mnist_test() -> tuple[np.ndarray, np.ndarray]:
+    """MNIST's test set, images ``(10000, 28, 28)`` and labels, or a skip where it is not."""
+    folder = SHARED / "data" / "mnist"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: set LOOP_SHARED to the shared data")
+    images = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())
+    labels = gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    return (
+        np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
+        np.frombuffer(labels, np.uint8, offset=8),
+    )
+
+
+@pytest.fixture
+def torch_stand_in(ct: ModuleType) -> Iterator[Any]:
+    """Let coremltools' own tests import torch where it is not installed; what needs it fails and is not counted."""
+    assert ct
+    missing = "torch" not in sys.modules
+    if missing:
+        sys.modules["torch"] = ModuleType("torch")
+    yield
+    if missing:
+        del sys.modules["torch"]

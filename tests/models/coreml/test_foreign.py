@@ -1,0 +1,66 @@
+"""The two files by other people, written years ago by other converters, on MNIST's test set."""
+
+import sys
+import time
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from models import coreml
+
+RIGHT = {"keras-cnn-2017.mlmodel": 9920, "keras-cnn-2021.mlmodel": 9880}
+"""Of 10,000, as measured; a wrong padding, channel order, flattening or polarity costs hundreds at least."""
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_accuracy(name: str, foreign: dict[str, bytes], mnist_test: tuple[np.ndarray, np.ndarray]) -> None:
+    """Each reads MNIST's test set as well as its author's converter can have meant; probabilities sum to 1."""
+    images, labels = mnist_test
+    model = coreml.load(foreign[name], name=name)
+    start = time.process_time()
+    found = model.predict({model.inputs[0].name: images})
+    spent = time.process_time() - start
+    right = (found[model.label_name] == labels.astype(str)).sum()
+    assert abs(right - RIGHT[name]) <= 2  # rounding may turn a tie
+    assert np.abs(found[model.probabilities_name].sum(axis=1) - 1).max() < 1e-5
+    assert spent < 6  # two cores for 3 s; 0.5 to 0.8 s measured
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_batches_do_not_matter(name: str, foreign: dict[str, bytes], mnist_test: tuple[np.ndarray, np.ndarray]) -> None:
+    """One image alone, and among others, gives the same probabilities within rounding; none gives none."""
+    model = coreml.load(foreign[name], name=name)
+    image, scores = model.inputs[0].name, model.probabilities_name
+    many = model.predict({image: mnist_test[0][:70]})[scores]
+    for i in (0, 31, 69):
+        alone = model.predict({image: mnist_test[0][i : i + 1]})[scores]
+        assert np.abs(alone[0] - many[i]).max() < 1e-6
+    assert model.predict({image: mnist_test[0][:0]})[scores].shape == (0, 10)
+
+
+def test_what_they_say_of_themselves(foreign: dict[str, bytes]) -> None:
+    """The summary of the file of 2017: version 1, iOS 11, its author, twelve layers, weights and shapes."""
+    summary = coreml.inspect(foreign["keras-cnn-2017.mlmodel"])
+    assert (summary.spec_version, summary.lowest_ios, summary.problem) == (1, "11.0", None)
+    assert summary.metadata["author"] == "Sri Raghu Malireddi"
+    assert (len(summary.layers), summary.weights, summary.precisions) == (14, 94_602, ("float32",))
+    assert summary.layers[0].shapes == ((1, 1, 32, 24, 24),)
+    assert summary.inputs[0].colour == "grayscale"
+
+
+@pytest.mark.skipif(sys.platform != "darwin", reason="Core ML itself predicts on macOS only")
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_core_ml_itself_agrees(
+    name: str, ct: ModuleType, foreign: dict[str, bytes], mnist_test: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """On a Mac, ``MLModel.predict`` gives the same probabilities within 1e-3 (it may compute in half precision)."""
+    from PIL import Image
+
+    model = coreml.load(foreign[name], name=name)
+    real = ct.models.MLModel(ct.utils.load_spec_from_bytes(foreign[name]), compute_units=ct.ComputeUnit.CPU_ONLY)
+    image, scores = model.inputs[0].name, model.probabilities_name
+    ours = model.predict({image: mnist_test[0][:50]})[scores]
+    for pixels, row in zip(mnist_test[0][:50], ours, strict=True):
+        theirs = real.predict({image: Image.fromarray(pixels)})[scores]
+        assert np.abs(row - [theirs[label] for label in model.labels or ()]).max() < 1e-3
