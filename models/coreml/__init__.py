@@ -1,0 +1,36 @@
+"""Runs Core ML's ``.mlmodel`` files on any machine, with numpy and the protobuf reader only.
+
+    model = coreml.load(data)
+    model.predict({"image": images})
+
+Rules:
+
+- A file is checked whole while loading: graph, shapes, weights, cost. What loads, runs.
+- Nothing is guessed: an unknown or unsupported layer or option is an error that names the layer, its kind, the file.
+- Only ``ModelError`` leaves ``load``, ``inspect`` and ``predict``, after bounded time and within bounded memory
+  (``Limits``).
+- Nothing outside this folder is imported but numpy and protobuf (``proto`` says how); it can be lifted out whole.
+"""
+
+from .errors import BadInput, LimitExceeded, Malformed, ModelError, Unsupported
+from .features import Feature
+from .layers import KINDS
+from .limits import Limits
+from .model import Model, load
+from .summary import LayerSummary, Summary, inspect
+
+__all__ = [
+    "KINDS",
+    "BadInput",
+    "Feature",
+    "LayerSummary",
+    "LimitExceeded",
+    "Limits",
+    "Malformed",
+    "Model",
+    "ModelError",
+    "Summary",
+    "Unsupported",
+    "inspect",
+    "load",
+]

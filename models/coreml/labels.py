@@ -1,0 +1,29 @@
+"""Class labels, and from probabilities to the predicted label."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .budget import Budget
+from .errors import LimitExceeded
+
+Labels = tuple[str, ...] | tuple[int, ...]
+
+
+def read(message: Any, budget: Budget) -> Labels:
+    """Return the labels of a classifier message: all strings or all integers, in the order of its probabilities."""
+    kind = message.WhichOneof("ClassLabels")
+    if kind is None:
+        raise budget.malformed("a classifier without class labels")
+    found = tuple(getattr(message, kind).vector)
+    if len(found) > budget.limits.labels:
+        raise LimitExceeded(f"{budget.file}: {len(found)} class labels, at most {budget.limits.labels} are allowed")
+    if not found:
+        raise budget.malformed("an empty list of class labels")
+    return found
+
+
+def pick(choices: NDArray[np.intp], names: Labels) -> NDArray[Any]:
+    """Return the labels at ``choices`` ``(n,)``: an int64 array, or one of strings."""
+    return np.array(names, dtype=np.int64 if isinstance(names[0], int) else np.str_)[choices]

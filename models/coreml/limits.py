@@ -1,0 +1,28 @@
+"""How much a file may ask for; everything is checked while loading, before anything of that size is allocated."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds on one file; the defaults let ImageNet-sized classifiers pass and stay within about 2 GB for a
+    core at worst.
+
+    All counts are per image, in float32 values (4 bytes), multiply-adds, or things.
+    """
+
+    file_bytes: int = 256 << 20
+    fields: int = 1_000_000
+    """Messages, strings and loose numbers in the file: what costs more memory parsed than stored."""
+    depth: int = 16
+    """Messages inside messages; a pipeline inside a pipeline adds three."""
+    layers: int = 10_000
+    labels: int = 100_000
+    rank: int = 8
+    weights: int = 128 << 20
+    """Values after unpacking, over the whole file."""
+    tensor: int = 32 << 20
+    """Values of one tensor, or of one layer's working memory."""
+    tensors: int = 256 << 20
+    """Values of all tensors together, as if none were freed."""
+    macs: int = 100_000_000_000

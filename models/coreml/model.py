@@ -1,0 +1,97 @@
+"""``load`` and the ``Model`` it returns: any kind of Core ML model behind one way of asking.
+
+Bytes → message (``proto``) → body (``neural``, ``svm``, ``pipeline``) → model. A body takes checked arrays and gives
+arrays; ``Model`` adds what holds for all.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import neural, pipeline, svm, vectors
+from .arguments import checked
+from .body import Arrays, Body
+from .budget import Budget
+from .features import Feature
+from .labels import Labels
+from .limits import Limits
+from .metadata import texts
+from .proto import parse
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A loaded file. ``inputs`` and ``outputs`` are in file order; ``labels`` is None unless it classifies.
+
+    ``label_name`` and ``probabilities_name`` are the keys of the two classifier outputs in what ``predict`` returns;
+    a classifier without probabilities (a plain support-vector machine) has None for the second.
+    """
+
+    name: str
+    sha256: str
+    kind: str
+    spec_version: int
+    inputs: tuple[Feature, ...]
+    outputs: tuple[Feature, ...]
+    labels: Labels | None
+    label_name: str | None
+    probabilities_name: str | None
+    metadata: Mapping[str, str]
+    body: Body = field(repr=False)
+
+    def predict(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return every output for ``n`` inputs at once.
+
+        Takes, for each input by name: grayscale images ``(n, height, width) uint8``, colour images
+        ``(n, height, width, 3) uint8`` in RGB order, arrays ``(n, *shape)`` of numbers. Gives arrays ``(n, …)``,
+        float32 from networks; of classifiers probabilities ``(n, k)`` in the order of ``labels`` and the predicted
+        labels ``(n,)`` as int64 or strings. Raises ``BadInput`` for arrays that do not fit the description.
+        """
+        with np.errstate(all="ignore"):  # overflow to infinity is what the phone does, too
+            return self.body.run(checked(inputs, self.inputs, self.name))
+
+
+def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = None) -> Model:
+    """Return the model in ``data``; ``name`` stands in error messages. Raises ``ModelError`` and nothing else."""
+    limits = limits or Limits()
+    message = parse(data, name, limits)
+    loaded = build(message, Budget(name, limits))
+    return Model(
+        name=name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        kind=message.WhichOneof("Type"),
+        spec_version=message.specificationVersion,
+        inputs=loaded.inputs,
+        outputs=loaded.outputs,
+        labels=loaded.labels,
+        label_name=loaded.label_name,
+        probabilities_name=loaded.probabilities_name,
+        metadata=MappingProxyType(texts(message.description.metadata)),
+        body=loaded,
+    )
+
+
+def build(message: Any, budget: Budget) -> Body:
+    """Return the body of a model message of any supported kind."""
+    if message.specificationVersion < 1:
+        raise budget.malformed(f"expected a specification version from 1, came {message.specificationVersion}")
+    kind = message.WhichOneof("Type")
+    with np.errstate(all="ignore"):  # weights may be infinite; what is computed from them is, too
+        return _build(kind, message, budget)
+
+
+def _build(kind: str | None, message: Any, budget: Budget) -> Body:
+    if kind in neural.KINDS:
+        return neural.build(message, budget)
+    if kind == "supportVectorClassifier":
+        return svm.build(message, budget)
+    if kind in pipeline.KINDS:
+        return pipeline.build(message, budget, build)
+    if kind in vectors.KINDS:
+        return vectors.build(message, budget)
+    raise budget.unsupported(f"a model of kind {kind or 'none'}")

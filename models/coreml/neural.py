@@ -1,0 +1,104 @@
+"""Neural networks as models: plain networks, classifiers and regressors."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from . import labels, network, preprocessing
+from .body import Arrays, Body, arguments, classifier_outputs, features
+from .budget import Budget
+from .features import Feature
+from .layers.layer import Shape
+from .network import Network
+
+KINDS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
+
+
+def build(message: Any, budget: Budget) -> Body:
+    """Return the body of a neural network, classifier or regressor."""
+    kind = message.WhichOneof("Type")
+    if kind == "neuralNetworkClassifier":
+        return _classifier(message, budget)
+    inputs = arguments(message.description, budget)
+    outputs = features(message.description.output, "output", budget)
+    graph = getattr(message, kind)
+    entrances = preprocessing.entrances(graph, inputs, budget)
+    built = network.build(graph.layers, entrances, [output.name for output in outputs], budget)
+    shapes = _shapes(built, outputs, graph, budget)
+
+    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+        found = built.run(arrays)
+        return {name: x.reshape(x.shape[0], *shapes[name]) for name, x in found.items()}
+
+    return Body(inputs, _reshaped(outputs, shapes), run, networks=(built,))
+
+
+def _classifier(message: Any, budget: Budget) -> Body:
+    """Return the body of a classifier: the probabilities' tensor becomes ``(n, k)``, the label its largest."""
+    inputs = arguments(message.description, budget)
+    outputs = features(message.description.output, "output", budget)
+    graph = message.neuralNetworkClassifier
+    names = labels.read(graph, budget)
+    label, probabilities = classifier_outputs(message.description, names, budget)
+    others = [output for output in outputs if output.name not in (label, probabilities)]
+    entrances = preprocessing.entrances(graph, inputs, budget)
+    tensor = _probability_tensor(graph, probabilities, budget)
+    wanted = [tensor, *(output.name for output in others)]
+    built = network.build(graph.layers, entrances, wanted, budget)
+    if math.prod(built.outputs[tensor]) != len(names):
+        raise budget.malformed(f"{len(names)} labels, but {tensor!r} has the shape {built.outputs[tensor]}")
+    shapes = _shapes(built, others, graph, budget)
+
+    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+        found = built.run(arrays)
+        scores = found[tensor].reshape(-1, len(names))
+        result: dict[str, NDArray[Any]] = {label: labels.pick(scores.argmax(axis=1), names)}
+        if probabilities is not None:
+            result[probabilities] = scores
+        for name, shape in shapes.items():
+            result[name] = found[name].reshape(scores.shape[0], *shape)
+        return result
+
+    return Body(inputs, _reshaped(outputs, shapes), run, names, label, probabilities, (built,))
+
+
+def _reshaped(outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]) -> tuple[Feature, ...]:
+    """Return the outputs with the shapes they are really given in."""
+    return tuple(replace(output, shape=shapes.get(output.name, output.shape)) for output in outputs)
+
+
+def _probability_tensor(graph: Any, probabilities: str | None, budget: Budget) -> str:
+    """Return the tensor that holds the probabilities: the one named, else that of the output, else the last."""
+    given = [name for layer in graph.layers for name in layer.output]
+    if graph.labelProbabilityLayerName:
+        return str(graph.labelProbabilityLayerName)
+    if probabilities in given:
+        return str(probabilities)
+    if not given:
+        raise budget.malformed("a network without layers")
+    return str(given[-1])
+
+
+def _shapes(built: Network, outputs: Sequence[Feature], graph: Any, budget: Budget) -> dict[str, Shape]:
+    """Return the shape for one image that each output is given in.
+
+    That is the described shape; where there is none, the tensor's, without the axes that the rank-5 mapping adds.
+    """
+    stripped = graph.arrayInputShapeMapping == preprocessing.RANK5_ARRAYS
+    return {output.name: _shape(built.outputs[output.name], output, stripped, budget) for output in outputs}
+
+
+def _shape(tensor: Shape, feature: Feature, stripped: bool, budget: Budget) -> Shape:
+    size = math.prod(tensor)
+    if feature.kind == "double" and size == 1:
+        return ()
+    if feature.kind != "array":
+        raise budget.unsupported(f"output {feature.name!r}: kind {feature.kind} with {size} values")
+    if feature.shape and math.prod(feature.shape) == size:
+        return feature.shape
+    if stripped and len(tensor) == 5 and tensor[:2] == (1, 1):
+        return tensor[2:3] if tensor[3:] == (1, 1) else tensor[2:]
+    return tensor

@@ -1,0 +1,79 @@
+"""Pipelines: models one after another, each taking what the inputs and earlier stages give.
+
+Rules, checked while loading: every stage's inputs are given by then, in the kind and size it wants; the last stage of
+a classifier pipeline classifies; the outputs that the description names are given by some stage.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .arguments import checked
+from .body import Arrays, Body, arguments, classifier_outputs, features
+from .budget import Budget
+from .features import Feature
+
+KINDS = ("pipeline", "pipelineClassifier", "pipelineRegressor")
+
+
+def build(message: Any, budget: Budget, stage: Callable[[Any, Budget], Body]) -> Body:
+    """Return the body of a pipeline; ``stage`` builds one of its models."""
+    budget.layer()
+    inputs = arguments(message.description, budget)
+    outputs = features(message.description.output, "output", budget)
+    kind = message.WhichOneof("Type")
+    models = message.pipeline.models if kind == "pipeline" else getattr(message, kind).pipeline.models
+    if not models:
+        raise budget.malformed("a pipeline without models")
+    stages: list[Body] = []
+    given = {feature.name: feature for feature in inputs}
+    for position, model in enumerate(models):
+        stages.append(_fitted(stage(model, budget), given, position, budget))
+        given.update({feature.name: feature for feature in stages[-1].outputs})
+    for output in outputs:
+        if output.name not in given:
+            raise budget.malformed(f"no stage of the pipeline gives the output {output.name!r}")
+    networks = tuple(network for each in stages for network in each.networks)
+    whole = Body(inputs, outputs, _runner(stages, outputs, budget.file), networks=networks)
+    return _classifying(whole, stages[-1], message, budget) if kind == "pipelineClassifier" else whole
+
+
+def _fitted(body: Body, given: dict[str, Feature], position: int, budget: Budget) -> Body:
+    """Return ``body``, refusing it where an input is missing or comes in another kind or size."""
+    for wanted in body.inputs:
+        found = given.get(wanted.name)
+        if found is None:
+            raise budget.malformed(
+                f"stage {position} of the pipeline wants {wanted.name!r}, which nothing before it gives"
+            )
+        same_image = (found.height, found.width, found.colour) == (wanted.height, wanted.width, wanted.colour)
+        same_size = math.prod(found.shape) == math.prod(wanted.shape)
+        if found.kind != wanted.kind or not same_image or not same_size:
+            raise budget.malformed(f"stage {position} of the pipeline gets {wanted.name!r} in another kind or size")
+    return body
+
+
+def _classifying(body: Body, last: Body, message: Any, budget: Budget) -> Body:
+    if last.labels is None:
+        raise budget.malformed("the last stage of a classifier pipeline is no classifier")
+    label, probabilities = classifier_outputs(message.description, last.labels, budget)
+    if label != last.label_name or probabilities not in (None, last.probabilities_name):
+        raise budget.malformed("the last stage of a classifier pipeline does not give its label and probabilities")
+    return replace(body, labels=last.labels, label_name=label, probabilities_name=probabilities)
+
+
+def _runner(stages: list[Body], outputs: tuple[Feature, ...], file: str) -> Callable[[Arrays], dict[str, NDArray[Any]]]:
+    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+        pool = dict(arrays)
+        for stage in stages:
+            taken = {}
+            for feature in stage.inputs:
+                x = pool[feature.name]
+                taken[feature.name] = x.reshape(x.shape[0], *feature.shape) if feature.kind == "array" else x
+            pool.update(stage.run(checked(taken, stage.inputs, file)))
+        return {output.name: pool[output.name] for output in outputs}
+
+    return run

@@ -1,0 +1,107 @@
+"""``WeightParams`` to float32: full and half precision, linear and lookup-table quantisation of 1 to 8 bits.
+
+Formulas: ``QuantizationParams`` in NeuralNetwork.proto. Quantised values are packed without gaps, most significant bit
+first; linear: ``scale[c] * q + bias[c]`` with one pair for all or one per output channel; table: ``table[q]``.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+class BadWeights(ValueError):
+    """Why these weights cannot be read; the layer that owns them turns it into an error with its name."""
+
+
+def precision(params: Any) -> str:
+    """Say how ``params`` are stored: ``float32``, ``float16``, ``linear 8 bit``, ``table 4 bit`` …, or ``none``."""
+    if len(params.floatValue):
+        return "float32"
+    if params.float16Value:
+        return "float16"
+    if params.rawValue:
+        kind = params.quantization.WhichOneof("QuantizationType")
+        name = {"linearQuantization": "linear", "lookupTableQuantization": "table"}.get(kind, "raw")
+        return f"{name} {params.quantization.numberOfBits} bit"
+    return "int8 dynamic" if params.int8RawValue else "none"
+
+
+def stored(params: Any) -> int:
+    """Return how many values are stored, as far as the message itself tells."""
+    if params.rawValue:
+        bits = params.quantization.numberOfBits
+        return len(params.rawValue) * 8 // bits if 1 <= bits <= 8 else len(params.rawValue)
+    return len(params.floatValue) or len(params.float16Value) // 2 or len(params.int8RawValue)
+
+
+def unpack(params: Any, shape: tuple[int, ...], axis: int = 0) -> Array:
+    """Return the values in file order as a row-major array of ``shape``.
+
+    ``axis`` is the output-channel axis, which scales per channel belong to. Raises ``BadWeights``.
+    """
+    if params.int8RawValue:
+        raise BadWeights("int8 weights for dynamic quantisation are not supported")
+    present = [n for n in ("floatValue", "float16Value", "rawValue") if len(getattr(params, n))]
+    if len(present) != 1:
+        raise BadWeights(f"expected values in one precision, came {' and '.join(present) or 'none'}")
+    if present == ["floatValue"]:
+        values = np.array(params.floatValue, dtype=np.float32)
+    elif present == ["float16Value"]:
+        values = _half(params.float16Value)
+    else:
+        values = _dequantise(params, shape, axis)
+    if values.size != math.prod(shape):
+        raise BadWeights(f"expected {math.prod(shape)} values, came {values.size}")
+    return values.reshape(shape)
+
+
+def _half(raw: bytes) -> Array:
+    if len(raw) % 2:
+        raise BadWeights(f"expected pairs of bytes for float16, came {len(raw)} bytes")
+    return np.frombuffer(raw, dtype="<f2").astype(np.float32)
+
+
+def _dequantise(params: Any, shape: tuple[int, ...], axis: int) -> Array:
+    bits, count = params.quantization.numberOfBits, math.prod(shape)
+    kind = params.quantization.WhichOneof("QuantizationType")
+    if kind is None or not 1 <= bits <= 8:
+        raise BadWeights(f"expected quantisation of 1 to 8 bits, came {kind or 'no quantisation'} of {bits} bits")
+    if len(params.rawValue) != (count * bits + 7) // 8:
+        raise BadWeights(f"expected {count} values of {bits} bits, came {len(params.rawValue)} bytes")
+    indices = _unpack_bits(params.rawValue, bits, count).reshape(shape)
+    if kind == "lookupTableQuantization":
+        table = np.array(params.quantization.lookupTableQuantization.floatValue, dtype=np.float32)
+        if table.size != 1 << bits:
+            raise BadWeights(f"expected a table of {1 << bits} values for {bits} bits, came {table.size}")
+        return table[indices]
+    return _linear(indices, params.quantization.linearQuantization, axis)
+
+
+def _linear(indices: NDArray[np.uint8], linear: Any, axis: int) -> Array:
+    scale = np.array(linear.scale, dtype=np.float32)
+    bias = np.array(linear.bias, dtype=np.float32)
+    channels = indices.shape[axis]
+    if scale.size not in (1, channels) or bias.size not in (0, 1, channels):
+        raise BadWeights(f"expected 1 or {channels} scales and biases, came {scale.size} and {bias.size}")
+    along = [1] * indices.ndim
+    along[axis] = -1
+    values = indices.astype(np.float32)
+    values *= scale.reshape(along)
+    if bias.size:
+        values += bias.reshape(along)
+    return values
+
+
+def _unpack_bits(raw: bytes, bits: int, count: int) -> NDArray[np.uint8]:
+    """Return ``count`` numbers of ``bits`` bits, most significant bit first."""
+    data = np.frombuffer(raw, dtype=np.uint8)
+    if bits == 8:
+        return data[:count]
+    loose = np.unpackbits(data, count=count * bits).reshape(count, bits)
+    places = (1 << np.arange(bits - 1, -1, -1)).astype(np.uint8)
+    result: NDArray[np.uint8] = (loose * places).sum(axis=1, dtype=np.uint8)
+    return result
