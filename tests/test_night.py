@@ -1,7 +1,9 @@
 """The whole night on both databases, with a small real family on real digits."""
 
 import json
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from loop.store import feedback, runs, versions
 from loop.store.values import Kind, RunStatus
 from loop.verdict import Policy
 from models import coreml
+from models.family import Images
 from tests import linear
 
 LENIENT = Policy(
@@ -53,10 +56,15 @@ def settings(url: str, folder: Path) -> Settings:
     return Settings(home=folder / "home", database_url=url, corpus="digits", gate=LENIENT, holdout_share=0.4)
 
 
-def write(home: Home, people: int = 8, each: int = 40, slant: int = 6) -> None:
-    """People whose digits are rolled sideways, so that the base misreads many, and some confirmations."""
+def rolled(images: Images) -> Images:
+    """Digits pushed sideways: what a machine that looks at pixels misreads."""
+    return np.roll(images, 6, axis=2)
+
+
+def write(home: Home, people: int = 8, each: int = 40, hand: Callable[[Images], Images] = rolled) -> None:
+    """People with a strange hand, so that the base misreads many of their digits, and some confirmations."""
     corpus = homes.corpus(home.settings, "mnist")
-    rolled = np.roll(corpus.train_images, slant, axis=2)
+    strange = hand(corpus.train_images)
     uploads = []
     for who in range(people):
         for row in range(who * each, (who + 1) * each):
@@ -65,7 +73,7 @@ def write(home: Home, people: int = 8, each: int = 40, slant: int = 6) -> None:
             uploads.append(
                 Upload(
                     source=f"person-{who}",
-                    image=digit(rolled[row] if wrong else corpus.train_images[row]),
+                    image=digit(strange[row] if wrong else corpus.train_images[row]),
                     label=label,
                     kind=Kind.CORRECTION if wrong else Kind.CONFIRMATION,
                     predicted=(label + 1) % 10 if wrong else label,
@@ -189,22 +197,40 @@ def test_one_run_at_a_time(home: Home) -> None:
     assert night.retrain(home).status is RunStatus.FINISHED
 
 
-def test_a_full_disk_while_publishing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DiskFull: no version, no file of it, the run says failed and why, and the next night works."""
+@pytest.fixture
+def nearly_full(home: Home) -> Iterator[None]:
+    """The artifacts on a file system of their own, with room for a version's first file, not for all four."""
+    root, kept = home.artifacts.root, home.artifacts.root.with_name("kept")
+    root.rename(kept)
+    root.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    options = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", str(root)]
+    if mount is None or umount is None or subprocess.run([mount, *options], check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root on Linux")
+    shutil.copytree(kept, root, dirs_exist_ok=True)
+    (root / "filler").write_bytes(bytes(shutil.disk_usage(root).free - 28 * 1024))
+    yield
+    subprocess.run([umount, str(root)], check=True)
+    root.rmdir()
+    kept.rename(root)
+
+
+def test_a_full_disk_while_publishing(home: Home, request: pytest.FixtureRequest) -> None:
+    """A disk that is really full: no version, nothing half-written, the run says why, and the next night works."""
     write(home)
-
-    def full(*_: object) -> str:
-        raise DiskFull("no space for 7,000 bytes; free some and run again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(home.artifacts), "put", full)
-        with pytest.raises(DiskFull):
-            night.retrain(home)
+    request.getfixturevalue("nearly_full")
+    before = {path for path in home.artifacts.root.rglob("*") if path.is_file()}
+    with pytest.raises(DiskFull, match="no space for"):
+        night.retrain(home)
+    assert not list(home.artifacts.root.rglob(".new-*"))
+    assert {path for path in home.artifacts.root.rglob("*") if path.is_file()} > before  # it filled up on the way
     with home.store.read() as tx:
         assert runs.recent(tx)[0].status is RunStatus.FAILED
         assert "no space" in str(runs.recent(tx)[0].reason)
         assert [v.number for v in versions.every(tx)] == [1]
-    assert night.retrain(home).version is not None
+    assert champion(home) == 1
+    roomy = replace(home, artifacts=type(home.artifacts)(home.artifacts.root.with_name("kept")))
+    assert night.retrain(roomy).version is not None
 
 
 def test_without_init_it_says_what_to_run(url: str, tmp_path: Path) -> None:
