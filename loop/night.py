@@ -51,6 +51,7 @@ def retrain(
     teach is skipped, a refused challenger is registered with its verdict. ``force`` teaches however little is new.
     """
     family, settings, actor = models.get(family_name), home.settings, home.actor
+    _before(home, family)  # refused without a trace in the runs, for there is nothing to run
     with lease.hold(home, family.name, "dry-run" if dry_run else "night", clock, progress) as shift:
         with shift.step("snapshot"):
             champion, base = _before(home, family)

@@ -140,8 +140,8 @@ def publish(
     shift: Shift, number: int, lineage: Lineage, candidate: Candidate, judged: Judged, order: Order
 ) -> values.Version:
     """Write the files, then register the version; promote it if it passed, settings allow (they are not asked about a
-    family's first), and the champion still is the one that it was judged against. Raises ``DiskFull``, ``LeaseLost``, ``DeploymentError`` where the ``.mlpackage``
-    cannot be made; then nothing is visible.
+    family's first), and the champion still is the one that it was judged against. Raises ``DiskFull``, ``LeaseLost``,
+    ``DeploymentError`` where the ``.mlpackage`` cannot be made; then nothing is visible.
     """
     home = shift.home
     package = _package(home.settings, number, lineage, candidate, judged)  # before a file is written: it may fail

@@ -64,7 +64,7 @@ def test_teaching_changed_the_network(taught: tuple[Home, night.Night]) -> None:
     champion = registry.champion(home, "cnn")
     assert champion is not None
     assert done.version is not None
-    assert done.version.base_digest == night._before(home, models.get("cnn"))[1].weights_digest
+    assert done.version.base_digest == night._before(home, models.get("cnn"))[1].base_digest
 
 
 def test_golden_vectors_are_stored_with_the_version(taught: tuple[Home, night.Night]) -> None:

@@ -47,7 +47,9 @@ def emit(value: Any) -> None:
 
 def table(title: str, *columns: str) -> Table:
     """An empty table in the house style; a column that starts with ``>`` is set flush right."""
-    made = Table(box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False, title=title)
+    made = Table(
+        box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 1, 0, 0), title=title
+    )
     for column in columns:
         name = column.lstrip(">")
         made.add_column(name, justify="right" if column != name else "left", overflow="fold", no_wrap=name in TIMES)

@@ -40,7 +40,7 @@ def rounded(arrays: Weights, precision: Precision) -> Weights:
 def held(arrays: Weights, precision: Precision) -> bool:
     """Whether ``precision`` holds these arrays as they are."""
     nearest = rounded(arrays, precision)
-    return all(np.array_equal(nearest[name], array) for name, array in arrays.items())
+    return all(np.array_equal(nearest[name], array, equal_nan=True) for name, array in arrays.items())
 
 
 def steps(kernel: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
