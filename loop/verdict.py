@@ -82,7 +82,7 @@ class TrialLimits:
     """What a published file may cost and how far it may stray; generous, for they are meant to catch accidents."""
 
     max_bytes: int = 10_000_000
-    """Downloaded over mobile data by every phone; our network has 0.5 MB."""
+    """Downloaded over mobile data by every phone; our network has 0.2 MB."""
     max_milliseconds: float = 20.0
     """Per image in a batch, in this runtime on a busy core; our network takes about 0.1, a phone less."""
     parity: float = 1e-4
