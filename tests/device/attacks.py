@@ -77,7 +77,8 @@ def freeze_on_an_expired_feed(p: Publisher) -> None:
 
 @on_feed(refusals.Equivocated, trust.one_document_per_sequence)
 def same_sequence_other_bytes(p: Publisher) -> None:
-    p.show(p.sign(replace(p.feed(2), sequence=2)))
+    made = p.feed(2)
+    p.show(p.sign(replace(made, sequence=made.sequence - 1)))
 
 
 @on_feed(refusals.RootWithheld, trust.under_a_known_root)
@@ -89,7 +90,7 @@ def mix_and_match_new_feed_old_roots(p: Publisher) -> None:
 
 @on_feed(refusals.OtherEpoch, trust.of_the_epoch, trust.sequence_does_not_fall)
 def mix_and_match_feed_of_another_epoch(p: Publisher) -> None:
-    p.show(p.sign(replace(p.feed(2), epoch=2)))
+    p.show(p.sign(replace(p.feed(2), epoch=p.trusted.root.epoch + 1)))
 
 
 @on_feed(refusals.TooFewSignatures, trust.signed_by_certified_keys, trust.signed_by_valid_keys)
@@ -206,21 +207,22 @@ def bytes_that_are_no_envelope(p: Publisher) -> None:
 
 # Another way of writing the same: each signed by the real key
 
+RATE = '"confirm_ppm":50000'
 FORMS = {
-    "white_space": ('"epoch":1', '"epoch": 1'),
-    "keys_out_of_order": ('"epoch":1,"expires"', '"expires":"x","epoch":1,"expires"'),
-    "duplicate_json_keys": ('"epoch":1,', '"epoch":1,"epoch":1,'),
+    "white_space": (RATE, '"confirm_ppm": 50000'),
+    "keys_out_of_order": ('"type":"feed","withdrawn":[]', '"withdrawn":[],"type":"feed"'),
+    "duplicate_json_keys": (RATE, f"{RATE},{RATE}"),
     "escaped_text": ('"11.0"', '"\\u00311.0"'),
     "text_that_is_not_ascii": ('"11.0"', '"11.0é"'),
-    "leading_zero": ('"epoch":1', '"epoch":01'),
-    "negative_number": ('"epoch":1', '"epoch":-1'),
-    "fraction": ('"epoch":1', '"epoch":1.0'),
-    "exponent": ('"epoch":1', '"epoch":1e0'),
-    "not_a_number": ('"epoch":1', '"epoch":NaN'),
-    "infinity": ('"epoch":1', '"epoch":Infinity'),
-    "number_beyond_2_to_the_53": ('"epoch":1', '"epoch":9007199254740992'),
-    "number_of_ten_thousand_digits": ('"epoch":1', '"epoch":' + "9" * 10_000),
-    "null": ('"epoch":1', '"epoch":null'),
+    "leading_zero": (RATE, '"confirm_ppm":050000'),
+    "negative_number": (RATE, '"confirm_ppm":-1'),
+    "fraction": (RATE, '"confirm_ppm":50000.0'),
+    "exponent": (RATE, '"confirm_ppm":5e4'),
+    "not_a_number": (RATE, '"confirm_ppm":NaN'),
+    "infinity": (RATE, '"confirm_ppm":Infinity'),
+    "number_beyond_2_to_the_53": (RATE, '"confirm_ppm":9007199254740992'),
+    "number_of_ten_thousand_digits": (RATE, '"confirm_ppm":' + "9" * 10_000),
+    "null": (RATE, '"confirm_ppm":null'),
     "depth": ('"withdrawn":[]', '"withdrawn":' + "[" * 10_000 + "]" * 10_000),
     "trailing_bytes": ('"withdrawn":[]}', '"withdrawn":[]}}'),
 }

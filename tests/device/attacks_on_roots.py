@@ -9,22 +9,27 @@ from tests.device.attacks import on_feed
 from tests.feed.simulator import Publisher, id_of, key
 
 
+def _next(publisher: Publisher) -> str:
+    """Where a device looks for the next root."""
+    return root_path(publisher.trusted.root.version + 1)
+
+
 def root(publisher: Publisher, *signers: str, **changes: Any) -> document.Root:
     """Show a next root with these changes, signed by whom the attacker has."""
-    made = replace(publisher.trusted.root, version=2, **changes)
-    publisher.shelf.files[root_path(2)] = envelope.seal(document.root_bytes(made), [key(name) for name in signers])
+    made = replace(publisher.trusted.root, version=publisher.trusted.root.version + 1, **changes)
+    publisher.shelf.files[_next(publisher)] = envelope.seal(document.root_bytes(made), [key(name) for name in signers])
     return made
 
 
 @on_feed(refusals.RootSkipped, trust.follows_without_a_gap)
 def root_version_skipped(p: Publisher) -> None:
-    made = replace(p.trusted.root, version=3)
-    p.shelf.files[root_path(2)] = envelope.seal(document.root_bytes(made), p.root_keys)
+    made = replace(p.trusted.root, version=p.trusted.root.version + 2)
+    p.shelf.files[_next(p)] = envelope.seal(document.root_bytes(made), p.root_keys)
 
 
 @on_feed(refusals.RootSkipped)
 def root_rolled_back(p: Publisher) -> None:
-    p.shelf.files[root_path(2)] = p.app_root
+    p.shelf.files[_next(p)] = p.app_root
 
 
 @on_feed(refusals.TooFewSignatures, "signed_by_the_one_before")
@@ -42,9 +47,9 @@ def root_below_the_threshold(p: Publisher) -> None:
 @on_feed(refusals.BadDocument)
 def root_signed_twice_by_one_key_of_two(p: Publisher) -> None:
     root(p, "root-a")
-    head, middle, rest = p.shelf.files[root_path(2)].partition(envelope.MIDDLE)
+    head, middle, rest = p.shelf.files[_next(p)].partition(envelope.MIDDLE)
     one = head.removeprefix(b'{"signatures":[').removesuffix(b"]")
-    p.shelf.files[root_path(2)] = b'{"signatures":[' + one + b"," + one + b"]" + middle + rest
+    p.shelf.files[_next(p)] = b'{"signatures":[' + one + b"," + one + b"]" + middle + rest
 
 
 @on_feed(refusals.TooFewSignatures, trust.signed_by_itself)
@@ -62,23 +67,25 @@ def root_that_takes_a_recovery_back(p: Publisher) -> None:
 
 @on_feed(refusals.KeyMismatch)
 def key_id_of_another_key(p: Publisher) -> None:
-    data = document.root_bytes(replace(p.trusted.root, version=2))
+    data = document.root_bytes(replace(p.trusted.root, version=p.trusted.root.version + 1))
     other = envelope.public_half(key("mallory"))
     tampered = data.replace(envelope.public_half(p.feed_keys[0]).encode(), other.encode())
-    p.shelf.files[root_path(2)] = envelope.seal(tampered, p.root_keys)
+    p.shelf.files[_next(p)] = envelope.seal(tampered, p.root_keys)
 
 
 @on_feed(refusals.BadDocument)
 def root_with_a_threshold_of_zero(p: Publisher) -> None:
-    data = document.root_bytes(replace(p.trusted.root, version=2)).replace(b'"threshold":2', b'"threshold":0')
-    p.shelf.files[root_path(2)] = envelope.seal(data, p.root_keys)
+    data = document.root_bytes(replace(p.trusted.root, version=p.trusted.root.version + 1)).replace(
+        b'"threshold":2', b'"threshold":0'
+    )
+    p.shelf.files[_next(p)] = envelope.seal(data, p.root_keys)
 
 
 @on_feed(refusals.UnknownFormat)
 def feed_in_place_of_a_root(p: Publisher) -> None:
-    p.shelf.files[root_path(2)] = envelope.seal(document.feed_bytes(p.feed(2)), p.root_keys)
+    p.shelf.files[_next(p)] = envelope.seal(document.feed_bytes(p.feed(2)), p.root_keys)
 
 
 @on_feed(refusals.TooLong)
 def endless_root(p: Publisher) -> None:
-    p.shelf.files[root_path(2)] = b"{" * (document.MAX_BYTES + 1)
+    p.shelf.files[_next(p)] = b"{" * (document.MAX_BYTES + 1)

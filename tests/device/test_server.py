@@ -203,7 +203,7 @@ def test_other_answers(site: Site, status: int) -> None:
     assert "elsewhere" not in [path for path, _ in site.handler.asked]
 
 
-def test_nobody_there(tmp_path: Path) -> None:
+def test_nobody_there() -> None:
     """A closed port is one line."""
     with device.at("http://127.0.0.1:1/") as source, pytest.raises(refusals.Unavailable, match="does not answer"):
         sources.read(source, FEED, 100, Patience())

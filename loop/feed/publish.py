@@ -1,0 +1,212 @@
+"""Champions → a folder of static files that any web server or CDN can hold.
+
+::
+
+    feed.json                   replaced with every publication: do not let it be cached for longer than minutes
+    root/1.json, root/2.json …  never changed, as everything below
+    models/DIGEST.mlmodel
+    golden/DIGEST.json
+
+Rules: a device's own checks are asked before anything is written. Models, vectors and roots first, the row that gives
+the sequence away second, the feed last: whatever is killed when, devices see the old feed or the new one, and a
+sequence is never given twice. It is one more than any sequence of this epoch in the store or the folder, and not below
+the time in seconds: it rises also where store and folder were both restored from backups. Files of withdrawn models go
+last.
+"""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import models
+from loop import artifacts, registry
+from loop.device import install
+from loop.device.source import FEED, golden_path, model_path, root_path
+from loop.errors import BadSettings, FeedRefused, NotPublishable
+from loop.feed import canonical, document, envelope, keys, ledger, roots, trust
+from loop.feed.document import Feed, Release
+from loop.feed.keys import Passphrase
+from loop.feed.trust import Trusted
+from loop.home import Home
+from loop.registry import Order
+from loop.store import feeds, values
+from models import coreml
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What this publication says beside the champions."""
+
+    rollout_percent: int = 100
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a feed will name, read whole and tried: releases by channel, and files by path."""
+
+    channels: Mapping[str, Release]
+    files: Mapping[str, bytes]
+
+
+def publish(home: Home, to: Path, wish: Wish, ask: Passphrase, order: Order, now: datetime) -> Feed:
+    """Write or renew the folder. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
+    with _locked(to):
+        root = _adopted(home, to, order, now)
+        signers = keys.load_many(ledger.signing_keys(home, root, now), ask)
+        floor = _published_sequence(home, to, root)
+        with home.store.read() as tx:
+            withdrawn = sorted({each.digest for each in feeds.withdrawn(tx)})
+        content = gather(home, wish, withdrawn)
+        rows = ledger.chain(home)
+        for row in rows:
+            if _bytes(to / root_path(row.version)) not in (None, row.document):
+                raise NotPublishable(f"{to / root_path(row.version)}: another root than ours; publish elsewhere")
+        for path, data in content.files.items():
+            _write_once(to / path, data)
+        for row in rows:
+            _write_once(to / root_path(row.version), row.document)
+        with home.store.exclusive() as tx:
+            stored = feeds.last_sequence(tx, root.root.epoch)
+            feed = Feed(
+                epoch=root.root.epoch,
+                sequence=max(stored + 1, floor + 1, int(now.timestamp())),
+                root=root.root.version,
+                issued=now.replace(microsecond=0),
+                expires=now.replace(microsecond=0) + timedelta(hours=home.settings.feed_expires_hours),
+                confirm_ppm=round(home.settings.confirm_rate * document.MILLION),
+                channels=content.channels,
+                withdrawn=tuple(withdrawn),
+            )
+            data = _sealed(feed, signers)
+            feeds.add_entry(tx, values.FeedEntry(feed.epoch, feed.sequence, data, order.actor, now))
+        artifacts.write_whole(to / FEED, data)
+        for digest in withdrawn:
+            (to / model_path(digest)).unlink(missing_ok=True)
+    return feed
+
+
+def gather(home: Home, wish: Wish, withdrawn: list[str]) -> Content:
+    """The champions as releases with their files, each tried as a device would. Raises ``NotPublishable``."""
+    channels: dict[str, Release] = {}
+    files: dict[str, bytes] = {}
+    for family in models.NAMES:
+        version = registry.champion(home, family)
+        if version is None:
+            continue
+        if version.artifact_digest in withdrawn:
+            raise NotPublishable(f"version {version.number} is champion of {family} and withdrawn; promote another")
+        model = home.artifacts.get(version.artifact_digest, ".mlmodel")
+        golden = home.artifacts.get(version.golden_digest, ".json")
+        release = Release(
+            version=version.number,
+            digest=version.artifact_digest,
+            length=len(model),
+            golden_digest=version.golden_digest,
+            golden_length=len(golden),
+            minimum_ios=coreml.inspect(model).lowest_ios,
+            rollout_percent=100 if wish.urgent else wish.rollout_percent,
+            urgent=wish.urgent,
+        )
+        channel = f"{family}.mlmodel"
+        _try(install.Files(channel, release, model, golden))
+        channels[channel] = release
+        files |= {model_path(release.digest): model, golden_path(release.golden_digest): golden}
+    if not channels:
+        raise NotPublishable("no family has a champion; `loop init` or `loop promote` makes one")
+    return Content(channels, files)
+
+
+def adopt(home: Home, place: Path, order: Order, now: datetime) -> Trusted:
+    """Take over the chain of roots of a folder into a store that has none: after the store was lost.
+
+    Whoever calls this vouches for the folder's first root. Raises ``NotPublishable``, ``FeedRefused``.
+    """
+    if ledger.chain(home):
+        raise NotPublishable("the store has roots already; a longer chain in a folder is found by `loop feed publish`")
+    first = _bytes(place / root_path(1))
+    if first is None:
+        raise NotPublishable(f"{place / root_path(1)}: no such file; give a folder that was published")
+    trust.begin(first)
+    ledger.add(home, first, order, now)
+    return _adopted(home, place, order, now)
+
+
+def _adopted(home: Home, to: Path, order: Order, now: datetime) -> Trusted:
+    """The newest root, of the store or of the folder: a store from a backup may have forgotten a rotation."""
+    trusted = ledger.trusted(home)
+    while (data := _bytes(to / root_path(trusted.root.version + 1))) is not None:
+        try:
+            trusted = trust.follow(trusted, data)
+        except FeedRefused as error:
+            raise NotPublishable(
+                f"{to}: its roots are not this store's ({error}); publish to a folder of its own"
+            ) from None
+        ledger.add(home, data, Order(order.actor, f"found in {to.name or 'the folder'}"), now)
+    return trusted
+
+
+def _published_sequence(home: Home, to: Path, root: Trusted) -> int:
+    """The sequence of the folder's feed in this epoch, 0 if there is none; it must be of one of our keys."""
+    data = _bytes(to / FEED)
+    if data is None:
+        return 0
+    try:
+        signed = envelope.unseal(data)
+        every = [trust.begin(row.document).root for row in ledger.chain(home)]
+        publics = {id_: key.public for each in every for id_, key in each.feed_keys.items()}
+        if not envelope.signers(signed, publics):
+            raise NotPublishable(f"{to / FEED}: signed by none of our keys; publish elsewhere, or move it away")
+        feed = document.parse_feed(signed.body)
+    except FeedRefused as error:
+        raise NotPublishable(f"{to / FEED}: not a feed of ours ({error}); publish elsewhere, or move it away") from None
+    return feed.sequence if feed.epoch == root.root.epoch else 0
+
+
+def _sealed(feed: Feed, signers: roots.Keys) -> bytes:
+    try:
+        return envelope.seal(document.feed_bytes(feed), signers.values())
+    except FeedRefused as error:
+        hint = "; `loop feed rotate --recover` begins sequences anew" if feed.sequence > canonical.LARGEST else ""
+        raise NotPublishable(f"no device would take this feed ({error}){hint}") from None
+
+
+def _try(files: install.Files) -> None:
+    try:
+        for check in install.CHECKS:
+            check(files)
+    except FeedRefused as error:
+        raise NotPublishable(f"version {files.release.version}: no device would take it ({error})") from None
+
+
+def _bytes(path: Path) -> bytes | None:
+    """A file of the folder, no more of it than a document may have and one byte that says so."""
+    try:
+        with path.open("rb") as file:
+            return file.read(document.MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotPublishable(f"{path}: cannot be read ({error.strerror}); mend the folder") from None
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    """Files named by digest or number never change; what lies there already is compared, not trusted."""
+    if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
+        artifacts.write_whole(path, data)
+
+
+@contextmanager
+def _locked(to: Path) -> Iterator[None]:
+    """One publication at a time into a folder; a killed one's lock is gone with it."""
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        file = (to / ".lock").open("ab")
+    except OSError as error:
+        raise BadSettings(f"{to}: expected a folder to publish to ({error.strerror})") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,85 @@
+"""A home with registered versions whose files are real, and keys of its own."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from loop import registry
+from loop.artifacts import Artifacts
+from loop.feed import ledger, publish
+from loop.feed.document import Feed
+from loop.home import Home
+from loop.registry import Order
+from loop.settings import Settings
+from loop.store import Store, runs, schema, values
+from tests.feed.simulator import NOW, model
+from tests.store.conftest import version
+
+WHY = Order("ops", "a reason")
+
+
+def no_passphrase(path: Path) -> str | None:
+    """Nobody is asked."""
+    raise AssertionError(f"{path} is encrypted")
+
+
+class Office:
+    """Whoever publishes: a home, the folder it publishes to, a clock."""
+
+    def __init__(self, home: Home, folder: Path) -> None:
+        self.home, self.folder, self.now = home, folder, NOW
+
+    def register(self, family: str = "cnn", wrong: bool = False) -> int:
+        """One more version with real files, promoted."""
+        with self.home.store.exclusive() as tx:
+            run = runs.claim(tx, family, "night", runs.me(), 60, self.now)
+            number = runs.reserve(tx, run.id)
+            runs.finish(tx, run.id, values.RunStatus.FINISHED, None, {}, self.now)
+            run = runs.get(tx, run.id)
+            data, golden = model(number, family, wrong)
+            new = version(
+                run,
+                artifact_digest=self.home.artifacts.put(data, ".mlmodel"),
+                artifact_bytes=len(data),
+                golden_digest=self.home.artifacts.put(golden, ".json"),
+            )
+            registry.register(tx, new, [values.Verdict(new.number, "good enough", "passed", {}, NOW)], WHY, NOW)
+            registry.promote_in(tx, new, WHY, self.now)
+        return new.number
+
+    def create(self, passphrase: str | None = None) -> bytes:
+        """Keys; root 1, as the app gets it."""
+        ledger.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
+        return ledger.chain(self.home)[0].document
+
+    def publish(self, now: datetime | None = None, to: Path | None = None, **wish: object) -> Feed:
+        """One publication."""
+        made = publish.Wish(**wish)  # type: ignore[arg-type]  # a test's own words
+        return publish.publish(self.home, to or self.folder, made, no_passphrase, WHY, now or self.now)
+
+    def rotate(self, recover: bool = False, replace: tuple[str, ...] = ()) -> None:
+        """One rotation with the keys of the home."""
+        wish = ledger.Wish(replace=replace, recover=recover)
+        folders = [ledger.folder(self.home)]
+        ledger.rotate(self.home, wish, folders, no_passphrase, None, WHY, self.now)
+
+
+@pytest.fixture
+def office(store: Store, tmp_path: Path) -> Office:
+    """An office on each database in turn, with one champion."""
+    home = Home(Settings(home=tmp_path / "home"), store, Artifacts(tmp_path / "home" / "artifacts"))
+    made = Office(home, tmp_path / "site")
+    made.register()
+    return made
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Office:
+    """The same on SQLite only, for what does not depend on the database."""
+    store = Store(f"sqlite:///{tmp_path / 'loop.db'}")
+    schema.migrate(store)
+    home = Home(Settings(home=tmp_path / "home"), store, Artifacts(tmp_path / "home" / "artifacts"))
+    made = Office(home, tmp_path / "site")
+    made.register()
+    return made

@@ -1,0 +1,383 @@
+"""Champions to a folder of static files: what is written, what is refused, and a sequence that only rises."""
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from loop import device, registry
+from loop.artifacts import Artifacts
+from loop.errors import BadKey, DiskFull, NotPublishable, StoreUnavailable
+from loop.feed import canonical, envelope, keys, ledger, publish, roots, verify
+from loop.feed.refusals import FeedRefused, KeyExpired
+from loop.home import Home
+from loop.settings import Settings
+from loop.store import Store, feeds, schema
+from tests.feed.conftest import WHY, Office, no_passphrase
+from tests.feed.simulator import CHANNEL, NOW, Publisher, id_of, key
+
+HOUR = timedelta(hours=1)
+
+
+def sync(office: Office, folder: Path, root: bytes) -> device.Synced:
+    """A device on the published folder."""
+    with device.at(str(office.folder)) as source:
+        return device.sync(source, folder, CHANNEL, office.now, root=root)
+
+
+def test_the_whole_circle(office: Office, tmp_path: Path) -> None:
+    """Publish, sync, promote, sync, roll back, sync: a rollback is a newer feed that names an older digest."""
+    root = office.create()
+    first = office.publish()
+    assert sync(office, tmp_path / "phone", root).current.version == 1
+    office.register()
+    second = office.publish()
+    assert sync(office, tmp_path / "phone", root).current.version == 2
+    registry.rollback(office.home, "cnn", None, WHY, office.now)
+    third = office.publish()
+    assert first.sequence < second.sequence < third.sequence
+    done = sync(office, tmp_path / "phone", root)
+    assert (done.current.version, done.sequence) == (1, third.sequence)
+
+
+def test_two_families_two_channels(office: Office) -> None:
+    """Every family's champion has a channel; a look through a device's eyes finds all in order."""
+    office.register("svm")
+    root = office.create()
+    feed = office.publish(rollout_percent=25)
+    assert sorted(feed.channels) == ["cnn.mlmodel", "svm.mlmodel"]
+    assert {each.rollout_percent for each in feed.channels.values()} == {25}
+    with device.at(str(office.folder)) as source:
+        assert verify.verify(source, root, office.now).feed == feed
+
+
+def test_the_files_are_static(small: Office) -> None:
+    """Exactly the files that the documentation names; what never changes is not written twice."""
+    small.create()
+    release = small.publish().channels[CHANNEL]
+    names = {path.relative_to(small.folder).as_posix() for path in small.folder.rglob("*") if path.is_file()}
+    models = {f"models/{release.digest}.mlmodel", f"golden/{release.golden_digest}.json"}
+    assert names == {".lock", "feed.json", "root/1.json"} | models
+    before = {name: (small.folder / name).stat().st_ino for name in names}
+    small.publish()
+    changed = {name for name in names if (small.folder / name).stat().st_ino != before[name]}
+    assert changed == {"feed.json"}
+
+
+def test_the_feed_goes_last(small: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a feed names lies there before it."""
+    small.create()
+    written: list[str] = []
+    whole = publish.artifacts.write_whole
+
+    def note(path: Path, data: bytes, mode: int = 0o644) -> None:
+        written.append(path.parent.name if path.name != "feed.json" else path.name)
+        whole(path, data, mode)
+
+    monkeypatch.setattr(publish.artifacts, "write_whole", note)
+    small.publish()
+    assert written == ["models", "golden", "root", "feed.json"]
+
+
+@pytest.mark.parametrize("lost", ["store", "folder", "both"])
+def test_the_sequence_rises_through_restored_backups(small: Office, tmp_path: Path, lost: str) -> None:
+    """Whichever of store and folder comes back from a backup: the next sequence is above every published one."""
+    root = small.create()
+    small.publish()
+    small.home.store.close()
+    shutil.copytree(small.home.settings.home, tmp_path / "backup-home")
+    shutil.copy(tmp_path / "loop.db", tmp_path / "backup.db")
+    shutil.copytree(small.folder, tmp_path / "backup-site")
+    for _ in range(3):
+        small.now += HOUR
+        last = small.publish()
+    sync(small, tmp_path / "phone", root)
+    small.home.store.close()
+    if lost != "folder":
+        for name in ("loop.db-wal", "loop.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        shutil.copy(tmp_path / "backup.db", tmp_path / "loop.db")
+    if lost != "store":
+        shutil.rmtree(small.folder)
+        shutil.copytree(tmp_path / "backup-site", small.folder)
+    small.now += HOUR
+    assert small.publish().sequence > last.sequence
+    sync(small, tmp_path / "phone", root)
+
+
+@pytest.mark.parametrize("floor", ["store", "folder"])
+def test_the_sequence_rises_though_the_clock_stands(small: Office, floor: str, tmp_path: Path) -> None:
+    """With a clock far in the past the store, or else the folder, says how far the sequence was."""
+    small.create()
+    first = small.publish()
+    past = NOW - timedelta(days=20)
+    to = small.folder if floor == "folder" else tmp_path / "new"
+    if floor == "folder":
+        with small.home.store.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER feed_entries_no_delete")
+            connection.exec_driver_sql("DELETE FROM feed_entries")
+    assert small.publish(past, to).sequence == first.sequence + 1
+
+
+def test_a_forgotten_rotation_is_found_in_the_folder(small: Office, tmp_path: Path) -> None:
+    """A store from before a rotation learns the newer root from the folder, for the old root vouches for it."""
+    small.create()
+    small.publish()
+    small.home.store.close()
+    shutil.copy(tmp_path / "loop.db", tmp_path / "backup.db")
+    small.rotate()
+    small.publish()
+    small.home.store.close()
+    for name in ("loop.db-wal", "loop.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup.db", tmp_path / "loop.db")
+    assert ledger.trusted(small.home).root.version == 1
+    assert small.publish().root == 2
+    assert ledger.trusted(small.home).root.version == 2
+
+
+def test_a_lost_store_adopts_the_folder(small: Office, tmp_path: Path) -> None:
+    """With the store gone but the keys there, the published chain is taken over, and devices go on."""
+    root = small.create()
+    small.rotate()
+    last = small.publish()
+    sync(small, tmp_path / "phone", root)
+    store = Store(f"sqlite:///{tmp_path / 'new.db'}")
+    schema.migrate(store)
+    settings = small.home.settings
+    small.home = Home(settings, store, Artifacts(settings.home / "artifacts"))
+    small.register()
+    with pytest.raises(NotPublishable, match="--create"):
+        small.publish()
+    assert publish.adopt(small.home, small.folder, WHY, NOW).root.version == 2
+    assert small.publish().sequence > last.sequence
+    sync(small, tmp_path / "phone", root)
+
+
+def test_rotation_revokes_at_once(small: Office, tmp_path: Path) -> None:
+    """After a rotation devices take the new key's feed, and the old key's no more."""
+    root = small.create()
+    small.publish()
+    old = keys.load_many(ledger.signing_keys(small.home, ledger.trusted(small.home), NOW), no_passphrase)
+    sync(small, tmp_path / "phone", root)
+    small.rotate(recover=True)
+    feed = small.publish()
+    assert sync(small, tmp_path / "phone", root).epoch == 2
+    forged = replace(feed, sequence=feed.sequence + 1)
+    (small.folder / "feed.json").write_bytes(envelope.seal(publish.document.feed_bytes(forged), old.values()))
+    with pytest.raises(FeedRefused):
+        sync(small, tmp_path / "phone", root)
+
+
+def test_a_recovery_survives_a_lost_root_key(small: Office, tmp_path: Path) -> None:
+    """One of three root keys is lost: the other two make the next root, with a successor in its place."""
+    root = small.create()
+    small.publish()
+    lost = next(path for path in ledger.folder(small.home).glob("root-*.pem"))
+    lost.unlink()
+    small.rotate(replace=(lost.stem[-12:],))
+    small.publish()
+    done = sync(small, tmp_path / "phone", root)
+    assert done.root == 2
+    names = ledger.trusted(small.home).root.root_keys
+    assert not [id_ for id_ in names if id_.startswith(lost.stem[-12:])]
+    small.rotate()  # and the new set can sign, too
+
+
+def test_too_few_root_keys(small: Office) -> None:
+    """With one of three left nothing is signed, nothing is written."""
+    small.create()
+    for path in list(ledger.folder(small.home).glob("root-*.pem")):
+        path.unlink()
+    before = sorted(ledger.folder(small.home).iterdir())
+    with pytest.raises(NotPublishable, match="--keys"):
+        small.rotate()
+    assert sorted(ledger.folder(small.home).iterdir()) == before
+    assert ledger.trusted(small.home).root.version == 1
+
+
+def test_withdrawal(small: Office, tmp_path: Path) -> None:
+    """Not while it is champion; then the feed names it, its file is gone, devices leave it; not twice."""
+    root = small.create()
+    small.publish()
+    small.register()
+    small.publish()
+    assert sync(small, tmp_path / "phone", root).current.version == 2
+    with pytest.raises(NotPublishable, match="rollback"):
+        ledger.withdraw(small.home, 2, WHY, NOW)
+    registry.rollback(small.home, "cnn", None, WHY, NOW)
+    digest = ledger.withdraw(small.home, 2, WHY, NOW).artifact_digest
+    with pytest.raises(NotPublishable, match="already"):
+        ledger.withdraw(small.home, 2, WHY, NOW)
+    feed = small.publish()
+    assert feed.withdrawn == (digest,)
+    assert not (small.folder / "models" / f"{digest}.mlmodel").exists()
+    done = sync(small, tmp_path / "phone", root)
+    assert (done.current.version, done.previous) == (1, None)
+    registry.promote(small.home, 2, WHY, NOW)
+    with pytest.raises(NotPublishable, match="withdrawn"):
+        small.publish()
+
+
+def test_what_no_device_would_take_is_not_published(small: Office) -> None:
+    """A champion that fails its golden vectors (promoted with --override) stops here; the folder stays as it was."""
+    small.create()
+    small.publish()
+    before = (small.folder / "feed.json").read_bytes()
+    small.register(wrong=True)
+    with pytest.raises(NotPublishable, match="no device would take it"):
+        small.publish()
+    assert (small.folder / "feed.json").read_bytes() == before
+
+
+def test_somebody_elses_folder(small: Office) -> None:
+    """A folder with another publisher's root or feed is not touched."""
+    small.create()
+    other = Publisher()
+    (small.folder / "root").mkdir(parents=True)
+    (small.folder / "root" / "1.json").write_bytes(other.app_root)
+    with pytest.raises(NotPublishable, match="another root"):
+        small.publish()
+    (small.folder / "root" / "1.json").unlink()
+    (small.folder / "feed.json").write_bytes(other.publish(1, sequence=canonical.LARGEST))
+    with pytest.raises(NotPublishable, match="none of our keys"):
+        small.publish()
+    assert not list(small.folder.glob("models/*"))
+
+
+def test_the_last_sequence(small: Office) -> None:
+    """Past 2^53 - 1 nothing is signed, and the message says how to begin anew; then it does."""
+    root = small.create()
+    feed = small.publish()
+    signers = keys.load_many(ledger.signing_keys(small.home, ledger.trusted(small.home), NOW), no_passphrase)
+    last = publish.document.feed_bytes(replace(feed, sequence=canonical.LARGEST))
+    (small.folder / "feed.json").write_bytes(envelope.seal(last, signers.values()))
+    with pytest.raises(NotPublishable, match="--recover"):
+        small.publish()
+    small.rotate(recover=True)
+    assert small.publish().epoch == 2
+    with device.at(str(small.folder)) as source:
+        verify.verify(source, root, NOW)
+
+
+def test_an_expired_feed_key(small: Office) -> None:
+    """After its year the key signs no more, and the message says what to do."""
+    small.create()
+    with pytest.raises(NotPublishable, match="loop feed rotate"):
+        small.publish(NOW + timedelta(days=366))
+
+
+def test_verify_sees_what_a_device_would(small: Office) -> None:
+    """Expired keys and files that were tampered with are found without a device."""
+    root = small.create()
+    release = small.publish().channels[CHANNEL]
+    with device.at(str(small.folder)) as source:
+        with pytest.raises(KeyExpired):
+            verify.verify(source, root, NOW + timedelta(days=400))
+        path = small.folder / "models" / f"{release.digest}.mlmodel"
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        with pytest.raises(FeedRefused):
+            verify.verify(source, root, NOW)
+
+
+def test_private_keys_are_private(small: Office) -> None:
+    """Mode 0600 in a folder of 0700; one that others may read is refused like an open door."""
+    small.create()
+    folder = ledger.folder(small.home)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert len(list(folder.iterdir())) == 4
+    next(folder.glob("feed-*.pem")).chmod(0o644)
+    with pytest.raises(BadKey, match="chmod 600"):
+        small.publish()
+
+
+def test_encrypted_keys(small: Office) -> None:
+    """With a passphrase the files hold no key in the clear; the wrong one opens nothing and is not repeated."""
+    small.create("geheim")
+    path = next(ledger.folder(small.home).glob("feed-*.pem"))
+    assert b"ENCRYPTED" in path.read_bytes()
+    keys.load(path, lambda path: "geheim")
+    for wrong in ("falsch", None):
+        with pytest.raises(BadKey) as caught:
+            keys.load(path, lambda path, wrong=wrong: wrong)  # type: ignore[misc]  # bound per turn
+        assert "falsch" not in str(caught.value)
+
+
+def test_a_key_file_that_lies(small: Office, tmp_path: Path) -> None:
+    """A file that is named after another key than it holds is refused."""
+    small.create()
+    path = next(ledger.folder(small.home).glob("feed-*.pem"))
+    keys.save(tmp_path / "other", "feed", key("mallory"), None)
+    shutil.copy(next((tmp_path / "other").iterdir()), path)
+    path.chmod(0o600)
+    with pytest.raises(BadKey, match="the file holds"):
+        small.publish()
+
+
+def test_no_second_first_keys(small: Office) -> None:
+    """Root 1 is made once; a threshold out of reach never."""
+    with pytest.raises(NotPublishable, match="threshold"):
+        ledger.create(small.home, 2, 3, 365, None, WHY, NOW)
+    small.create()
+    with pytest.raises(NotPublishable, match="rotate"):
+        small.create()
+
+
+@pytest.mark.parametrize("table", ["feed_roots", "feed_entries", "withdrawals"])
+@pytest.mark.parametrize("verb", ["UPDATE {} SET actor = 'x'", "DELETE FROM {}"])
+def test_append_only_in_the_database(office: Office, table: str, verb: str) -> None:
+    """Not even raw SQL changes or deletes what the feed must not forget."""
+    office.create()
+    office.publish()
+    office.register()
+    ledger.withdraw(office.home, 1, WHY, NOW)
+    with pytest.raises((DBAPIError, StoreUnavailable), match="append-only"), office.home.store.write() as tx:
+        tx.execute(text(verb.format(table)))
+
+
+def test_two_publishers_at_once(office: Office) -> None:
+    """Publications queue at the folder; every sequence is given once."""
+    office.create()
+    children = []
+    for _ in range(3):
+        feed = office.publish()
+        children.append(feed.sequence)
+    with office.home.store.read() as tx:
+        stored = [entry.sequence for entry in feeds.entries(tx)]
+    assert stored == sorted(set(children), reverse=True)
+
+
+def test_settings_rule_the_feed(small: Office) -> None:
+    """Expiry and confirmation rate are those of the settings."""
+    small.home = replace(
+        small.home, settings=Settings(home=small.home.settings.home, feed_expires_hours=5, confirm_rate=0.25)
+    )
+    small.create()
+    feed = small.publish()
+    assert feed.expires - feed.issued == 5 * HOUR
+    assert feed.confirm_ppm == 250_000
+
+
+def test_roots_that_nobody_would_follow_are_not_made() -> None:
+    """The maker of a root asks the devices' own rules."""
+    p = Publisher()
+    with pytest.raises(NotPublishable, match="2 valid signatures"):
+        roots.next_root(p.trusted, p.change(), {id_of(p.root_keys[0]): p.root_keys[0]}, NOW)
+
+
+def test_a_folder_that_cannot_be_written(small: Office) -> None:
+    """Nothing is half published; the message names the place."""
+    small.create()
+    small.publish()
+    before = (small.folder / "feed.json").read_bytes()
+    small.register()
+    shutil.rmtree(small.folder / "golden")
+    (small.folder / "golden").write_text("in the way")
+    with pytest.raises((DiskFull, OSError)):
+        small.publish()
+    assert (small.folder / "feed.json").read_bytes() == before
