@@ -18,7 +18,8 @@ import numpy as np
 from unseen_writers import CONFIRMATION_RATE, DEVELOPMENT, SHARED, Array, Writer, read_writers
 
 import models  # unseen_writers has put the clone on the path
-from loop import corpus, intervals, reading
+from loop import corpus, reading
+from loop.evaluation import intervals
 from models.family import Candidate, Card, Family, Lesson, no_progress
 
 

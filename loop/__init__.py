@@ -1,6 +1,7 @@
 """Digit Loop: corrections from phones in, a judged and versioned Core ML model out.
 
-Read the rooms in the order in which data flows through them: ``digits`` and ``corpus`` make the values,
-``intake`` puts corrections into the ``store``, ``night`` is the loop itself (``snapshot``, ``training``,
-``evaluation``, ``gate``, ``registry``), and ``cli`` is the door.
+Read the rooms in the order in which data flows through them. ``digits``, ``handwriting`` and ``corpus`` make the values;
+``intake`` puts corrections into the ``store``; ``night`` is the loop itself: ``snapshot``, a family's fine-tuning,
+``evaluation`` of files that ``reading`` understands, the judges ``gate`` and ``trial``, ``publishing``, the ``registry``;
+``feed`` tells the phones, ``device`` is a phone's half of that; ``cli`` is the door.
 """

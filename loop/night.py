@@ -12,6 +12,7 @@ from loop import home as homes
 from loop.corpus import Corpus
 from loop.errors import OpsError
 from loop.evaluation import Slice
+from loop.gate.verdict import Outcome
 from loop.home import Home
 from loop.lease import Clock, Shift, utc_now
 from loop.publishing import Judged, Lineage
@@ -19,7 +20,6 @@ from loop.registry import Order
 from loop.snapshot import Snapshot
 from loop.store import snapshots, values, versions
 from loop.store.values import RunStatus
-from loop.verdict import Outcome
 from models.family import Candidate, Family, Lesson, Progress, Weights, no_progress
 
 DRY = 0

@@ -17,8 +17,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from loop.errors import BadSettings
+from loop.gate.verdict import Policy, TrialLimits
 from loop.store.engine import masked
-from loop.verdict import Policy, TrialLimits
 
 PREFIX = "LOOP_"
 NOT_SETTINGS = {"LOOP_CONFIG", "LOOP_SHARED"}  # where loop.toml lies; where tests find their data

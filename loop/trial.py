@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop import reading
-from loop.entrance import SIDE, Images
 from loop.errors import BadModel
+from loop.gate.verdict import Outcome, Reason, TrialLimits, Verdict
 from loop.reading import Answers, Reader
-from loop.verdict import Outcome, Reason, TrialLimits, Verdict
+from loop.reading.entrance import SIDE, Images
 from models import coreml
 from models.coreml import proto
 

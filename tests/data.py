@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loop import idx
+from loop.corpus import idx
 
 SHARED = Path(os.environ.get("LOOP_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 MNIST = SHARED / "mnist"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loop import archives, handwriting
+from loop import handwriting
 from loop.digits import DEFAULT_LIMITS
 from loop.errors import BadImage
+from loop.handwriting import archives
 from tests.test_handwriting import SEVEN, packed, read
 
 

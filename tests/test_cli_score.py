@@ -14,9 +14,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from loop import digits, idx, intervals, labelled
+from loop import digits
 from loop.cli import app
+from loop.corpus import idx
 from loop.errors import BadImage, BadModel, DiskFull
+from loop.evaluation import intervals
+from loop.handwriting import labelled
 from models.coreml.proto import model_pb2
 from tests import stripes
 from tests.data import MNIST, SHARED

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from loop import corpus, idx
+from loop import corpus
+from loop.corpus import idx
 from loop.errors import CorpusUnavailable
 from models import bundled, downloads
 from tests import data

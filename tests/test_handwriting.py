@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loop import corpus, digits, handwriting, idx
+from loop import corpus, digits, handwriting
+from loop.corpus import idx
 from loop.errors import BadImage
 from loop.handwriting import Sample
 from tests import data

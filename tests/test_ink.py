@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from loop import digits, ink
+from loop import digits
+from loop.digits import ink
 from loop.errors import BadImage
 from tests import data
 from tests.drawn import box, seven

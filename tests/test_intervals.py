@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loop import intervals
+from loop.evaluation import intervals
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from loop import home as homes
 from loop import intake, lease, night, publishing, registry
 from loop.digits import digit
 from loop.errors import DiskFull, OpsError, RunInProgress
+from loop.gate.verdict import Policy
 from loop.home import Home
 from loop.intake import Upload
 from loop.settings import Settings
 from loop.store import feedback, runs, versions
 from loop.store.values import Kind, RunStatus
-from loop.verdict import Policy
 from models import coreml
 from models.family import Images
 from tests import linear

@@ -127,7 +127,7 @@ def test_no_images_at_all_is_still_a_picture(tmp_path: Path) -> None:
 def test_nothing_heavy_is_loaded_before_a_picture_is_asked_for() -> None:
     """Importing the judge and the plots loads neither matplotlib nor scipy nor TensorFlow."""
     code = (
-        "import sys; import loop.plots, loop.gate, loop.power, loop.evaluation; "
+        "import sys; import loop.plots, loop.gate.power, loop.evaluation; "
         "print([m for m in ('matplotlib', 'scipy', 'sklearn', 'tensorflow', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

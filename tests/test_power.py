@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from loop import gate, power
-from loop.gate import Policy
+from loop import gate
+from loop.gate import Policy, power
 
 POLICY = Policy()
 

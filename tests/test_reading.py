@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loop import evaluation, idx, reading
+from loop import evaluation, reading
+from loop.corpus import idx
 from loop.errors import BadModel
 from tests import stripes
 from tests.data import MNIST, SHARED

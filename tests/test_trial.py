@@ -8,7 +8,7 @@ import pytest
 
 from loop import reading, trial
 from loop.errors import BadModel
-from loop.verdict import Outcome, TrialLimits, Verdict
+from loop.gate.verdict import Outcome, TrialLimits, Verdict
 from models.coreml.proto import model_pb2
 from tests import stripes
 

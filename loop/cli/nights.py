@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import evaluation, gate, night, power, publishing
+from loop import evaluation, gate, night, publishing
 from loop.cli import prose
 from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, say, table, when
 from loop.cli.setup import known_family
+from loop.gate import power
 from loop.home import Home
 from loop.night import Night
 from loop.settings import load

@@ -9,11 +9,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from loop import evaluation, labelled, plots, reading
+from loop import evaluation, plots, reading
 from loop.cli.output import Json, console, emit, percent, say, table
 from loop.errors import BadModel, DiskFull
 from loop.evaluation import Images, Score
-from loop.labelled import Labelled
+from loop.handwriting import labelled
+from loop.handwriting.labelled import Labelled
 from loop.reading import Reader
 from models import coreml
 

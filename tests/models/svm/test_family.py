@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loop import corpus, reading, trial
-from loop.verdict import Outcome, TrialLimits
+from loop.gate.verdict import Outcome, TrialLimits
 from models import coreml
 from models.bundled import load_bundled
 from models.coreml.proto import model_pb2

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop import entrance
-from loop.entrance import SIDE, Entrance, Images
 from loop.errors import BadModel
+from loop.reading import entrance
+from loop.reading.entrance import SIDE, Entrance, Images
 from models import coreml
 
 Answers = NDArray[np.floating[Any]]

@@ -12,8 +12,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from loop import archives, corpus, digits, idx
+from loop import corpus, digits
+from loop.corpus import idx
 from loop.errors import BadImage
+from loop.handwriting import archives
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop import pictures
+from loop.digits import pictures
+from loop.digits.ink import MIN_CONTRAST, SIDE, normalise
+from loop.digits.pictures import Limits
 from loop.errors import BadImage, BadLabel
-from loop.ink import MIN_CONTRAST, SIDE, normalise
-from loop.pictures import Limits
 
 __all__ = ["DEFAULT_LIMITS", "SIDE", "Digit", "Limits", "check_label", "digit", "normalise", "read", "to_png"]
 

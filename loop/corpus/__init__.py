@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop import idx
+from loop.corpus import idx
+from loop.digits.ink import normalise
 from loop.errors import CorpusUnavailable, one_line
-from loop.ink import normalise
 
 Array = NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop import intervals
+from loop.evaluation import intervals
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]

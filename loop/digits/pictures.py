@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from loop.digits.ink import MIN_CONTRAST, SIDE
 from loop.errors import BadImage, one_line
-from loop.ink import MIN_CONTRAST, SIDE
 
 Grey = NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop import strokes
+from loop.digits import strokes
 from loop.errors import BadImage
 
 Plane = NDArray[np.float32]

@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop import intervals
-from loop.evaluation import Report, Score
-from loop.verdict import Outcome, Policy, Reason, Verdict, as_json
+from loop.evaluation import Report, Score, intervals
+from loop.gate.verdict import Outcome, Policy, Reason, Verdict, as_json
 
 __all__ = ["FEEDBACK", "Outcome", "Pairs", "Policy", "Reason", "Verdict", "as_json", "judge", "pair"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loop import digits, handwriting, idx
+from loop import digits, handwriting
+from loop.corpus import idx
 from loop.errors import BadImage
 
 _TEST_SETS = ("t10k", "test")
