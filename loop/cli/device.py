@@ -68,8 +68,8 @@ def _print(folder: Path, held: states.Held | None) -> None:
     if held is None:
         console.print("no model: use the one in the app")
         return
-    console.print(f"version [bold]{held.version}[/]")
-    console.print(str(states.model_file(folder, held.digest)), markup=False, soft_wrap=True)
+    console.print(f"version {held.version}")
+    console.print(str(states.model_file(folder, held.digest)), soft_wrap=True)
 
 
 def _model(folder: Path, held: states.Held | None) -> Any:

@@ -62,7 +62,7 @@ def keys(
     else:
         trusted = ledger.trusted(home)
     if save_root is not None:
-        artifacts.write_whole(save_root, ledger.chain(home)[0].document)
+        artifacts.write_whole(save_root, ledger.first(home))
     _show(home, trusted, made, now, as_json)
 
 
@@ -123,7 +123,7 @@ def publish_(
         emit(_feed(feed))
         return
     _print(feed)
-    console.print(f"written to {to}", markup=False, soft_wrap=True)
+    console.print(f"written to {to}", soft_wrap=True)
 
 
 def verify_(
@@ -132,18 +132,18 @@ def verify_(
     as_json: Json = False,
 ) -> None:
     """Look at a folder or server as a new device would: every root, the feed, every model and its golden vectors."""
-    document = ledger.chain(open_home())[0].document if root is None else _read(root)
+    document = ledger.first(open_home()) if root is None else _read(root)
     with device.at(place) as source:
         seen = verify.verify(source, document, lease.utc_now())
     if as_json:
         emit({"root": seen.trusted.root.version} | _feed(seen.feed))
         return
     _print(seen.feed)
-    console.print(f"[green]✓[/] {seen.trusted.root.version} roots, the feed, {len(seen.feed.channels)} models")
+    console.print(f"✓ roots up to {seen.trusted.root.version}, the feed, and every model: run here, as expected")
 
 
 def _print(feed: Feed) -> None:
-    console.print(f"feed [bold]{feed.sequence}[/] of epoch {feed.epoch}, until {when(feed.expires)}")
+    console.print(f"feed {feed.sequence} of epoch {feed.epoch}, until {when(feed.expires)}")
     shown = table("", "channel", ">version", ">bytes", "minimum iOS", ">rollout", "")
     for name, each in feed.channels.items():
         cells = (name, str(each.version), f"{each.length:,}", each.minimum_ios, f"{each.rollout_percent} %")
@@ -169,18 +169,18 @@ def _show(home: Home, trusted: Trusted, made: list[Path], now: datetime, as_json
         thresholds = {"roots": root.root_threshold, "feeds": root.feed_threshold}
         emit({"root": root.version, "epoch": root.epoch, "sequence": last, "thresholds": thresholds, "keys": rows})
         return
-    console.print(f"root [bold]{root.version}[/], epoch {root.epoch}, last sequence {last or 'none'}")
+    console.print(f"root {root.version}, epoch {root.epoch}, last sequence {last or 'none'}")
     shown = table("", "key", "may sign", "expires", "private half")
     for row in rows:
         shown.add_row(f"{row.id:.12}…", row.signs, when(row.expires), str(row.private_half or "not here"))
     console.print(shown)
     console.print(f"{root.root_threshold} of {len(root.root_keys)} root keys must sign a root")
     for path in made:
-        console.print(f"new: {path}", markup=False, soft_wrap=True)
+        console.print(f"new: {path}", soft_wrap=True)
     if any(path is not None for id_, path in here.items() if id_ in root.root_keys):
-        errors.print("[yellow]Root keys lie on this machine:[/] move them to media that are not connected.")
+        errors.print("Root keys lie on this machine: move them to media that are not connected.")
     if any(key.expires - now < SOON for key in root.feed_keys.values()):
-        errors.print("[yellow]The feed key expires soon:[/] `loop feed rotate`, then `loop feed publish`.")
+        errors.print("The feed key expires soon: `loop feed rotate`, then `loop feed publish`.")
 
 
 def _read(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import httpx
 
@@ -89,13 +89,21 @@ class Folder:
     def open(self, path: str, offset: int = 0) -> Iterator[tuple[int, Iterator[bytes]]]:
         """See ``Source``."""
         try:
-            with (self.root / path).open("rb") as file:
-                file.seek(offset)
-                yield offset, iter(lambda: file.read(CHUNK), b"")
+            file = (self.root / path).open("rb")
         except FileNotFoundError:
             raise Missing(f"{self.root / path}: no such file") from None
         except OSError as error:
             raise Unavailable(f"{self.root / path}: cannot be read ({error.strerror})") from None
+        with file:
+            file.seek(offset)
+            yield offset, self._pieces(file)
+
+    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
+        try:
+            while piece := file.read(CHUNK):
+                yield piece
+        except OSError as error:
+            raise Unavailable(f"{self.root}: cannot be read ({error.strerror})") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

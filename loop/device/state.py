@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loop import artifacts
-from loop.errors import BadSettings, FeedRefused
+from loop.errors import BadSettings, DiskFull, FeedRefused
 from loop.feed import canonical, document, trust
 from loop.feed.canonical import Plain
 from loop.feed.document import HEX64
@@ -113,7 +113,9 @@ def tidy(folder: Path, state: State) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One sync at a time on a folder; the lock of a killed process is gone with it. Raises ``BadSettings``."""
+    """One sync at a time on a folder; the lock of a killed process is gone with it. Raises ``BadSettings``, and
+    ``DiskFull`` for whatever the disk refuses while it is held.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("ab")
@@ -121,7 +123,10 @@ def locked(folder: Path) -> Iterator[None]:
         raise BadSettings(f"{folder}: expected a folder to keep state in ({error.strerror})") from None
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        except OSError as error:
+            raise DiskFull(f"{folder}: cannot be written ({error.strerror}); free some space and sync again") from error
 
 
 def _plain(state: State) -> Plain:

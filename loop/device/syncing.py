@@ -57,9 +57,11 @@ def sync(
         state = _follow_roots(source, folder, state, patience)
         data = sources.read(source, sources.FEED, document.MAX_BYTES, patience)
         trusted, feed = trust.accept(state.trusted, data, now)
+        before = state.current
         state = _kept(folder, state, _without_withdrawn(replace(state, trusted=trusted), feed, folder))
         device = Device(state.device, state.channel, ios)
         choice = trust.choose(feed, device, None if state.current is None else state.current.digest)
+        left = f"version {before.version} was withdrawn; " if before and before.digest in feed.withdrawn else ""
         if choice.action is Action.INSTALL:
             held = install.install(source, folder, state.channel, choice.release, patience)
             previous = state.current if state.current != held else state.previous
@@ -67,7 +69,7 @@ def sync(
         states.tidy(folder, state)
     return Synced(
         action=choice.action,
-        why=choice.why,
+        why=left + choice.why,
         epoch=feed.epoch,
         sequence=feed.sequence,
         root=state.trusted.root.version,

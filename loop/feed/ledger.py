@@ -43,6 +43,13 @@ def trusted(home: Home) -> Trusted:
     return roots.chain([row.document for row in chain(home)])
 
 
+def first(home: Home) -> bytes:
+    """Root 1, as it is built into the app. Raises ``NotPublishable`` where there is none."""
+    rows = chain(home)
+    roots.chain([row.document for row in rows])
+    return rows[0].document
+
+
 def chain(home: Home) -> list[values.FeedRoot]:
     """Every root, oldest first."""
     with home.store.read() as tx:

@@ -42,8 +42,8 @@ def honest_feed_arrives(phone: Phone) -> None:
 
 def test_there_are_many() -> None:
     """At least as many attacks as were promised, each under a name of its own."""
-    assert len({attack.name for attack in attacks.every()}) == len(list(attacks.every())) >= 50
-    assert len(CONTROLLED) >= 20
+    assert len({attack.name for attack in attacks.every()}) == len(list(attacks.every())) >= 60
+    assert len(CONTROLLED) >= 25
 
 
 @named

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loop import registry
+from loop import device, registry
 from loop.artifacts import Artifacts
 from loop.feed import ledger, publish
 from loop.feed.document import Feed
@@ -13,7 +13,7 @@ from loop.home import Home
 from loop.registry import Order
 from loop.settings import Settings
 from loop.store import Store, runs, schema, values
-from tests.feed.simulator import NOW, model
+from tests.feed.simulator import CHANNEL, NOW, model
 from tests.store.conftest import version
 
 WHY = Order("ops", "a reason")
@@ -63,6 +63,12 @@ class Office:
         wish = ledger.Wish(replace=replace, recover=recover)
         folders = [ledger.folder(self.home)]
         ledger.rotate(self.home, wish, folders, no_passphrase, None, WHY, self.now)
+
+
+def sync(office: Office, folder: Path, root: bytes) -> device.Synced:
+    """A device on the published folder."""
+    with device.at(str(office.folder)) as source:
+        return device.sync(source, folder, CHANNEL, office.now, root=root)
 
 
 @pytest.fixture
