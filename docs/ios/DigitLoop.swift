@@ -2,7 +2,7 @@
 //
 // NOT COMPILED in this repository, which has no Mac: read it as a worked example and build it with your app. A test
 // (tests/device/test_swift.py) compares its constants, JSON field names, errors and test vectors with the Python side, and
-// runs the preprocessing below, line by line in Python, against loop/ink.py. docs/feed.md says what a device checks and why.
+// runs the preprocessing below, line by line in Python, against loop/digits/ink.py. docs/feed.md says what a device checks and why.
 //
 //     let loop = try DigitLoop(site: URL(string: "https://cdn.example/digits/")!, folder: support, root: rootInTheApp)
 //     try await loop.sync()                                  // at launch and daily; throws Refused, keeps what it has
@@ -287,7 +287,7 @@ actor DigitLoop {
     }
 }
 
-// MARK: - A drawing to 28×28 (loop/ink.py), and a model's answer to it
+// MARK: - A drawing to 28×28 (loop/digits/ink.py), and a model's answer to it
 
 enum Digit {
     /// Places a clean drawing as MNIST does: box of the ink, 20×20, centre of mass at 14. `grey` has `width` × `height`

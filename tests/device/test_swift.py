@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from loop import ink, intake
+from loop import intake
 from loop.device import syncing
+from loop.digits import ink
 from loop.feed import document, envelope, refusals, trust
 from loop.trial import golden
 from tests import stripes
