@@ -48,7 +48,8 @@ def retrain(
     clock: Clock = utc_now,
 ) -> Night:
     """One night. Raises ``RunInProgress``, ``LeaseLost``, and whatever the deployment lacks; a night with nothing to
-    teach is skipped, a refused challenger is registered with its verdict. ``force`` teaches however little is new.
+    teach is skipped, a refused challenger is registered with its verdict. ``force`` teaches however little is new, and
+    what was taught before.
     """
     family, settings, actor = models.get(family_name), home.settings, home.actor
     _before(home, family)  # refused without a trace in the runs, for there is nothing to run
@@ -184,7 +185,7 @@ def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], f
         twin = versions.twin(tx, lineage.base_digest, lineage.snapshot_digest, lineage.recipe_digest, lineage.seed)
         outcome = None if twin is None else versions.outcome(tx, twin.number)
         new = snapshots.untaught(tx, lineage.family, lineage.snapshot_id)
-    if twin is not None and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
+    if twin is not None and not force and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
         return f"nothing changed: version {twin.number} was taught the same snapshot by the same recipe"
     if twin is None and new < home.settings.min_new and not force:
         return f"too little new: {new} accepted uploads that no night has taught, need {home.settings.min_new}"

@@ -103,18 +103,23 @@ def evaluate(data: bytes, slices: tuple[Slice, ...]) -> Report:
 def report_of(home: Home, version: values.Version, slices: tuple[Slice, ...]) -> Report:
     """A version's report on today's slices: what was measured when it was registered is not measured again."""
     arrays = artifacts.unpack(home.artifacts.get(version.report_digest, ".npz"))
+    data = home.artifacts.get(version.artifact_digest, ".mlmodel")
     try:
         stored = evaluation.from_arrays(arrays)
-    except (KeyError, TypeError):  # written by a release whose reports held something else: measure all of it again
-        return evaluate(home.artifacts.get(version.artifact_digest, ".mlmodel"), slices)
+    except (KeyError, TypeError):  # written by a release whose reports held something else
+        return evaluate(data, slices)
+    if version.summary.get("runtime") != reading.runtime():  # other code may answer otherwise: pair like with like
+        return evaluate(data, slices)
     known: dict[str, Score] = {score.digest: score for score in stored.scores}
     digests = [evaluation.digest(part) for part in slices]
     missing = tuple(part for part, digest in zip(slices, digests, strict=True) if digest not in known)
+    health = stored.health
     if missing:
-        fresh = evaluate(home.artifacts.get(version.artifact_digest, ".mlmodel"), missing)
+        fresh = evaluate(data, missing)
         known |= {score.digest: score for score in fresh.scores}
+        health = fresh.health if fresh.health.problems else health
     scores = tuple(replace(known[digest], name=part.name) for part, digest in zip(slices, digests, strict=True))
-    return Report(version.artifact_digest, scores, stored.health)
+    return Report(version.artifact_digest, scores, health)
 
 
 def judge(
@@ -162,7 +167,7 @@ def publish(
         recipe_digest=lineage.recipe_digest,
         recipe=dict(lineage.recipe),
         seed=lineage.seed,
-        summary=evaluation.summary(judged.after),
+        summary=evaluation.summary(judged.after) | {"runtime": reading.runtime()},
         registered_at=now,
         mlpackage_digest=None if package is None else home.artifacts.put(package, ".zip"),
     )
@@ -190,8 +195,8 @@ def promoted(home: Home, version: values.Version) -> bool:
 
 
 def _package(settings: Settings, number: int, lineage: Lineage, candidate: Candidate, judged: Judged) -> bytes | None:
-    """The ``.mlpackage`` of the same weights and with the same description, if it is wanted."""
-    if not settings.mlpackage:
+    """The ``.mlpackage`` of the same weights and with the same description, if wanted; what failed gets none."""
+    if not settings.mlpackage or judged.outcome is gate.Outcome.FAILED:
         return None
     try:
         return candidate.package(describe(settings, number, lineage, judged.after))

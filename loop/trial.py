@@ -144,15 +144,22 @@ def _checks(
         yield Reason("executes", Outcome.INCONCLUSIVE, "no images to execute it on", {"n": 0})
         return
     try:
-        start = time.perf_counter()
-        answers = reader.probabilities(images)
-        milliseconds = (time.perf_counter() - start) * 1000 / len(images)
+        answers, milliseconds = _timed(reader, images)
+        if milliseconds > limits.max_milliseconds:  # a busy machine, perhaps: the better of two counts
+            milliseconds = min(milliseconds, _timed(reader, images)[1])
     except BadModel as error:
         yield Reason("executes", Outcome.FAILED, str(error))
         return
     yield _executes(milliseconds, len(images), limits)
     yield _probabilities(answers)
     yield _parity(reader, answers, None if reference is None else np.asarray(reference(images)), limits)
+
+
+def _timed(reader: Reader, images: Images) -> tuple[Answers, float]:
+    """The answers, and milliseconds per image."""
+    start = time.perf_counter()
+    answers = reader.probabilities(images)
+    return answers, (time.perf_counter() - start) * 1000 / len(images)
 
 
 def _executes(milliseconds: float, n: int, limits: TrialLimits) -> Reason:

@@ -226,3 +226,13 @@ def test_a_smaller_base_slice_has_wider_margins_and_never_narrower() -> None:
     assert all(policy.at(n).margin_points >= 100 * 5 / n for n in sizes)
     assert policy.at(5).class_margin_points == 100
     assert policy.at(5).class_floor_percent == 0
+
+
+def test_a_champion_that_does_not_run_is_beaten_by_nobody() -> None:
+    """Its answers are no evidence: inconclusive, however good the challenger; the harmless twin passes."""
+    champion, challenger = Case(base_broken=0).reports()
+    sick = dataclasses.replace(champion, health=dataclasses.replace(HEALTHY, shaped=False, shape=(10, 0)))
+    verdict = gate.judge(sick, challenger, POLICY)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "does not run here" in words(verdict, "champion")
+    assert gate.judge(champion, challenger, POLICY).outcome is not Outcome.FAILED

@@ -52,7 +52,7 @@ def test_killed_anywhere(home: Home, small_corpus: Path, point: str) -> None:
     consistent(home)
     published = point == "after:publish"
     assert champion(home) == (2 if published else 1)
-    done = night.retrain(home, force=True)
+    done = night.retrain(home)
     assert done.status is (RunStatus.SKIPPED if published else RunStatus.FINISHED)
     consistent(home)
     unreserved = point == "before:snapshot"  # else the killed run had reserved 2, and a number is never reused

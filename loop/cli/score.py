@@ -74,7 +74,8 @@ def _bytes(file: Path) -> bytes:
     if file.is_dir():
         raise BadModel(f"{file}: expected a file, came a folder; of .mlpackage only the .mlmodel inside can be given")
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            return opened.read(coreml.Limits().file_bytes + 1)  # one byte too many is what the loader refuses
     except OSError as error:
         raise BadModel(f"{file} cannot be read ({error.strerror}); name an .mlmodel") from error
 

@@ -3,7 +3,8 @@
 The rules, in this order, none of which looks at an image (``evaluation`` did):
 
 1. A challenger that answers nonsense fails: NaN, wrong shape, the same answer always, a digit never answered.
-2. With no champion, absolute floors on the base slice decide, and the verdict says so.
+2. With no champion, absolute floors on the base slice decide, and the verdict says so. A champion that answers
+   nonsense decides nothing: beating it would be no evidence.
 3. Base slice (a report's first): not worse by more than a margin. 4. Nor is any of its digits.
 5. Slice ``feedback``: better, weighted by inverse sampling rate, on enough items. 6. And harmful to no digit.
 
@@ -95,6 +96,10 @@ def _checks(champion: Report | None, challenger: Report, policy: Policy) -> Iter
         yield Reason("first run", Outcome.PASSED, "no champion yet: judged on absolute floors only")
         yield _floor(base, policy)
         yield _class_floor(base, policy)
+        return
+    if champion.health.problems:
+        text = f"the champion does not run here ({'; '.join(champion.health.problems)}): nothing to compare with"
+        yield Reason("champion", Outcome.INCONCLUSIVE, text, asdict(champion.health))
         return
     if (pairs := _paired(champion, base)) is None:
         yield _unpaired("base", base)

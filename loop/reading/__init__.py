@@ -5,9 +5,12 @@ to be assumed about a file is said in words; a model that could only be used by 
 BadModel, the only error of a reader that a file can cause.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +59,14 @@ class _Answer:
     rows: Callable[[Outputs], Answers]
     said: tuple[str, ...]
     label_only: bool = False
+
+
+@cache
+def runtime() -> str:
+    """Digest of the code that turns a file and images into answers; two reports compare only under one."""
+    here, models_room = Path(__file__).parent, Path(coreml.__file__).parent
+    sources = sorted([*here.glob("*.py"), *models_room.rglob("*.py"), models_room.parent / "svm" / "tiles.py"])
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def load(data: bytes, name: str = "model.mlmodel") -> coreml.Model:

@@ -31,7 +31,7 @@ _INK = (
     (BLACK_ON_WHITE, rf"\b{_DARK}\b(?: \w+){{0,3}}? on(?: \w+){{0,2}}? (?:{_LIGHT}|paper)\b|\b{_LIGHT} background"),
     (BLACK_ON_WHITE, r"\binverted mnist\b|\bmnist\b[^.]*\binverted\b"),
 )
-_TO = r" ?(?:-|–|…|\.\.+|to|and|,) ?"
+_TO = r" ?(?:-|–|…|\.\.+|to) ?"
 _SCALES = (  # the first match counts: "0 to 255, divided by 255" is 0 to 1
     (0.0, 1.0, r"(?:/|divided by) ?255|\bnormali[sz]ed\b"),
     (-1.0, 1.0, rf"[-−]1(?:\.0)?{_TO}\+?1\b"),
@@ -79,7 +79,7 @@ def find(model: coreml.Model) -> Entrance:
     if feature.kind == "image":
         form = _image(feature)
     elif feature.kind == "array":
-        form = _array(model.name, feature, texts)
+        form = _array(model.name, feature, (feature.description, model.metadata.get("description", "")))
     else:
         raise BadModel(f"{model.name}: input {feature.name!r}: expected an image or an array, came {feature.kind}")
     if min(form.size) < 2 or max(form.size) > _LARGEST:
@@ -109,7 +109,6 @@ def _image(feature: coreml.Feature) -> _Form:
 
 def _array(model: str, feature: coreml.Feature, texts: Sequence[str]) -> _Form:
     size, channels, first = _layout(model, feature)
-    texts = (feature.description, *texts)
     if channels == 1 and size == (8, 8):
         return _tiles(feature, texts)
     usual, why = (255.0, "whole numbers") if feature.dtype.startswith("int") else (1.0, "the file does not say")
@@ -186,5 +185,5 @@ def _scale(texts: Sequence[str], usual: float, why: str) -> tuple[float, float, 
     for text in texts:
         for low, high, pattern in _SCALES:
             if re.search(pattern, text.lower()):
-                return low, high, "as its description says"
+                return low, high, "read from its description"
     return 0.0, usual, f"assumed: {why}"
