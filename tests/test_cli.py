@@ -40,6 +40,7 @@ class Shell:
         monkeypatch.chdir(folder)
         monkeypatch.setattr(models, "get", models.get)  # so that both are put back
         monkeypatch.setattr(homes, "corpus", homes.corpus)
+        monkeypatch.setattr("secrets.token_hex", lambda size: "salt")  # the split of so few people must not be chance
         self.real_corpus = homes.corpus
         if small is not None:
             linear.install(small)

@@ -13,15 +13,22 @@ from .labels import Labels
 from .network import Network
 
 Arrays = Mapping[str, NDArray[Any]]
+Wanted = frozenset[str]
+"""Names of outputs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """A loaded model or stage of a pipeline; ``run`` takes checked arrays for ``inputs`` and gives all outputs."""
+    """A loaded model or stage of a pipeline.
+
+    ``run`` takes checked arrays for ``inputs`` and gives the wanted outputs, ``cost`` says how many values of 4 bytes
+    it keeps for them per image.
+    """
 
     inputs: tuple[Feature, ...]
     outputs: tuple[Feature, ...]
-    run: Callable[[Arrays], dict[str, NDArray[Any]]]
+    run: Callable[[Arrays, Wanted], dict[str, NDArray[Any]]]
+    cost: Callable[[Wanted], int]
     labels: Labels | None = None
     label_name: str | None = None
     probabilities_name: str | None = None

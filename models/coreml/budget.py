@@ -17,6 +17,7 @@ class Budget:
     weights: int = 0
     values: int = 0
     macs: int = 0
+    products: int = 0
 
     def malformed(self, why: str) -> Malformed:
         """Return the error to raise for a file that contradicts itself."""
@@ -35,6 +36,11 @@ class Budget:
         """Count weights about to be unpacked."""
         self.weights += math.prod(shape)
         self._check("weights", self.weights, self.limits.weights)
+
+    def spend_products(self, count: int) -> None:
+        """Count the separate matrix products that one layer does for each image."""
+        self.products += count
+        self._check("matrix products per image", self.products, self.limits.products)
 
     def spend(self, shapes: tuple[tuple[int, ...], ...], macs: int) -> None:
         """Count the tensors and the work that one layer adds for each image."""

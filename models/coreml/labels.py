@@ -21,7 +21,14 @@ def read(message: Any, budget: Budget) -> Labels:
         raise LimitExceeded(f"{budget.file}: {len(found)} class labels, at most {budget.limits.labels} are allowed")
     if not found:
         raise budget.malformed("an empty list of class labels")
+    if len(found) * width(found) > budget.limits.tensor:  # numpy gives each label the room of the longest
+        raise LimitExceeded(f"{budget.file}: {len(found)} class labels, the longest of {width(found)} characters")
     return found
+
+
+def width(names: Labels) -> int:
+    """Return how many values of 4 bytes one label takes in an array of them."""
+    return max(len(name) if isinstance(name, str) else 2 for name in names)
 
 
 def pick(choices: NDArray[np.intp], names: Labels) -> NDArray[Any]:

@@ -26,3 +26,7 @@ class Limits:
     tensors: int = 256 << 20
     """Values of all tensors together, as if none were freed."""
     macs: int = 100_000_000_000
+    products: int = 256 << 10
+    """Separate matrix products: one for each group and band of each convolution, some 10 µs each."""
+    results: int = 64 << 20
+    """Values of all outputs that one ``predict`` keeps, over all its images."""

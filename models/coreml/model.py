@@ -5,7 +5,7 @@ arrays; ``Model`` adds what holds for all.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from . import neural, pipeline, svm, vectors
 from .arguments import checked
 from .body import Arrays, Body
 from .budget import Budget
+from .errors import BadInput, LimitExceeded
 from .features import Feature
 from .labels import Labels
 from .limits import Limits
@@ -43,17 +44,32 @@ class Model:
     probabilities_name: str | None
     metadata: Mapping[str, str]
     body: Body = field(repr=False)
+    limits: Limits = field(repr=False)
 
-    def predict(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return every output for ``n`` inputs at once.
+    def predict(self, inputs: Arrays, wanted: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Return the outputs named in ``wanted``, or all, for ``n`` inputs at once.
 
         Takes, for each input by name: grayscale images ``(n, height, width) uint8``, colour images
         ``(n, height, width, 3) uint8`` in RGB order, arrays ``(n, *shape)`` of numbers. Gives arrays ``(n, …)``,
         float32 from networks; of classifiers probabilities ``(n, k)`` in the order of ``labels`` and the predicted
-        labels ``(n,)`` as int64 or strings. Raises ``BadInput`` for arrays that do not fit the description.
+        labels ``(n,)`` as int64 or strings. Raises ``BadInput`` for arrays or names that do not fit the description,
+        ``LimitExceeded`` where the outputs of all ``n`` together would be too large; ask for fewer then.
         """
+        names = [output.name for output in self.outputs]
+        kept = frozenset(names if wanted is None else wanted)
+        if not kept <= set(names):
+            raise BadInput(f"{self.name}: expected names among the outputs {names[:8]}, came {sorted(kept)[:8]}")
+        given = checked(inputs, self.inputs, self.name)
+        count = next(iter(given.values())).shape[0]
+        values = count * self.body.cost(kept)
+        if values > self.limits.results:
+            raise LimitExceeded(
+                f"{self.name}: {values} values of outputs for {count} inputs, at most {self.limits.results} are kept: "
+                "give fewer inputs or want fewer outputs"
+            )
         with np.errstate(all="ignore"):  # overflow to infinity is what the phone does, too
-            return self.body.run(checked(inputs, self.inputs, self.name))
+            found = self.body.run(given, kept)
+        return {name: found[name] for name in names if name in kept}
 
 
 def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = None) -> Model:
@@ -73,6 +89,7 @@ def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = No
         probabilities_name=loaded.probabilities_name,
         metadata=MappingProxyType(texts(message.description.metadata)),
         body=loaded,
+        limits=limits,
     )
 
 

@@ -4,21 +4,22 @@ Rules, checked in this order while loading:
 
 1. Every layer has a kind that this runtime knows, and inputs that the network's inputs or earlier layers give.
 2. No two layers give an output of the same name, none that of an input. (So there is no cycle.)
-3. Each layer accepts the shapes that reach it; every tensor and the sum of all stay within ``Limits``.
-4. The outputs that the description names are there.
+3. Apple's compiler accepts it (``compiles``).
+4. Each layer accepts the shapes that reach it; every tensor and the sum of all stay within ``Limits``.
+5. The outputs that the description names are there.
 
 Execution takes images in chunks whose working set fits the processor's cache, and forgets a tensor after its last use.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import blas
+from . import blas, compiles
 from .budget import Budget
 from .layers import KINDS, Layer, Plan
 from .layers.layer import Array, Shape
@@ -29,6 +30,8 @@ CHUNK = 1 << 20
 
 From 2^18 to 2^22 all took 1.1 to 1.6 s of processor time for 10,000 MNIST images (2 cores, load 5, one run
 each); smaller chunks hold less memory."""
+LIVE = 64 << 20
+"""Values of all tensors that a chunk holds at its worst: 256 MB, unless a single image needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,14 @@ class Network:
         """Elementary steps per image."""
         return sum(step.plan.macs for step in self.steps)
 
-    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, Array]:
-        """Return the outputs ``(n, …)`` for checked inputs ``(n, …)`` as a caller gives them."""
+    def cost(self, wanted: Collection[str]) -> int:
+        """Values per image that keeping these outputs takes."""
+        return sum(math.prod(self.outputs[name]) for name in wanted)
+
+    def run(self, given: Mapping[str, NDArray[Any]], wanted: Collection[str]) -> dict[str, Array]:
+        """Return the wanted outputs ``(n, …)`` for checked inputs ``(n, …)`` as a caller gives them."""
         count = next(iter(given.values())).shape[0]
-        results = {name: np.empty((count, *shape), np.float32) for name, shape in self.outputs.items()}
+        results = {name: np.empty((count, *self.outputs[name]), np.float32) for name in wanted}
 
         def work(chunk: slice) -> None:
             with np.errstate(all="ignore"):  # threads do not inherit it
@@ -82,27 +89,34 @@ class Network:
         return tensors
 
 
-def build(layers: Sequence[Any], entrances: Mapping[str, Entrance], outputs: Sequence[str], budget: Budget) -> Network:
-    """Return the network of ``layers`` behind ``entrances``, keeping the tensors named ``outputs``."""
+def build(
+    layers: Sequence[Any], entrances: Mapping[str, Entrance], outputs: Sequence[str], exact: bool, budget: Budget
+) -> Network:
+    """Return the network of ``layers`` behind ``entrances``, keeping the tensors named ``outputs``.
+
+    ``exact`` says that tensors have the rank the file gives them, not always 5.
+    """
+    wanted = frozenset(outputs)
     shapes = {name: entrance.shape for name, entrance in entrances.items()}
     last = {name: index for index, message in enumerate(layers) for name in message.input}
     steps: list[Step] = []
     for index, message in enumerate(layers):
         budget.layer()
         layer = _layer(message, shapes, layers, budget)
+        compiles.check(layer, exact)
         plan = KINDS[layer.kind](layer)
         for shape in (*plan.shapes, (plan.scratch,)) if plan.scratch else plan.shapes:
             layer.fits(shape)
         budget.spend(plan.shapes, plan.macs)
         shapes.update(zip(message.output, plan.shapes, strict=True))
         touched = dict.fromkeys([*message.input, *message.output])
-        dropped = tuple(name for name in touched if last.get(name, -1) <= index and name not in outputs)
+        dropped = tuple(name for name in touched if last.get(name, -1) <= index and name not in wanted)
         steps.append(Step(layer.name, layer.kind, plan, tuple(message.input), tuple(message.output), dropped))
     for name in outputs:
         if name not in shapes:
             raise budget.malformed(f"no layer gives the output {name!r}")
     kept = {name: shapes[name] for name in outputs}
-    return Network(entrances, kept, tuple(steps), _chunk_size(steps, shapes))
+    return Network(entrances, kept, tuple(steps), _chunk_size(steps, entrances, shapes))
 
 
 def _layer(message: Any, shapes: Mapping[str, Shape], layers: Sequence[Any], budget: Budget) -> Layer:
@@ -125,10 +139,14 @@ def _layer(message: Any, shapes: Mapping[str, Shape], layers: Sequence[Any], bud
     return Layer(message.name, kind, getattr(message, kind), given, len(outputs), budget)
 
 
-def _chunk_size(steps: Sequence[Step], shapes: Mapping[str, Shape]) -> int:
-    """Return how many images at once keep the largest step's working set within ``CHUNK`` values."""
+def _chunk_size(steps: Sequence[Step], entrances: Mapping[str, Entrance], shapes: Mapping[str, Shape]) -> int:
+    """Return how many images at once keep the largest step within ``CHUNK`` and all that is held within ``LIVE``."""
     largest = 1
+    live = peak = sum(math.prod(entrance.shape) for entrance in entrances.values())
     for step in steps:
-        tensors = sum(math.prod(shapes[name]) for name in (*step.inputs, *step.outputs))
-        largest = max(largest, tensors + step.plan.scratch)
-    return max(1, min(1024, CHUNK // largest))
+        given = sum(math.prod(shapes[name]) for name in step.outputs)
+        largest = max(largest, sum(math.prod(shapes[name]) for name in step.inputs) + given + step.plan.scratch)
+        live += given
+        peak = max(peak, live + step.plan.scratch)
+        live -= sum(math.prod(shapes[name]) for name in step.dropped)
+    return max(1, min(1024, CHUNK // largest, LIVE // peak))

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import labels, network, preprocessing
-from .body import Arrays, Body, arguments, classifier_outputs, features
+from . import compiles, labels, network, preprocessing
+from .body import Arrays, Body, Wanted, arguments, classifier_outputs, features
 from .budget import Budget
 from .features import Feature
 from .layers.layer import Shape
@@ -26,14 +26,15 @@ def build(message: Any, budget: Budget) -> Body:
     outputs = features(message.description.output, "output", budget)
     graph = getattr(message, kind)
     entrances = preprocessing.entrances(graph, inputs, budget)
-    built = network.build(graph.layers, entrances, [output.name for output in outputs], budget)
+    exact = compiles.exact(graph, inputs, budget)
+    built = network.build(graph.layers, entrances, [output.name for output in outputs], exact, budget)
     shapes = _shapes(built, outputs, graph, budget)
 
-    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
-        found = built.run(arrays)
+    def run(arrays: Arrays, wanted: Wanted) -> dict[str, NDArray[Any]]:
+        found = built.run(arrays, wanted)
         return {name: x.reshape(x.shape[0], *shapes[name]) for name, x in found.items()}
 
-    return Body(inputs, _reshaped(outputs, shapes), run, networks=(built,))
+    return Body(inputs, _reshaped(outputs, shapes), run, built.cost, networks=(built,))
 
 
 def _classifier(message: Any, budget: Budget) -> Body:
@@ -46,23 +47,30 @@ def _classifier(message: Any, budget: Budget) -> Body:
     others = [output for output in outputs if output.name not in (label, probabilities)]
     entrances = preprocessing.entrances(graph, inputs, budget)
     tensor = _probability_tensor(graph, probabilities, budget)
-    wanted = [tensor, *(output.name for output in others)]
-    built = network.build(graph.layers, entrances, wanted, budget)
+    given = [tensor, *(output.name for output in others)]
+    built = network.build(graph.layers, entrances, given, compiles.exact(graph, inputs, budget), budget)
     if math.prod(built.outputs[tensor]) != len(names):
         raise budget.malformed(f"{len(names)} labels, but {tensor!r} has the shape {built.outputs[tensor]}")
     shapes = _shapes(built, others, graph, budget)
 
-    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
-        found = built.run(arrays)
-        scores = found[tensor].reshape(-1, len(names))
-        result: dict[str, NDArray[Any]] = {label: labels.pick(scores.argmax(axis=1), names)}
-        if probabilities is not None:
-            result[probabilities] = scores
-        for name, shape in shapes.items():
-            result[name] = found[name].reshape(scores.shape[0], *shape)
+    def tensors(wanted: Wanted) -> Wanted:
+        return wanted & shapes.keys() | ({tensor} if wanted & {label, probabilities} else set())
+
+    def run(arrays: Arrays, wanted: Wanted) -> dict[str, NDArray[Any]]:
+        found = built.run(arrays, tensors(wanted))
+        result: dict[str, NDArray[Any]] = {
+            name: found[name].reshape(-1, *shapes[name]) for name in wanted & shapes.keys()
+        }
+        if label in wanted:
+            result[label] = labels.pick(found[tensor].reshape(-1, len(names)).argmax(axis=1), names)
+        if probabilities in wanted:
+            result[probabilities] = found[tensor].reshape(-1, len(names))
         return result
 
-    return Body(inputs, _reshaped(outputs, shapes), run, names, label, probabilities, (built,))
+    def cost(wanted: Wanted) -> int:
+        return built.cost(tensors(wanted)) + (labels.width(names) if label in wanted else 0)
+
+    return Body(inputs, _reshaped(outputs, shapes), run, cost, names, label, probabilities, (built,))
 
 
 def _reshaped(outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]) -> tuple[Feature, ...]:

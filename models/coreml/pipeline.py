@@ -5,14 +5,14 @@ a classifier pipeline classifies; the outputs that the description names are giv
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
 from .arguments import checked
-from .body import Arrays, Body, arguments, classifier_outputs, features
+from .body import Arrays, Body, Wanted, arguments, classifier_outputs, features
 from .budget import Budget
 from .features import Feature
 
@@ -25,7 +25,7 @@ def build(message: Any, budget: Budget, stage: Callable[[Any, Budget], Body]) ->
     inputs = arguments(message.description, budget)
     outputs = features(message.description.output, "output", budget)
     kind = message.WhichOneof("Type")
-    models = message.pipeline.models if kind == "pipeline" else getattr(message, kind).pipeline.models
+    models = stages_in(message)
     if not models:
         raise budget.malformed("a pipeline without models")
     stages: list[Body] = []
@@ -37,8 +37,24 @@ def build(message: Any, budget: Budget, stage: Callable[[Any, Budget], Body]) ->
         if output.name not in given:
             raise budget.malformed(f"no stage of the pipeline gives the output {output.name!r}")
     networks = tuple(network for each in stages for network in each.networks)
-    whole = Body(inputs, outputs, _runner(stages, outputs, budget.file), networks=networks)
+    whole = Body(inputs, outputs, _runner(stages, budget.file), _cost(stages), networks=networks)
     return _classifying(whole, stages[-1], message, budget) if kind == "pipelineClassifier" else whole
+
+
+def stages_in(message: Any) -> Sequence[Any]:
+    """Return the models of a pipeline message."""
+    kind = message.WhichOneof("Type")
+    models: Sequence[Any] = (message if kind == "pipeline" else getattr(message, kind)).pipeline.models
+    return models
+
+
+def flat(message: Any) -> Iterator[Any]:
+    """Yield a model that is no pipeline, or those in it, in order."""
+    if message.WhichOneof("Type") not in KINDS:
+        yield message
+        return
+    for model in stages_in(message):
+        yield from flat(model)
 
 
 def _fitted(body: Body, given: dict[str, Feature], position: int, budget: Budget) -> Body:
@@ -65,15 +81,35 @@ def _classifying(body: Body, last: Body, message: Any, budget: Budget) -> Body:
     return replace(body, labels=last.labels, label_name=label, probabilities_name=probabilities)
 
 
-def _runner(stages: list[Body], outputs: tuple[Feature, ...], file: str) -> Callable[[Arrays], dict[str, NDArray[Any]]]:
-    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+def _needs(stages: list[Body], wanted: Wanted) -> list[Wanted]:
+    """Return which outputs of each stage are wanted in the end or by a later stage that is."""
+    needed, found = set(wanted), []
+    for stage in reversed(stages):
+        given = needed & {output.name for output in stage.outputs}
+        found.append(frozenset(given))
+        needed -= given
+        needed.update(feature.name for feature in stage.inputs if given)
+    return found[::-1]
+
+
+def _cost(stages: list[Body]) -> Callable[[Wanted], int]:
+    def cost(wanted: Wanted) -> int:
+        return sum(stage.cost(needed) for stage, needed in zip(stages, _needs(stages, wanted), strict=True))
+
+    return cost
+
+
+def _runner(stages: list[Body], file: str) -> Callable[[Arrays, Wanted], dict[str, NDArray[Any]]]:
+    def run(arrays: Arrays, wanted: Wanted) -> dict[str, NDArray[Any]]:
         pool = dict(arrays)
-        for stage in stages:
+        for stage, needed in zip(stages, _needs(stages, wanted), strict=True):
+            if not needed:
+                continue
             taken = {}
             for feature in stage.inputs:
                 x = pool[feature.name]
                 taken[feature.name] = x.reshape(x.shape[0], *feature.shape) if feature.kind == "array" else x
-            pool.update(stage.run(checked(taken, stage.inputs, file)))
-        return {output.name: pool[output.name] for output in outputs}
+            pool.update(stage.run(checked(taken, stage.inputs, file), needed))
+        return {name: pool[name] for name in wanted}
 
     return run

@@ -5,6 +5,7 @@ applied to an image in file order. Colour images are given as RGB whatever order
 order of its ``colour``.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,8 @@ from .budget import Budget
 from .features import Feature
 from .layers.layer import Array, Shape
 
-RANK5_ARRAYS = 0
-_RANK4_IMAGES = 1
+RANK5_ARRAYS, EXACT_ARRAYS = 0, 1
+RANK5_IMAGES, RANK4_IMAGES = 0, 1
 _CHANNELS = {"grayscale": ("gray",), "rgb": ("red", "green", "blue"), "bgr": ("blue", "green", "red")}
 
 
@@ -32,30 +33,43 @@ class Entrance:
 
 def entrances(network: Any, features: Sequence[Feature], budget: Budget) -> dict[str, Entrance]:
     """Return the entrance of each input of a neural network message."""
+    arrays, pictures = network.arrayInputShapeMapping, network.imageInputShapeMapping
+    if arrays not in (RANK5_ARRAYS, EXACT_ARRAYS) or pictures not in (RANK5_IMAGES, RANK4_IMAGES):
+        raise budget.unsupported(f"the input shape mapping {arrays} of arrays, {pictures} of images")
+    steps = _steps(network, features, budget)
     found = {}
     for feature in features:
         if feature.kind == "image":
-            found[feature.name] = _image(network, feature, len(features), budget)
+            entrance = _image(network, feature, steps.get(feature.name, []), budget)
         elif feature.kind == "array":
-            found[feature.name] = _array(network, feature, budget)
+            entrance = _array(network, feature, budget)
         else:
             raise budget.unsupported(f"input {feature.name!r}: a network's input of kind {feature.kind}")
-    for each in network.preprocessing:
-        target = found.get(each.featureName) if each.featureName else None
-        if each.featureName and (target is None or target.feature.kind != "image"):
-            raise budget.malformed(f"preprocessing for {each.featureName!r}, which is no image input")
+        found[feature.name] = entrance
+        budget.spend((entrance.shape,), len(steps.get(feature.name, ())) * math.prod(entrance.shape))
     return found
 
 
-def _image(network: Any, feature: Feature, inputs: int, budget: Budget) -> Entrance:
+def _steps(network: Any, features: Sequence[Feature], budget: Budget) -> dict[str, list[Any]]:
+    """Return the preprocessing messages of each image, in file order; one without a name belongs to the only input."""
+    kinds = {feature.name: feature.kind for feature in features}
+    found: dict[str, list[Any]] = {}
+    for each in network.preprocessing:
+        budget.layer()
+        if not each.featureName and len(features) != 1:
+            raise budget.malformed(f"preprocessing without a name, but {len(features)} inputs it may belong to")
+        name = each.featureName or features[0].name
+        if kinds.get(name) != "image":
+            raise budget.malformed(f"preprocessing for {name!r}, which is no image input")
+        found.setdefault(name, []).append(each)
+    return found
+
+
+def _image(network: Any, feature: Feature, steps: Sequence[Any], budget: Budget) -> Entrance:
     channels = len(_CHANNELS[feature.colour])
-    leading = (1,) if network.imageInputShapeMapping == _RANK4_IMAGES else (1, 1)
+    leading = (1,) if network.imageInputShapeMapping == RANK4_IMAGES else (1, 1)
     shape = (*leading, channels, feature.height, feature.width)
-    stages = [
-        _stage(each, feature, budget)
-        for each in network.preprocessing
-        if each.featureName == feature.name or (not each.featureName and inputs == 1)
-    ]
+    stages = [_stage(each, feature, budget) for each in steps]
 
     def convert(given: NDArray[Any]) -> Array:
         pixels = given.reshape(given.shape[0], feature.height, feature.width, channels)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import neural, pipeline
+from . import neural, pipeline, versions
 from .body import features
 from .budget import Budget
 from .errors import ModelError
@@ -19,12 +19,13 @@ from .metadata import texts
 from .model import build
 from .network import Network, Step
 from .proto import parse
-from .weights import precision, stored
+from .weights import every, precision, stored
 
 LOWEST_IOS: Mapping[int, str] = {
     1: "11.0", 2: "11.2", 3: "12.0", 4: "13.0", 5: "14.0", 6: "15.0", 7: "16.0", 8: "17.0", 9: "18.0", 10: "26.0",
 }  # fmt: skip
-"""The first iOS that reads a specification version; coremltools 9.0, ``_SPECIFICATION_VERSION_IOS_…``."""
+"""The first iOS that reads a specification version; coremltools 9.0, ``_SPECIFICATION_VERSION_IOS_…``. A file may use
+more than the version it states has; then what it uses counts (``versions``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,14 @@ def inspect(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None =
     except ModelError as error:
         problem = str(error)
     layers = tuple(_layers(message, networks))
+    version = max(message.specificationVersion, *(versions.needed(model) for model in pipeline.flat(message)), 0)
     return Summary(
         name=name,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         kind=message.WhichOneof("Type") or "none",
         spec_version=message.specificationVersion,
-        lowest_ios=LOWEST_IOS.get(message.specificationVersion, "unknown"),
+        lowest_ios=LOWEST_IOS.get(version, "unknown"),
         inputs=inputs,
         outputs=outputs,
         labels=labels,
@@ -111,7 +113,7 @@ def inspect(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None =
 def _layers(message: Any, networks: list[Network]) -> Iterator[LayerSummary]:
     """Yield the layers of a model and of all models in it; ``networks`` are the planned ones, in the same order."""
     planned = iter(networks)
-    for stage, model in enumerate(_stages(message)):
+    for stage, model in enumerate(pipeline.flat(message)):
         kind = model.WhichOneof("Type") or "none"
         if kind in neural.KINDS:
             network = next(planned, None)
@@ -122,18 +124,8 @@ def _layers(message: Any, networks: list[Network]) -> Iterator[LayerSummary]:
             yield _other(model, kind, stage)
 
 
-def _stages(message: Any) -> Iterator[Any]:
-    """Yield a model that is no pipeline, or those in it, in order."""
-    kind = message.WhichOneof("Type")
-    if kind not in pipeline.KINDS:
-        yield message
-        return
-    for model in message.pipeline.models if kind == "pipeline" else getattr(message, kind).pipeline.models:
-        yield from _stages(model)
-
-
 def _layer(message: Any, stage: int, step: Step | None) -> LayerSummary:
-    found = [params for params in _weights(message) if stored(params)]
+    found = [params for params in every(message) if stored(params)]
     return LayerSummary(
         stage=stage,
         name=message.name,
@@ -145,18 +137,6 @@ def _layer(message: Any, stage: int, step: Step | None) -> LayerSummary:
         precisions=tuple(sorted({precision(params) for params in found})),
         macs=step.plan.macs if step else 0,
     )
-
-
-def _weights(message: Any) -> Iterator[Any]:
-    """Yield every ``WeightParams`` in a layer."""
-    for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        for each in value if field.is_repeated else (value,):
-            if field.message_type.name == "WeightParams":
-                yield each
-            elif not field.message_type.GetOptions().map_entry:
-                yield from _weights(each)
 
 
 def _other(model: Any, kind: str, stage: int) -> LayerSummary:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import blas, coupling, labels
-from .body import Arrays, Body, arguments, classifier_outputs, features
+from .body import Arrays, Body, Wanted, arguments, classifier_outputs, features
 from .budget import Budget
 from .features import Feature
 
@@ -60,10 +60,10 @@ def build(message: Any, budget: Budget) -> Body:
     widest = max(*machine.weights.shape, len(names) ** 2 if machine.sigmoids else 0)
     size = max(1, CHUNK // widest)
 
-    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    def run(arrays: Arrays, _: Wanted) -> dict[str, NDArray[Any]]:
         x = arrays[inputs[0].name]
         winners = np.empty(x.shape[0], dtype=np.intp)
-        chances = np.empty((x.shape[0], len(names)))
+        chances = np.empty((x.shape[0], len(names) if machine.sigmoids else 0))
 
         def work(chunk: slice) -> None:
             with np.errstate(all="ignore"):  # threads do not inherit it
@@ -75,7 +75,8 @@ def build(message: Any, budget: Budget) -> Body:
         result: dict[str, NDArray[Any]] = {label: labels.pick(winners, names)}
         return result if probabilities is None else {**result, probabilities: chances}
 
-    return Body(inputs, outputs, run, names, label, probabilities)
+    kept = labels.width(names) + 2 + (2 * len(names) if machine.sigmoids else 0)  # chances are float64
+    return Body(inputs, outputs, run, lambda _: kept, names, label, probabilities)
 
 
 def _only(outputs: tuple[Feature, ...], known: set[str | None], budget: Budget) -> None:
@@ -131,7 +132,9 @@ def _pair_weights(svm: Any, counts: tuple[int, ...], budget: Budget) -> Matrix:
         raise budget.malformed(f"expected {total} coefficients in each list, came another number")
     alpha = np.array([each.alpha for each in svm.coefficients], dtype=np.float64)
     result = np.zeros((total, len(counts) * (len(counts) - 1) // 2))
-    for column, (i, j) in enumerate(zip(*np.triu_indices(len(counts), 1), strict=True)):
+    one, other = np.triu_indices(len(counts), 1)
+    for column in np.flatnonzero(np.add(*np.take(counts, (one, other)))):  # most of very many classes are empty
+        i, j = one[column], other[column]
         first, second = slice(starts[i], starts[i + 1]), slice(starts[j], starts[j + 1])
         result[first, column] = alpha[j - 1, first]
         result[second, column] = alpha[i, second]

@@ -5,13 +5,14 @@ Formulas: FeatureVectorizer.proto (inputs one after another, each of a stated le
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .body import Arrays, Body, arguments, features
+from .body import Arrays, Body, Wanted, arguments, features
 from .budget import Budget
 
 KINDS = ("featureVectorizer", "scaler")
@@ -38,11 +39,11 @@ def _vectorizer(message: Any, budget: Budget) -> Body:
     shape = (sum(size for _, size in listed),)
     budget.spend((shape,), 0)
 
-    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    def run(arrays: Arrays, _: Wanted) -> dict[str, NDArray[Any]]:
         columns = [arrays[name].reshape(-1, size).astype(np.float64) for name, size in listed]
         return {outputs[0].name: np.concatenate(columns, axis=1)}
 
-    return Body(tuple(inputs.values()), (replace(outputs[0], kind="array", shape=shape),), run)
+    return Body(tuple(inputs.values()), (replace(outputs[0], kind="array", shape=shape),), run, _twice(shape))
 
 
 def _scaler(message: Any, budget: Budget) -> Body:
@@ -56,9 +57,15 @@ def _scaler(message: Any, budget: Budget) -> Body:
         raise budget.malformed(f"expected 1 or {size} shifts and scales, came {shift.size} and {scale.size}")
     shift, scale = (shift if shift.size else np.zeros(1)), (scale if scale.size else np.ones(1))
 
-    def run(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    def run(arrays: Arrays, _: Wanted) -> dict[str, NDArray[Any]]:
         x = arrays[inputs[0].name]
         flat = x.reshape(-1, size).astype(np.float64)
         return {outputs[0].name: ((flat + shift) * scale).reshape(x.shape)}
 
-    return Body(inputs, (replace(outputs[0], kind=inputs[0].kind, shape=inputs[0].shape),), run)
+    given = replace(outputs[0], kind=inputs[0].kind, shape=inputs[0].shape)
+    return Body(inputs, (given,), run, _twice(inputs[0].shape))
+
+
+def _twice(shape: tuple[int, ...]) -> Callable[[Wanted], int]:
+    """Return the cost of an array of ``shape`` in float64 and of a copy on the way to it."""
+    return lambda _: 4 * math.prod(shape)

@@ -5,6 +5,7 @@ first; linear: ``scale[c] * q + bias[c]`` with one pair for all or one per outpu
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,18 @@ def stored(params: Any) -> int:
         bits = params.quantization.numberOfBits
         return len(params.rawValue) * 8 // bits if 1 <= bits <= 8 else len(params.rawValue)
     return len(params.floatValue) or len(params.float16Value) // 2 or len(params.int8RawValue)
+
+
+def every(message: Any) -> Iterator[Any]:
+    """Yield every ``WeightParams`` in a layer."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for each in value if field.is_repeated else (value,):
+            if field.message_type.name == "WeightParams":
+                yield each
+            elif not field.message_type.GetOptions().map_entry:
+                yield from every(each)
 
 
 def unpack(params: Any, shape: tuple[int, ...], axis: int = 0) -> Array:
@@ -82,11 +95,18 @@ def _dequantise(params: Any, shape: tuple[int, ...], axis: int) -> Array:
 
 
 def _linear(indices: NDArray[np.uint8], linear: Any, axis: int) -> Array:
+    """Return ``scale · index + bias``.
+
+    A vector has one scale for all, and there is no bias or one for each scale: what Apple's compiler asks
+    (``hasValidQuantizationParams`` in coremltools' QuantizationValidationUtils.cpp and its callers).
+    """
     scale = np.array(linear.scale, dtype=np.float32)
     bias = np.array(linear.bias, dtype=np.float32)
-    channels = indices.shape[axis]
-    if scale.size not in (1, channels) or bias.size not in (0, 1, channels):
-        raise BadWeights(f"expected 1 or {channels} scales and biases, came {scale.size} and {bias.size}")
+    channels = indices.shape[axis] if indices.ndim > 1 else 1
+    if scale.size not in (1, channels) or bias.size not in (0, scale.size):
+        raise BadWeights(
+            f"expected 1 or {channels} scales and as many biases or none, came {scale.size} and {bias.size}"
+        )
     along = [1] * indices.ndim
     along[axis] = -1
     values = indices.astype(np.float32)

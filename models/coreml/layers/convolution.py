@@ -30,13 +30,14 @@ def convolution(layer: Layer) -> Plan:
         )
     kernel = layer.pair("kernelSize", 3)
     height, width = axes(layer, kernel, layer.pair("dilationFactor", 1), params.WhichOneof("ConvolutionPaddingType"))
-    weights = layer.weights("weights", (outputs, params.kernelChannels, *kernel))
-    bias = layer.weights("bias", (outputs,)) if params.hasBias else None
     shape = layer.fits((*layer.shape[:-3], outputs, height.windows, width.windows))
     layer.fits((channels, height.extent, width.extent), what="padded image")
     values = params.kernelChannels * math.prod(kernel)
     rows = max(1, min(height.windows, BAND // (values * width.windows)))
     layer.fits((rows, width.windows, values), what="working memory")
+    layer.budget.spend_products(groups * -(-height.windows // rows))
+    weights = layer.weights("weights", (outputs, params.kernelChannels, *kernel))
+    bias = layer.weights("bias", (outputs,)) if params.hasBias else None
     matrices = [
         np.ascontiguousarray(group.transpose(2, 3, 1, 0).reshape(values, -1)) for group in np.split(weights, groups)
     ]

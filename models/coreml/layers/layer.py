@@ -121,6 +121,8 @@ class Layer:
         values = tuple(getattr(self.params, field)) or (default, default)
         if len(values) != 2 or min(values) < least:
             raise self.malformed(f"expected two numbers from {least} as {field}, came {list(values)[:4]}")
+        if max(values) > self.budget.limits.tensor:
+            raise self.too_large(field, max(values), self.budget.limits.tensor)
         return values[0], values[1]
 
     def borders(self, amounts: Any) -> tuple[int, int, int, int]:

@@ -1,5 +1,4 @@
 """Scaling, normalising and softmax layers; formulas: the messages of these names in NeuralNetwork.proto."""
-# ruff: noqa: TID252  (relative, so that the folder can be lifted out whole)
 
 import math
 from collections.abc import Callable
@@ -7,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..weights import stored
 from .layer import Array, Layer, Plan, Shape, plan
 
 
@@ -40,21 +38,18 @@ def batchnorm(layer: Layer) -> Plan:
     if params.computeMeanVar and not params.instanceNormalization:
         raise layer.unsupported("batch normalisation by the statistics of the batch")
     epsilon = params.epsilon or 1e-5
-    gamma, beta = _channels(layer, "gamma", 1.0), _channels(layer, "beta", 0.0)
+    gamma, beta = _channels(layer, "gamma"), _channels(layer, "beta")
     if params.computeMeanVar:
         return plan(layer.shape, lambda x: _standardised(x, (-2, -1), epsilon) * gamma + beta)
-    mean, variance = _channels(layer, "mean", None), _channels(layer, "variance", None)
+    mean, variance = _channels(layer, "mean"), _channels(layer, "variance")
     scale = (gamma / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float32)
     shift = (beta - mean.astype(np.float64) * scale).astype(np.float32)
     return plan(layer.shape, lambda x: x * scale + shift)
 
 
-def _channels(layer: Layer, field: str, default: float | None) -> Array:
-    """Return a parameter per channel, ``default`` where it is not stored and one is given."""
-    count = layer.shape[-3]
-    if default is not None and not stored(getattr(layer.params, field)):
-        return np.full((count, 1, 1), default, dtype=np.float32)
-    return layer.weights(field, (count,))[:, None, None]
+def _channels(layer: Layer, field: str) -> Array:
+    """Return a parameter per channel."""
+    return layer.weights(field, (layer.shape[-3],))[:, None, None]
 
 
 def _standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:

@@ -38,6 +38,8 @@ def convolutional() -> Any:
     specs.layer(network, "pooling", ["q"], ["p"], kernelSize=[2, 2], stride=[2, 2], type=1, includeLastPixel={})
     specs.layer(network, "upsample", ["p"], ["u"], scalingFactor=[2, 2])
     specs.layer(network, "crop", ["u"], ["k"], cropAmounts={})
+    for _ in range(2):
+        network.layers[-1].crop.cropAmounts.borderAmounts.add()
     specs.layer(network, "lrn", ["k"], ["l"], alpha=1.0, beta=0.5, localSize=3)
     specs.layer(network, "flatten", ["l"], ["f"], mode=1)
     size = 2 * 6 * 6

@@ -192,10 +192,11 @@ def _windows(size: int, kernel: int, stride: int, border: Pair, mode: str, padde
 def test_global_pooling(kind: int, version: int) -> None:
     """Global pooling takes the whole image whatever the kernel says; version 1 has rank-5 tensors, 4 exact ones."""
     x = _drawn(1, 4, 3, 7, 5)
-    message = specs.single("pooling", (3, 7, 5), version=version, type=kind, globalPooling=True, valid={})
+    shape = (3, 7, 5) if version == 1 else (1, 3, 7, 5)
+    message = specs.single("pooling", shape, version=version, type=kind, globalPooling=True, valid={})
     reduced = [x.max((2, 3)), x.mean((2, 3)), np.sqrt(np.square(x).sum((2, 3)))][kind]
-    found = specs.run(message, x)[0]
-    _close(found, reduced if version == 1 else reduced[:, :, None, None])
+    found = specs.run(message, x.reshape(4, *shape))[0]
+    _close(found, reduced if version == 1 else reduced[:, None, :, None, None])
 
 
 ACTIVATIONS: list[tuple[str, dict[str, float], Callable[[float], float]]] = [

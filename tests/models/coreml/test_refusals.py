@@ -18,7 +18,7 @@ BIG = 2**62
 def _conv(**fields: Any) -> Any:
     return specs.single(
         "convolution",
-        (1, 8, 8),
+        (1, 1, 8, 8),
         **{
             "outputChannels": 2,
             "kernelChannels": 1,
@@ -41,7 +41,7 @@ def _padded(kind: str, amount: int) -> Any:
 
 
 def _pool(**fields: Any) -> Any:
-    return specs.single("pooling", (1, 8, 8), **{"kernelSize": [2, 2], "valid": {}, **fields})
+    return specs.single("pooling", (1, 1, 8, 8), **{"kernelSize": [2, 2], "valid": {}, **fields})
 
 
 def _wired(*layers: tuple[list[str], list[str]]) -> Any:
@@ -87,8 +87,8 @@ MALFORMED: dict[str, Callable[[], Any]] = {
     "a stride of 0": lambda: _conv(stride=[0, 1]),
     "a kernel beyond the image": lambda: _conv(kernelSize=[9, 9], weights=np.ones(162)),
     "three kernel sizes": lambda: _conv(kernelSize=[3, 3, 3]),
-    "no padding type": lambda: specs.single("pooling", (1, 8, 8), kernelSize=[2, 2]),
-    "a pooling window beyond the image": lambda: _pool(kernelSize=[BIG, 1]),
+    "no padding type": lambda: specs.single("pooling", (1, 1, 8, 8), kernelSize=[2, 2]),
+    "a pooling window beyond the image": lambda: _pool(kernelSize=[9, 1]),
     "pooling of padding alone": lambda: _pool(includeLastPixel={"paddingAmounts": [2, 2]}, avgPoolExcludePadding=True),
     "cropping more than there is": lambda: _padded("crop", 4),
     "cropping 2^62": lambda: _padded("crop", BIG),
@@ -205,7 +205,9 @@ ABSENT: dict[str, tuple[Callable[[], Any], str]] = {
         "a model of kind mlProgram",
     ),
     "batch statistics": (
-        lambda: specs.single("batchnorm", (3, 1, 1), channels=3, computeMeanVar=True),
+        lambda: specs.single(
+            "batchnorm", (3, 1, 1), channels=3, computeMeanVar=True, gamma=np.ones(3), beta=np.ones(3)
+        ),
         "by the statistics of the batch",
     ),
     "text in": (
