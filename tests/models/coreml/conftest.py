@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.cnn import Cnn
+from models.family import Card
+from models.svm import Recipe, export, vectors
+
 SHARED = Path(os.environ.get("LOOP_SHARED") or Path(__file__).resolve().parents[4] / "shared")
 
 
@@ -44,6 +48,31 @@ def mnist_test() -> tuple[np.ndarray, np.ndarray]:
         np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
         np.frombuffer(labels, np.uint8, offset=8),
     )
+
+
+@pytest.fixture(scope="session")
+def bundled() -> tuple[np.ndarray, np.ndarray]:
+    """The digits that come with scikit-learn: tiles ``(1797, 64)`` and labels."""
+    from sklearn.datasets import load_digits
+
+    tiles, labels = load_digits(return_X_y=True)
+    return tiles, labels
+
+
+@pytest.fixture(scope="session")
+def exports(bundled: tuple[np.ndarray, np.ndarray]) -> dict[str, bytes]:
+    """This repository's own files: the shipped network in each precision, and a support-vector machine."""
+    from sklearn.svm import SVC
+
+    card = Card("Reads digits", "someone", "MIT", "1")
+    family = Cnn()
+    base = family.shipped()
+    assert base is not None
+    network = family.load(base)
+    files = {f"cnn-{each}": network.rounded(each).export(card) for each in family.precisions}
+    tiles, labels = bundled
+    machine = SVC(gamma=Recipe().gamma).fit(tiles, labels)
+    return files | {"svm": export.mlmodel(vectors.taken(machine), card)}
 
 
 @pytest.fixture

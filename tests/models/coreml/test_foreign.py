@@ -1,8 +1,6 @@
 """The two files by other people, written years ago by other converters, on MNIST's test set."""
 
-import sys
 import time
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -47,20 +45,3 @@ def test_what_they_say_of_themselves(foreign: dict[str, bytes]) -> None:
     assert (len(summary.layers), summary.weights, summary.precisions) == (14, 94_602, ("float32",))
     assert summary.layers[0].shapes == ((1, 1, 32, 24, 24),)
     assert summary.inputs[0].colour == "grayscale"
-
-
-@pytest.mark.skipif(sys.platform != "darwin", reason="Core ML itself predicts on macOS only")
-@pytest.mark.parametrize("name", sorted(RIGHT))
-def test_core_ml_itself_agrees(
-    name: str, ct: ModuleType, foreign: dict[str, bytes], mnist_test: tuple[np.ndarray, np.ndarray]
-) -> None:
-    """On a Mac, ``MLModel.predict`` gives the same probabilities within 1e-3 (it may compute in half precision)."""
-    from PIL import Image
-
-    model = coreml.load(foreign[name], name=name)
-    real = ct.models.MLModel(ct.utils.load_spec_from_bytes(foreign[name]), compute_units=ct.ComputeUnit.CPU_ONLY)
-    image, scores = model.inputs[0].name, model.probabilities_name
-    ours = model.predict({image: mnist_test[0][:50]})[scores]
-    for pixels, row in zip(mnist_test[0][:50], ours, strict=True):
-        theirs = real.predict({image: Image.fromarray(pixels)})[scores]
-        assert np.abs(row - [theirs[label] for label in model.labels or ()]).max() < 1e-3

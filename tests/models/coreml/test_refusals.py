@@ -40,6 +40,18 @@ def _padded(kind: str, amount: int) -> Any:
     return message
 
 
+def _grouped(groups: int) -> Any:
+    """Return a convolution of that many groups, each of one weight of one bit."""
+    message = specs.single(
+        "convolution", (1, groups, 1, 1), outputChannels=groups, kernelChannels=1, nGroups=groups, kernelSize=[1, 1]
+    )
+    convolution = message.neuralNetwork.layers[0].convolution
+    convolution.valid.SetInParent()
+    convolution.weights.rawValue, convolution.weights.quantization.numberOfBits = bytes(groups // 8), 1
+    convolution.weights.quantization.linearQuantization.scale.append(1.0)
+    return message
+
+
 def _pool(**fields: Any) -> Any:
     return specs.single("pooling", (1, 1, 8, 8), **{"kernelSize": [2, 2], "valid": {}, **fields})
 
@@ -50,6 +62,15 @@ def _wired(*layers: tuple[list[str], list[str]]) -> Any:
     del message.neuralNetwork.layers[:]
     for inputs, outputs in layers:
         specs.layer(message.neuralNetwork, "add", inputs, outputs)
+    return message
+
+
+def _unnamed(second: str) -> Any:
+    """Return a network of an array and perhaps a second input, with a scaler for nobody by name."""
+    message = specs.single("add", (2,))
+    message.neuralNetwork.preprocessing.add().scaler.channelScale = 2.0
+    if second:
+        specs.image(message.description.input, second, 4, 4, 10)
     return message
 
 
@@ -134,6 +155,8 @@ MALFORMED: dict[str, Callable[[], Any]] = {
         seeds.convolutional(),
         lambda m: m.neuralNetworkClassifier.preprocessing[0].meanImage.meanImage.extend([1.0]),
     ),
+    "preprocessing of no name for two inputs": lambda: _unnamed(second="image"),
+    "preprocessing of no name for an array": lambda: _unnamed(second=""),
     "preprocessing for no input": lambda: _changed(
         seeds.convolutional(), lambda m: setattr(m.neuralNetworkClassifier.preprocessing[0], "featureName", "nobody")
     ),
@@ -173,6 +196,14 @@ TOO_MUCH: dict[str, Callable[[], Any]] = {
         _conv(dilationFactor=[BIG, BIG]), lambda m: m.neuralNetwork.layers[0].convolution.same.SetInParent()
     ),
     "a kernel of 2^31 in same padding": lambda: _pool(same={}, kernelSize=[2**31, 2**31]),
+    "a convolution stride of 2^62 with one window": lambda: _conv(kernelSize=[8, 8], stride=[BIG, BIG]),
+    "a dilation of 2^62 with one tap": lambda: _conv(kernelSize=[1, 1], dilationFactor=[BIG, BIG]),
+    "a stride of 2^64 - 1": lambda: _conv(stride=[2**64 - 1, 1]),
+    "a pooling stride of 2^62 with one window": lambda: _pool(kernelSize=[8, 8], stride=[BIG, BIG]),
+    "a pooling window of 2^62": lambda: _pool(kernelSize=[BIG, 1]),
+    "a crop offset of 2^62": lambda: specs.single("crop", (1, 8, 8), (1, 1, 1), offset=[BIG, BIG]),
+    "four million groups of one bit": lambda: _grouped(1 << 22),
+    "a million groups": lambda: _grouped(1 << 20),
     "a last window 2^62 away": lambda: _pool(includeLastPixel={}, kernelSize=[3, 3], stride=[BIG, BIG]),
     "upsampling by 2^40": lambda: specs.single("upsample", (1, 8, 8), scalingFactor=[2**40, 1]),
     "upsampling 2^15 by 2^15": lambda: specs.single("upsample", (1, 8, 8), scalingFactor=[2**15, 2**15]),
@@ -209,6 +240,16 @@ ABSENT: dict[str, tuple[Callable[[], Any], str]] = {
             "batchnorm", (3, 1, 1), channels=3, computeMeanVar=True, gamma=np.ones(3), beta=np.ones(3)
         ),
         "by the statistics of the batch",
+    ),
+    "an unknown mapping of arrays": (
+        lambda: _changed(_conv(), lambda m: setattr(m.neuralNetwork, "arrayInputShapeMapping", 2)),
+        "the input shape mapping 2 of arrays",
+    ),
+    "an unknown mapping of images": (
+        lambda: _changed(
+            seeds.convolutional(), lambda m: setattr(m.neuralNetworkClassifier, "imageInputShapeMapping", 7)
+        ),
+        "7 of images",
     ),
     "text in": (
         lambda: _changed(_conv(), lambda m: m.description.input[0].type.stringType.SetInParent()),
