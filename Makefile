@@ -4,6 +4,10 @@ PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' 2>/d
            (command -v python3.11 >/dev/null 2>&1 && python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3))
 BIN := .venv/bin
 
+# uv trusts the certificates that it ships, a company's proxy has its own: believe the system, as pip does.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
+
 .PHONY: demo test check types lint requirements clean
 demo: .venv/ready
 	$(BIN)/loop demo $(ARGS)
@@ -23,6 +27,7 @@ types: .venv/ready
 .venv/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else \
 	  f"expected Python 3.11 or 3.12, {sys.executable} is {v[0]}.{v[1]}; say make PYTHON=python3.12")'
+	@echo "making .venv from requirements.txt: a minute or two, 2 GB"
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --clear --python "$$(command -v $(PYTHON))" .venv && \
 	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt && \

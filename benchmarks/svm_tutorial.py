@@ -7,6 +7,7 @@ family's way: the same digits cut to their ink's bounding box first, as a phone 
     python benchmarks/svm_tutorial.py
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def experiment(name: str, inputs: np.ndarray, labels: np.ndarray) -> None:
 
 def main() -> None:
     """Print both lines."""
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     images, labels = load_bundled()
     whole = labels.astype(np.int64)
     experiment("8×8 as in the tutorial", images.reshape(-1, 64).astype(np.float64), whole)

@@ -58,7 +58,7 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> Settings:
     except CorpusUnavailable as missing:
         if settings.mnist is not None:
             raise  # what was named is not passed over
-        say(f"{missing} Falling back to a base trained on part of scikit-learn's bundled digits.")
+        say(f"{missing}. Falling back to a base trained on part of scikit-learn's bundled digits.")
         return made.model_copy(update={"corpus": "digits"})
     return made
 
@@ -118,7 +118,10 @@ def draw(home: Home, done: Night, replayed: tuple[Replayed, ...]) -> Shown:
     scores = before.on(FEEDBACK), after.on(FEEDBACK)
     if scores[0] is not None and scores[1] is not None:
         plots.confusions(
-            scores[0].weighted_confusion, scores[1].weighted_confusion, confusion, ("champion", "challenger")
+            scores[0].weighted_confusion,
+            scores[1].weighted_confusion,
+            confusion,
+            ("champion, feedback weighted by 1/rate", "challenger, feedback weighted by 1/rate"),
         )
     return Shown(home, replayed, done, sheet, confusion, fixed)
 

@@ -78,6 +78,8 @@ def hold(home: Home, family: str, kind: str, clock: Clock, progress: Progress = 
         heart.join()
         if not isinstance(error, LeaseLost) and not shift.ended:
             said = str(error) if isinstance(error, LoopError) else f"{type(error).__name__}: {error}"
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                said = "stopped from outside; nothing was published"
             # Where even this cannot be written (the disk is full, the database gone, or the commit went through and
             # only its answer was lost), the next claim finds out; what matters now is the error that came first.
             with suppress(LoopError):

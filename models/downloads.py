@@ -27,6 +27,9 @@ def download_mnist() -> Path:
     Loads TensorFlow, which takes seconds. Keras's own progress goes to standard error. Raises ``DownloadFailed``,
     also when the server is silent for ``SILENCE_SECONDS``.
     """
+    from models.cnn import backend
+
+    backend.tensorflow()  # Keras loads it anyway, and this way without its start-up messages
     from keras.utils import get_file
 
     home = cached_mnist().parents[1]

@@ -15,6 +15,7 @@ import pytest
 import models
 from loop import cli, digits
 from loop import home as homes
+from loop.settings import Settings
 from tests import linear
 
 LENIENT = {
@@ -84,7 +85,7 @@ def loop(
 
 def people(folder: Path, count: int = 8, each: int = 60) -> list[Path]:
     """Zips of handwriting, rolled sideways so that the base misreads much of it."""
-    data, paths = homes.corpus(None, "digits"), []
+    data, paths = homes.corpus(Settings(), "digits"), []
     for who in range(count):
         paths.append(folder / f"person-{who}.zip")
         with zipfile.ZipFile(paths[-1], "w") as archive:
@@ -132,7 +133,7 @@ def test_import_counts_and_reasons(loop: Shell) -> None:
     loop("init")
     folder = loop.folder / "anna"
     (folder / "3").mkdir(parents=True)
-    good = digits.to_png(homes.corpus(None, "digits").train_images[3])
+    good = digits.to_png(homes.corpus(Settings(), "digits").train_images[3])
     (folder / "3" / "a.png").write_bytes(good)
     (folder / "3" / "b.png").write_bytes(good)
     (folder / "3" / "c.png").write_bytes(b"text renamed")

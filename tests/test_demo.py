@@ -15,7 +15,7 @@ from loop.store import feedback
 from loop.store.values import Role
 from models.cnn import Cnn
 from models.cnn.recipe import NIGHT
-from tests.test_cli import Shell
+from tests.test_cli import Shell, people
 
 
 @pytest.fixture
@@ -42,6 +42,14 @@ def test_without_mnist_the_demo_says_so_and_falls_back(shell: Shell, monkeypatch
             assert picture.size[0] > 300
     shell.set(HOME=str(home), CORPUS="digits")
     assert [row["version"] for row in json.loads(shell("versions", "--json"))] == [2, 1]
+
+
+def test_several_writers_after_one_option(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--writers a.zip b.zip c.zip`, as the README has it: three people."""
+    monkeypatch.setattr("models.downloads.download_mnist", unreachable)
+    given = people(shell.folder, count=3, each=30)
+    said = shell("demo", "--writers", *given, "--confirm-rate", "1")
+    assert all(path.stem in said for path in given)
 
 
 def unreachable() -> Path:

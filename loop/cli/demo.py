@@ -1,5 +1,6 @@
 """``loop demo``: the loop on one screen."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,11 @@ Writers = Annotated[
     typer.Option("--writers", help="A person each: folder or zip of <digit>/*.png. Default: scikit-learn's digits."),
 ]
 
+More = Annotated[list[Path] | None, typer.Argument(metavar="[PATH]…", help="More people, after --writers.")]
+
 
 def demo(
+    more: More = None,
     writers: Writers = None,
     mnist: Annotated[Path | None, typer.Option(help="MNIST's IDX files or mnist.npz. Default: LOOP_MNIST.")] = None,
     confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers that are confirmed.")] = 0.3,
@@ -28,6 +32,7 @@ def demo(
     changed. Takes a minute or two.
     """
     loaded = settings.load(mnist=mnist)
+    writers = [*(writers or ()), *(more or ())]
     made = demonstration.prepare(loaded, say=lambda text: errors.print(text, soft_wrap=True))
     people = handwriting.people(writers) if writers else handwriting.bundled(unseen=made.corpus == "digits")
     if not writers:
@@ -47,4 +52,4 @@ def demo(
 def _files(shown: Shown) -> None:
     say(f"{shown.fixed} digits that the champion got wrong are right now")
     say(f"contact sheet   {shown.sheet}\nconfusions      {shown.confusion}")
-    say(f"go on with      LOOP_HOME={shown.home.settings.home} loop history")
+    say(f"go on with      LOOP_HOME={shown.home.settings.home} {sys.argv[0]} history")

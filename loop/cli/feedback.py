@@ -29,7 +29,8 @@ def import_(
 ) -> None:
     """Store labelled handwriting as corrections of one source.
 
-    Prints what was accepted, what was there already, and what was refused and why. Fails only if nothing was taken.
+    Prints what was accepted, what was there already, and what was refused and why. Fails only if nothing was taken,
+    now or before.
     """
     home = open_home()
     refused: Counter[str] = Counter()

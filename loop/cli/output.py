@@ -19,7 +19,8 @@ from loop import settings
 from loop.home import Home
 from models.family import Progress as Report
 
-TIMES = {"when", "started", "registered"}  # columns that read badly when broken
+FREE_TEXT = {"why", "reason", "value", "what it is", "layer", "shape", "who", "most often taken for"}
+"""Columns that may be broken where a line is too long; the others would read badly."""
 
 # No markup: whatever is printed may come from a stranger's file, a reason in the ledger, or a source's name.
 console = Console(highlight=False, markup=False)
@@ -52,7 +53,8 @@ def table(title: str, *columns: str) -> Table:
     )
     for column in columns:
         name = column.lstrip(">")
-        made.add_column(name, justify="right" if column != name else "left", overflow="fold", no_wrap=name in TIMES)
+        free = name in FREE_TEXT
+        made.add_column(name, justify="right" if column != name else "left", overflow="fold", no_wrap=not free)
     return made
 
 
@@ -76,15 +78,20 @@ def progress(*, quiet: bool = False) -> Iterator[Report]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=errors, disable=quiet) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, console=errors, disable=quiet)
+    tasks: dict[str, Any] = {}
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+    def report(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            bars.start()  # only now, or a command with nothing to report would print an empty line
+            tasks[what] = bars.add_task(what, total=total)
+        bars.update(tasks[what], completed=done, total=total)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def _plain(value: Any) -> Any:

@@ -75,9 +75,12 @@ def _bytes(file: Path) -> bytes:
         raise BadModel(f"{file}: expected a file, came a folder; of .mlpackage only the .mlmodel inside can be given")
     try:
         with file.open("rb") as opened:
-            return opened.read(coreml.Limits().file_bytes + 1)  # one byte too many is what the loader refuses
+            data = opened.read(coreml.Limits().file_bytes + 1)  # one byte too many is what the loader refuses
     except OSError as error:
         raise BadModel(f"{file} cannot be read ({error.strerror}); name an .mlmodel") from error
+    if not data:
+        raise BadModel(f"{file} is empty; name an .mlmodel")
+    return data
 
 
 def _scored(reader: Reader, examples: Labelled) -> tuple[Score, float, tuple[str, ...]]:

@@ -46,7 +46,7 @@ def listing(rows: list[dict[str, Any]]) -> None:
         accuracies = [percent(row["accuracy"].get(name)) for name in slices]
         size = f"{row['artifact']['bytes'] / 1000:.0f}"
         cells = (str(row["version"]), row["family"], row["is"] or "", prose.coloured(row["verdict"]))
-        shown.add_row(*cells, *accuracies, size, when(row["registered_at"]))
+        shown.add_row(*cells, *accuracies, size, f"{row['registered_at']:%Y-%m-%d}")
     console.print(shown)
 
 
@@ -109,12 +109,21 @@ def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False)
         return
     for name, number in champions.items():
         say(f"champion of {name}{f' at {when(moment)}' if moment else ''}: {number or 'none'}", "bold")
+    if not champions:
+        say(f"no champion{f' at {when(moment)}' if moment else ' yet'}")
+        return
     shown = table("Ledger", "when", "family", "what", ">from", ">to", "who", "verdict", "why")
     for move in moves:
-        did = f"{move.verb} {move.alias}" if move.verb != "register" else "register"
-        said = f"{move.verdict}, overridden" if move.override else move.verdict
+        said = f"{move.verdict} (overridden)" if move.override else move.verdict
         shown.add_row(
-            when(move.moved_at), move.family, did, _or_dash(move.before), str(move.after), move.actor, said, move.reason
+            when(move.moved_at),
+            move.family,
+            move.verb,
+            _or_dash(move.before),
+            str(move.after),
+            move.actor,
+            said,
+            move.reason,
         )
     console.print(shown)
 

@@ -108,7 +108,7 @@ def _checks(champion: Report | None, challenger: Report, policy: Policy) -> Iter
         yield _no_digit_worse(base, pairs, policy)
     feedback = challenger.on(FEEDBACK)
     if feedback is None or feedback.n == 0:
-        text = f"{FEEDBACK}: n=0, need {policy.minimum_feedback}"
+        text = f"{FEEDBACK}: n=0, need {policy.minimum_feedback} by at least {policy.minimum_hands} sources that judge"
         yield Reason("feedback", Outcome.INCONCLUSIVE, text, {"n": 0, "need": policy.minimum_feedback})
     elif (pairs := _paired(champion, feedback)) is None:
         yield _unpaired("feedback", feedback)

@@ -38,7 +38,11 @@ def require_head(store: Store) -> None:
     have, want = _known(store), head()
     if have == want:
         return
-    raise SchemaBehind(f"{store.shown_url} is at revision {have or 'none'}, this code needs {want}; run `loop migrate`")
+    if have is None:
+        raise SchemaBehind(
+            f"{store.shown_url} holds no store yet; run `loop init` (or `loop migrate`, for tables only)"
+        )
+    raise SchemaBehind(f"{store.shown_url} is at revision {have}, this code needs {want}; run `loop migrate`")
 
 
 def migrate(store: Store, revision: str = "head") -> None:

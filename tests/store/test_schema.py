@@ -28,7 +28,7 @@ def test_migrations_are_reversible(store: Store) -> None:
 def test_schema_behind_names_the_command(url: str) -> None:
     """An empty database is refused, and the message says what to run."""
     store = Store(url)
-    with pytest.raises(SchemaBehind, match="run `loop migrate`"):
+    with pytest.raises(SchemaBehind, match="run `loop init`"):
         schema.require_head(store)
     store.close()
 
