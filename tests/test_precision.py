@@ -92,7 +92,7 @@ def test_another_precision_is_another_recipe(small: Home) -> None:
     """After the setting changed, the same snapshot is taught again; unchanged, it is skipped."""
     write(small)
     night.retrain(small)
-    assert night.retrain(small, force=True).status is RunStatus.SKIPPED
+    assert night.retrain(small).status is RunStatus.SKIPPED
     whole = replace(small, settings=small.settings.model_copy(update={"precision": "float32"}))
     done = night.retrain(whole, force=True)
     assert done.version is not None

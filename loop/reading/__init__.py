@@ -56,6 +56,8 @@ class Reader:
 class _Answer:
     """How the model's outputs become ``(n, 10)`` rows in the order of the digits."""
 
+    output: str
+    """The only one that is asked for: a file may have others, of any size."""
     rows: Callable[[Outputs], Answers]
     said: tuple[str, ...]
     label_only: bool = False
@@ -84,7 +86,8 @@ def reader(model: coreml.Model) -> Reader:
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
             raise ValueError(f"images must be (n, 28, 28) uint8, came {images.shape} {images.dtype}")
         step = max(1, min(_CHUNK, _CHUNK_VALUES // shown.values))
-        parts = [answer.rows(_asked(model, shown, images[i : i + step])) for i in range(0, len(images), step)]
+        chunks = [images[i : i + step] for i in range(0, len(images), step)]
+        parts = [answer.rows(_asked(model, shown, chunk, (answer.output,))) for chunk in chunks]
         return np.concatenate(parts) if parts else np.zeros((0, 10), np.float32)
 
     return Reader(
@@ -99,9 +102,9 @@ def reader(model: coreml.Model) -> Reader:
     )
 
 
-def _asked(model: coreml.Model, shown: Entrance, images: Images) -> Outputs:
+def _asked(model: coreml.Model, shown: Entrance, images: Images, wanted: tuple[str, ...] | None = None) -> Outputs:
     with _bad_model():
-        return model.predict({shown.name: shown.prepare(images)})
+        return model.predict({shown.name: shown.prepare(images)}, wanted)
 
 
 @contextmanager
@@ -119,12 +122,12 @@ def _of_classifier(model: coreml.Model) -> _Answer:
     straight = (order == np.arange(10)).all()
     said = () if straight else (f"labels: {_listed(labels)}, brought into the order of the digits",)
     if (probabilities := model.probabilities_name) is not None:
-        return _Answer(lambda outputs: outputs[probabilities][:, order], said)
+        return _Answer(probabilities, lambda outputs: outputs[probabilities][:, order], said)
     if (label := model.label_name) is None:
         raise BadModel(f"{model.name}: expected a label or probabilities among the outputs, came neither")
     one_hot = np.eye(10, dtype=np.float32)
     alone = "answers: a label without probabilities, read as probability 1"
-    return _Answer(lambda outputs: one_hot[outputs[label].astype(np.int64)], (*said, alone), label_only=True)
+    return _Answer(label, lambda outputs: one_hot[outputs[label].astype(np.int64)], (*said, alone), label_only=True)
 
 
 def _order(model: str, labels: tuple[str, ...] | tuple[int, ...]) -> NDArray[np.intp]:
@@ -157,7 +160,7 @@ def _of_network(model: coreml.Model, outputs: Outputs) -> _Answer:
         values = outputs[name].reshape(-1, 10)
         return values if done else _softmax(values)
 
-    return _Answer(rows, said)
+    return _Answer(name, rows, said)
 
 
 def _softmax(values: Answers) -> Answers:

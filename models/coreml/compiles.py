@@ -1,8 +1,9 @@
 """What could be run but not compiled for a phone: the rules by which Apple's validator refuses a network.
 
-``load`` refuses it too, so that whatever runs here also compiles. Source: coremltools' mlmodel/src/Validation/
-NeuralNetwork (NeuralNetworkValidator.cpp, NeuralNetworkLayerValidator.cpp), where it goes beyond what layers refuse
-anyway; the rule for quantised weights is in ``weights``. Ranks are checked where Apple's validator may not know them.
+``load`` refuses it too, so that what runs here compiles as far as Apple's published rules tell. Source: coremltools'
+mlmodel/src/Validation/NeuralNetwork (NeuralNetworkValidator.cpp, NeuralNetworkLayerValidator.cpp), where it goes beyond
+what layers refuse anyway; the rule for quantised weights is in ``weights``. Ranks are checked even where the file does
+not state them and Apple's validator cannot.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -92,7 +92,7 @@ def test_outputs_too_large_together_are_refused_before_they_are_made() -> None:
 def test_only_what_is_wanted_is_given(make: Any, wanted: tuple[str, ...]) -> None:
     """``wanted`` names outputs, in any order; they are what all outputs would have been."""
     model = coreml.load(make().SerializeToString())
-    names = {"scores": model.probabilities_name, "label": model.label_name}
+    names = {"scores": str(model.probabilities_name), "label": str(model.label_name)}
     asked = [names[name] for name in wanted]
     feature = model.inputs[0]
     shape = (5, 4, 4) if feature.kind == "image" else (5, *feature.shape)

@@ -65,12 +65,15 @@ def _wired(*layers: tuple[list[str], list[str]]) -> Any:
     return message
 
 
-def _unnamed(second: str) -> Any:
-    """Return a network of an array and perhaps a second input, with a scaler for nobody by name."""
-    message = specs.single("add", (2,))
-    message.neuralNetwork.preprocessing.add().scaler.channelScale = 2.0
-    if second:
-        specs.image(message.description.input, second, 4, 4, 10)
+def _unnamed(two_images: bool) -> Any:
+    """Return a network with a scaler for nobody by name, and two images or one array as inputs."""
+    if not two_images:
+        message = specs.single("add", (2,))
+        message.neuralNetwork.preprocessing.add().scaler.channelScale = 2.0
+        return message
+    message = seeds.convolutional()
+    message.neuralNetworkClassifier.preprocessing[0].featureName = ""
+    specs.image(message.description.input, "other", 4, 4, 10)
     return message
 
 
@@ -155,8 +158,8 @@ MALFORMED: dict[str, Callable[[], Any]] = {
         seeds.convolutional(),
         lambda m: m.neuralNetworkClassifier.preprocessing[0].meanImage.meanImage.extend([1.0]),
     ),
-    "preprocessing of no name for two inputs": lambda: _unnamed(second="image"),
-    "preprocessing of no name for an array": lambda: _unnamed(second=""),
+    "preprocessing of no name for two inputs": lambda: _unnamed(two_images=True),
+    "preprocessing of no name for an array": lambda: _unnamed(two_images=False),
     "preprocessing for no input": lambda: _changed(
         seeds.convolutional(), lambda m: setattr(m.neuralNetworkClassifier.preprocessing[0], "featureName", "nobody")
     ),

@@ -95,7 +95,7 @@ def test_the_base_passes_the_second_judge(base: Machine, digits: corpus.Corpus) 
     assert verdict.outcome is Outcome.PASSED, verdict.reasons
     reader = reading.reader(reading.load(data))
     assert (reader.kind, reader.label_only, reader.polarity) == ("tiles", True, "white on black")
-    assert "values 0 to 16 (as its description says)" in reader.assumptions[0]
+    assert "values 0 to 16 (read from its description)" in reader.assumptions[0]
 
 
 def test_the_base_reads_digits_of_others(base: Machine, digits: corpus.Corpus) -> None:
