@@ -1,7 +1,5 @@
 """The two files by other people, written years ago by other converters, on MNIST's test set."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -16,13 +14,10 @@ def test_accuracy(name: str, foreign: dict[str, bytes], mnist_test: tuple[np.nda
     """Each reads MNIST's test set as well as its author's converter can have meant; probabilities sum to 1."""
     images, labels = mnist_test
     model = coreml.load(foreign[name], name=name)
-    start = time.process_time()
     found = model.predict({model.inputs[0].name: images})
-    spent = time.process_time() - start
     right = (found[model.label_name] == labels.astype(str)).sum()
     assert abs(right - RIGHT[name]) <= 2  # rounding may turn a tie
     assert np.abs(found[model.probabilities_name].sum(axis=1) - 1).max() < 1e-5
-    assert spent < 6  # two cores for 3 s; 0.5 to 0.8 s measured
 
 
 @pytest.mark.parametrize("name", sorted(RIGHT))
