@@ -41,7 +41,7 @@ types: .venv/ready
 
 requirements: # after changing pyproject.toml
 	uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.txt
+	  --no-annotate --no-header -o requirements.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

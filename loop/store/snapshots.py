@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
-from loop.store.values import Kind, Pool, RunStatus
+from loop.store.values import Pool, RunStatus
 
 
 def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime) -> int:
@@ -43,27 +43,3 @@ def untaught(tx: Session, family: str, snapshot_id: int) -> int:
     )
     found = select(func.count()).select_from(item).where(item.snapshot_id == snapshot_id, ~taught.exists())
     return tx.scalar(found) or 0
-
-
-def composition(tx: Session, snapshot_id: int) -> dict[str, int]:
-    """How many corrections, confirmations and sources a snapshot holds."""
-    kinds = dict(
-        tx.execute(
-            select(tables.Correction.kind, func.count())
-            .join(tables.SnapshotItem, tables.SnapshotItem.correction_id == tables.Correction.id)
-            .where(tables.SnapshotItem.snapshot_id == snapshot_id)
-            .group_by(tables.Correction.kind)
-        )
-        .tuples()
-        .all()
-    )
-    sources = tx.scalar(
-        select(func.count(tables.Correction.source_id.distinct()))
-        .join(tables.SnapshotItem, tables.SnapshotItem.correction_id == tables.Correction.id)
-        .where(tables.SnapshotItem.snapshot_id == snapshot_id)
-    )
-    return {
-        "corrections": kinds.get(Kind.CORRECTION, 0),
-        "confirmations": kinds.get(Kind.CONFIRMATION, 0),
-        "sources": sources or 0,
-    }
