@@ -8,7 +8,7 @@ origin of each value, is why the layers are read here and only validated by pyda
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from loop.errors import BadSettings
 from loop.gate.verdict import Policy, TrialLimits
+from loop.knobs import Schedule, Serving
 from loop.store.engine import masked
 
 PREFIX = "LOOP_"
@@ -59,13 +60,23 @@ class Settings(BaseModel):
     feed_expires_hours: int = Field(168, ge=1, le=8760, description="a feed that is not renewed for so long is refused")
     confirm_rate: float = Field(0.05, ge=0, le=1, description="chance with which a device confirms a right answer")
     rollout_percent: int = Field(100, ge=0, le=100, description="share of devices that take a new champion")
+    feed_folder: Path | None = Field(None, description="where the feed is published; default: home/feed")
+    webhooks_private: bool = Field(False, description="webhooks may go to private and loopback addresses")
+    log_format: Literal["auto", "text", "json"] = Field("auto", description="auto: text on a terminal, else JSON")
+    serve: Serving = Field(default_factory=Serving, description="the API's address, limits and quotas")
+    schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, what one may cost")
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")
     trial: TrialLimits = Field(default_factory=TrialLimits, description="what a published file may cost")
 
-    @field_validator("home", "mnist", "keys")
+    @field_validator("home", "mnist", "keys", "feed_folder")
     @classmethod
     def _expanded(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
+
+    @property
+    def published(self) -> Path:
+        """The folder that devices are fed from."""
+        return self.feed_folder or self.home / "feed"
 
     @property
     def url(self) -> str:
@@ -120,7 +131,7 @@ def lines(settings: Settings, environ: Mapping[str, str] | None = None) -> list[
     rows = []
     for name, info in Settings.model_fields.items():
         value = getattr(settings, name)
-        if name in {"gate", "trial"}:
+        if is_dataclass(value):
             rows += [
                 Line(f"{name}.{f.name}", str(getattr(value, f.name)), _origin(layers, name, f.name), "")
                 for f in fields(value)

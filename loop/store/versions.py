@@ -1,6 +1,9 @@
 """Versions, verdicts, and the alias ledger. Versions never change; aliases move by appending."""
 
-from datetime import datetime
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -8,6 +11,9 @@ from sqlalchemy.orm import Session
 
 from loop.errors import UnknownVersion
 from loop.store import tables, values
+
+SIGNED = ("family", "alias", "verb", "before", "after", "actor", "reason", "verdict", "override", "moved_at")
+"""What a line of the ledger says, and its link covers."""
 
 
 def add(tx: Session, version: values.Version) -> None:
@@ -99,9 +105,19 @@ def aliases(tx: Session) -> dict[int, str]:
 
 
 def move(tx: Session, columns: dict[str, Any]) -> None:
-    """Append a line to the ledger."""
-    tx.add(tables.Move(**columns))
+    """Append a line to the ledger, linked to the line before. ``tx`` must be exclusive."""
+    last = tx.scalar(select(tables.Move.link).order_by(tables.Move.id.desc()).limit(1)) or ""
+    artifact = tx.scalar(select(tables.Version.artifact_digest).where(tables.Version.number == columns["after"]))
+    tx.add(tables.Move(link=link(last, columns, str(artifact)), **columns))
     tx.flush()
+
+
+def link(last: str, columns: Mapping[str, Any], artifact_digest: str) -> str:
+    """SHA-256 over the link before, what the line says, and the bytes that it points at."""
+    line = {name: columns[name] for name in SIGNED} | {"artifact": artifact_digest}
+    line["moved_at"] = columns["moved_at"].astimezone(UTC).isoformat()
+    text = json.dumps(line, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(f"{last}\n{text}".encode()).hexdigest()
 
 
 def holder(tx: Session, family: str, alias: str = "champion", as_of: datetime | None = None) -> int | None:

@@ -1,0 +1,37 @@
+"""What the loop remembers, as SQLAlchemy 2 typed tables: the same schema on SQLite and PostgreSQL.
+
+Rows of these classes never leave ``loop.store``; callers get the frozen values of ``values.py``. Times are
+UTC. Digests are lower-case SHA-256 hex. A change here needs a migration: ``alembic check`` runs in the tests.
+"""
+
+from loop.store.tables.base import Base, UtcDateTime
+from loop.store.tables.feedback import Arrival, Correction, Erasure, Replay, Snapshot, SnapshotItem, Source
+from loop.store.tables.nights import Move, Run, Slot, Verdict, Version
+from loop.store.tables.phones import FeedEntry, FeedRoot, Withdrawal
+from loop.store.tables.service import Beat, Delivery, Event, Fact, Hook, Key
+
+__all__ = [
+    "Arrival",
+    "Base",
+    "Beat",
+    "Correction",
+    "Delivery",
+    "Erasure",
+    "Event",
+    "Fact",
+    "FeedEntry",
+    "FeedRoot",
+    "Hook",
+    "Key",
+    "Move",
+    "Replay",
+    "Run",
+    "Slot",
+    "Snapshot",
+    "SnapshotItem",
+    "Source",
+    "UtcDateTime",
+    "Verdict",
+    "Version",
+    "Withdrawal",
+]

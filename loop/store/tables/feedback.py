@@ -1,0 +1,134 @@
+"""What users sent, and what is taught of it."""
+
+from datetime import date, datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from loop.store.tables.base import Base, Id, Sha256, one_of
+
+
+class Source(Base):
+    """One app install, by its pseudonymous id, and the side of the split it was put on when first seen."""
+
+    __tablename__ = "sources"
+    __table_args__ = (one_of("role", "train", "holdout"), {"sqlite_autoincrement": True})
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), unique=True)
+    role: Mapped[str] = mapped_column(String(10))
+    seen_at: Mapped[datetime]
+    quota_day: Mapped[date | None]
+    """The UTC day that ``quota_used`` counts."""
+    quota_used: Mapped[int] = mapped_column(server_default="0", default=0)
+
+
+class Correction(Base):
+    """One uploaded digit. ``version`` is what the phone says it ran: no foreign key, a phone may be wrong."""
+
+    __tablename__ = "corrections"
+    __table_args__ = (
+        UniqueConstraint("source_id", "key"),
+        UniqueConstraint("source_id", "digest", "label"),
+        Index(None, "status", "id"),
+        one_of("kind", "correction", "confirmation"),
+        one_of("status", "pending", "accepted", "quarantined", "rejected"),
+        CheckConstraint("label BETWEEN 0 AND 9", name="label"),
+        CheckConstraint("predicted BETWEEN 0 AND 9", name="predicted"),
+        CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
+        CheckConstraint("rate > 0 AND rate <= 1", name="rate"),
+        CheckConstraint("length(pixels) = 784", name="pixels"),
+        {"sqlite_autoincrement": True},
+    )
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("sources.id"))
+    key: Mapped[str] = mapped_column(String(200))
+    body_digest: Mapped[str] = mapped_column(Sha256)
+    digest: Mapped[str] = mapped_column(Sha256, index=True)
+    pixels: Mapped[bytes] = mapped_column(LargeBinary)
+    normalised: Mapped[bool]
+    label: Mapped[int] = mapped_column(SmallInteger)
+    kind: Mapped[str] = mapped_column(String(12))
+    status: Mapped[str] = mapped_column(String(12))
+    predicted: Mapped[int | None] = mapped_column(SmallInteger)
+    confidence: Mapped[float | None]
+    version: Mapped[int | None]
+    rate: Mapped[float]
+    captured_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+
+
+class Replay(Base):
+    """A key whose upload was stored before under another: what it was answered, so that it is again."""
+
+    __tablename__ = "replays"
+    __table_args__ = (Index(None, "correction_id"),)
+    source_id: Mapped[int] = mapped_column(ForeignKey("sources.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    body_digest: Mapped[str] = mapped_column(Sha256)
+    correction_id: Mapped[int] = mapped_column(ForeignKey("corrections.id"))
+    answered_at: Mapped[datetime]
+
+
+class Arrival(Base):
+    """Test, then train: what the champion of the moment an upload arrived says of it (``scored_at`` None: not yet)."""
+
+    __tablename__ = "arrivals"
+    __table_args__ = (
+        Index(
+            "ix_arrivals_waiting",
+            "correction_id",
+            sqlite_where=text("scored_at IS NULL"),
+            postgresql_where=text("scored_at IS NULL"),
+        ),
+        CheckConstraint("said BETWEEN 0 AND 9", name="said"),
+    )
+    correction_id: Mapped[int] = mapped_column(ForeignKey("corrections.id"), primary_key=True, autoincrement=False)
+    version: Mapped[int | None] = mapped_column(ForeignKey("versions.number"))
+    said: Mapped[int | None] = mapped_column(SmallInteger)
+    confidence: Mapped[float | None]
+    scored_at: Mapped[datetime | None]
+
+
+class Erasure(Base):
+    """A source that was erased, by the hash of its name: so that a restored backup does not bring it back."""
+
+    __tablename__ = "erasures"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name_digest: Mapped[str] = mapped_column(Sha256, index=True)
+    uploads: Mapped[int]
+    actor: Mapped[str] = mapped_column(String(100))
+    erased_at: Mapped[datetime]
+
+
+class Snapshot(Base):
+    """A frozen lesson: which corrections, with which weights, beside which base corpus."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    digest: Mapped[str] = mapped_column(Sha256, unique=True)
+    corpus_digest: Mapped[str] = mapped_column(Sha256)
+    size: Mapped[int]
+    erased: Mapped[int] = mapped_column(server_default="0", default=0)
+    """Of ``size``, how many were erased later; such a snapshot is never taught again."""
+    frozen_at: Mapped[datetime]
+
+
+class SnapshotItem(Base):
+    """One correction in a snapshot. The label is repeated: a later relabelling must not change the past."""
+
+    __tablename__ = "snapshot_items"
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"), primary_key=True)
+    correction_id: Mapped[int] = mapped_column(ForeignKey("corrections.id"), primary_key=True, index=True)
+    label: Mapped[int] = mapped_column(SmallInteger)
+    weight: Mapped[float]
