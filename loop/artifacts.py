@@ -11,8 +11,10 @@ import io
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +68,19 @@ class Artifacts:
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file so that, whatever happens, it is there whole or as it was before. Raises ``DiskFull``."""
+    with whole(path, mode, f"{len(data):,} bytes") as file:
+        file.write(data)
+
+
+@contextmanager
+def whole(path: Path, mode: int, size: str) -> Iterator[IO[bytes]]:
+    """The same for who writes in pieces: the file appears when the block ends, and not if it raises."""
     temporary = None
     try:
         _make_folder(path.parent)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
             temporary = Path(file.name)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)
@@ -80,7 +89,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise DiskFull(f"{path}: no space for {len(data):,} bytes; free some and run again") from error
+            raise DiskFull(f"{path}: no space for {size}; free some and run again") from error
         raise DiskFull(f"{path}: cannot be written ({error.strerror}); mend the folder and run again") from error
     finally:
         if temporary is not None:

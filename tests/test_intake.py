@@ -3,16 +3,17 @@
 import io
 import threading
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from loop import digits, intake
-from loop.errors import BadImage, BadLabel, ClientError, KeyConflict
-from loop.intake import Upload
-from loop.store import Store, feedback
+from loop.errors import BadImage, BadLabel, ClientError, KeyConflict, QuotaSpent
+from loop.intake import Receipt, Upload
+from loop.store import Store, feedback, tables
 from loop.store.values import Kind, Role, Status
 
 
@@ -41,12 +42,12 @@ def test_what_the_phone_saw_is_what_is_stored(store: Store, now: datetime) -> No
 
 
 def test_resent_is_the_same(store: Store, now: datetime) -> None:
-    """The same key and body twice: one row, and the second answer is the first."""
+    """The same key and body twice, a day apart: one row, and the second answer is the first."""
     first = intake.accept(store, UPLOAD, 0.2, now)
-    second = intake.accept(store, UPLOAD, 0.2, now)
-    assert not first.duplicate
-    assert second.duplicate
-    assert second.id == first.id
+    second = intake.accept(store, UPLOAD, 0.2, now + timedelta(days=1))
+    assert (first.duplicate, first.replayed) == (False, False)
+    assert second == replace(first, replayed=True)
+    assert first.received_at == now
     assert stored(store) == 1
 
 
@@ -65,6 +66,57 @@ def test_same_image_and_label_count_once(store: Store, now: datetime) -> None:
     assert intake.accept(store, replace(UPLOAD, key="k2"), 0.2, now).duplicate
     assert not intake.accept(store, replace(UPLOAD, source="phone-2"), 0.2, now).duplicate
     assert stored(store) == 2
+
+
+def test_a_key_answered_as_duplicate_is_bound_too(store: Store, now: datetime) -> None:
+    """A second key for a stored upload is answered as a duplicate, again on a retry, and never takes another body."""
+    first = intake.accept(store, UPLOAD, 0.2, now)
+    second = intake.accept(store, replace(UPLOAD, key="k2", confidence=0.9), 0.2, now + timedelta(hours=1))
+    assert second == replace(first, duplicate=True)
+    again = intake.accept(store, replace(UPLOAD, key="k2", confidence=0.9), 0.2, now + timedelta(hours=2))
+    assert again == replace(second, replayed=True)
+    with pytest.raises(KeyConflict):
+        intake.accept(store, replace(UPLOAD, key="k2", image=drawn(5)), 0.2, now)
+    assert stored(store) == 1
+
+
+def test_without_a_key_the_content_is_the_key(store: Store, now: datetime) -> None:
+    """Resent without a key it is a duplicate, whatever else it says; a chosen key in its way is no silent loss."""
+    blind = replace(UPLOAD, key=None)
+    first = intake.accept(store, blind, 0.2, now)
+    assert intake.accept(store, replace(blind, confidence=0.1), 0.2, now) == replace(first, duplicate=True)
+    taken = f"{digits.read(drawn(8)).digest[:40]}-7"
+    intake.accept(store, replace(UPLOAD, key=taken, image=drawn(9)), 0.2, now)
+    with pytest.raises(KeyConflict):
+        intake.accept(store, replace(blind, image=drawn(8)), 0.2, now)
+    assert stored(store) == 2
+
+
+def test_a_day_of_uploads(store: Store, now: datetime) -> None:
+    """Only what is newly stored counts; past the quota a source waits for midnight UTC, other sources do not."""
+
+    def send(*uploads: Upload, at: datetime = now) -> list[str]:
+        answers = intake.commit(store, [intake.prepare(upload, at) for upload in uploads], 0.2, at, per_day=2)
+        return [type(answer).__name__ for answer in answers]
+
+    more = [replace(UPLOAD, key=f"q{i}", image=drawn(20 + i)) for i in range(4)]
+    assert send(more[0], more[0], replace(more[0], key="q9")) == ["Receipt"] * 3
+    assert send(more[1], more[2], more[0]) == ["Receipt", "QuotaSpent", "Receipt"]
+    assert send(more[2], replace(more[2], source="phone-2")) == ["QuotaSpent", "Receipt"]
+    (spent,) = intake.commit(store, [intake.prepare(more[3], now)], 0.2, now, per_day=2)
+    assert isinstance(spent, QuotaSpent)
+    assert spent.retry_after == timedelta(hours=21).total_seconds()
+    assert send(more[2], more[3], at=now + timedelta(seconds=spent.retry_after)) == ["Receipt", "Receipt"]
+    assert stored(store) == 5
+
+
+def test_what_is_new_waits_for_the_champion(store: Store, now: datetime) -> None:
+    """One row of ``arrivals`` for each newly stored upload, none for a duplicate."""
+    batch = [UPLOAD, replace(UPLOAD, key="k2"), replace(UPLOAD, key="k3", image=drawn(3), predicted=None)]
+    receipts = intake.accept_many(store, [*batch, UPLOAD], 0.2, now)
+    with store.read() as tx:
+        waiting = tx.execute(select(tables.Arrival.correction_id, tables.Arrival.scored_at)).all()
+    assert sorted(waiting) == sorted({(receipt.id, None) for receipt in receipts if isinstance(receipt, Receipt)})
 
 
 @pytest.mark.parametrize(

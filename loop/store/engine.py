@@ -5,8 +5,8 @@ Rules kept here:
   and ``BEGIN IMMEDIATE`` for writers: a deferred BEGIN that upgrades ignores the busy timeout and fails at once.
 - A transaction is short; nothing trains, exports or evaluates inside one.
 - Claims and ledger moves pass through ``exclusive``: one at a time on both databases.
-- Trouble of the database itself leaves as ``StoreUnavailable``, with secrets masked; a deadlock as ``Contention``,
-  after which the same transaction may simply be tried again.
+- Trouble of the database itself leaves as ``StoreUnavailable`` or ``DiskFull``, with secrets masked; a deadlock as
+  ``Contention``, after which the same transaction may simply be tried again.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from loop.errors import StoreUnavailable, one_line
+from loop.errors import DeploymentError, DiskFull, StoreUnavailable, one_line
 
 BUSY_SECONDS = 30
+COMPACT_MS = 500  # writers wait while the log is emptied
 CONTENDED = {"40P01", "40001"}  # PostgreSQL's deadlock_detected and serialization_failure
+NO_SPACE = {"53100", "58030"} | {  # PostgreSQL's disk_full and io_error; SQLite's, while it writes
+    "SQLITE_FULL",
+    *(f"SQLITE_IOERR_{what}" for what in ("WRITE", "FSYNC", "DIR_FSYNC", "TRUNCATE", "SHMSIZE", "SHMMAP")),
+}
 EXCLUSIVE_LOCK = 0x6C6F6F70  # "loop": the PostgreSQL advisory lock of claims and ledger moves
 
 
@@ -58,6 +63,13 @@ class Store:
             yield session
 
     @contextmanager
+    def frozen(self) -> Iterator[Session]:
+        """A read that sees one moment of the database throughout, whoever writes meanwhile (WAL always does so)."""
+        options = {"loop_begin": "DEFERRED"} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self._errors(), Session(self.engine.execution_options(**options)) as session:
+            yield session
+
+    @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that commits when the block ends and leaves nothing when it raises."""
         with self._errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
@@ -75,6 +87,24 @@ class Store:
         if not self.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": EXCLUSIVE_LOCK})
 
+    def compact(self) -> bool:
+        """Let nothing that was deleted stay readable in SQLite's log; ``secure_delete`` sees to the file itself.
+
+        False while a reader still needs what the log holds: writers must not wait for long readers, so try again.
+        On PostgreSQL there is nothing to do from here: ``loop.erasure`` says what stays.
+        """
+        if not self.is_sqlite:
+            return True
+        connection = self.engine.raw_connection()  # outside of any transaction, or there is nothing to truncate
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {COMPACT_MS}")
+            ((busy, _, _),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+            return not busy
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
@@ -88,9 +118,11 @@ class Store:
         except DBAPIError as error:
             raise self.unavailable(error) from error
 
-    def unavailable(self, error: DBAPIError) -> StoreUnavailable:
+    def unavailable(self, error: DBAPIError) -> DeploymentError:
         """The database's complaint in one line that tells what to do."""
         said = one_line(error.orig or error)
+        if {getattr(error.orig, "sqlstate", None), getattr(error.orig, "sqlite_errorname", None)} & NO_SPACE:
+            return DiskFull(f"{self.shown_url}: the disk is full or failing ({said}); free some space and try again")
         if getattr(error.orig, "sqlstate", None) in CONTENDED:
             return Contention(f"{self.shown_url}: {said}; run the command again")
         hint = "is there space and a writable folder?" if self.is_sqlite else "is the server up, the URL right?"

@@ -7,7 +7,6 @@ judges. An upload is stored once: by (source, key), and by (source, image, label
 import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from loop.store import tables, values
+from loop.store import tables
 from loop.store.values import Kind, Pool, Role, Status
 
 SALT = "holdout salt"
@@ -38,38 +37,6 @@ def set_salt(tx: Session, salt: str | None = None) -> str:
         except IntegrityError:  # another process was first
             fact = tx.scalars(select(tables.Fact).where(tables.Fact.key == SALT)).one()
     return fact.value
-
-
-def source(tx: Session, name: str, holdout_share: float, now: datetime) -> tuple[int, Role]:
-    """The id and role of a source, which is written down if it was never seen."""
-    row = tx.scalar(select(tables.Source).where(tables.Source.name == name))
-    if row is None:
-        role = role_of(name, set_salt(tx), holdout_share)
-        row = tables.Source(name=name, role=role, seen_at=now)
-        try:
-            with tx.begin_nested():
-                tx.add(row)
-        except IntegrityError:  # another process saw it first
-            row = tx.scalars(select(tables.Source).where(tables.Source.name == name)).one()
-    return row.id, Role(row.role)
-
-
-def find(tx: Session, source_id: int, *, key: str, digest: str, label: int) -> values.Correction | None:
-    """The stored upload with this key, else the one with this image and label."""
-    where = _corrections().where(tables.Correction.source_id == source_id)
-    row = tx.execute(where.where(tables.Correction.key == key)).first()
-    if row is None:
-        same = (tables.Correction.digest == digest, tables.Correction.label == label)
-        row = tx.execute(where.where(*same)).first()
-    return None if row is None else _correction(row)
-
-
-def add(tx: Session, source_id: int, columns: dict[str, Any]) -> int:
-    """Store one upload. Raises ``IntegrityError`` when another process stored the same meanwhile."""
-    row = tables.Correction(source_id=source_id, **columns)
-    with tx.begin_nested():
-        tx.add(row)
-    return row.id
 
 
 def pool(tx: Session, role: Role) -> Pool:
@@ -109,28 +76,4 @@ def _pool(rows: Sequence[Any]) -> Pool:
         corrected=np.array([row.kind == Kind.CORRECTION for row in rows], np.bool_),
         told=np.array([row.predicted is not None for row in rows], np.bool_),
         rates=np.array([row.rate for row in rows], np.float64),
-    )
-
-
-def _corrections() -> Any:
-    return select(tables.Correction, tables.Source.name, tables.Source.role).join(tables.Source)
-
-
-def _correction(row: Any) -> values.Correction:
-    found: tables.Correction = row[0]
-    return values.Correction(
-        id=found.id,
-        source=row[1],
-        role=Role(row[2]),
-        key=found.key,
-        body_digest=found.body_digest,
-        digest=found.digest,
-        label=found.label,
-        kind=Kind(found.kind),
-        status=Status(found.status),
-        predicted=found.predicted,
-        confidence=found.confidence,
-        version=found.version,
-        rate=found.rate,
-        received_at=found.received_at,
     )
