@@ -25,8 +25,52 @@ class BadModel(ClientError):
     """The file is not a Core ML digit classifier: unreadable, unsupported, or its labels are not the ten digits."""
 
 
+class NotReadable(ClientError):
+    """A request's body is cut off, malformed, or not what its headers say."""
+
+
+class TooLarge(ClientError):
+    """A request's body is longer, or has more parts, than this server takes."""
+
+
+class WrongMediaType(ClientError):
+    """A request's body is of a kind that nobody asked for."""
+
+
+class BodyTooSlow(ClientError):
+    """A request's body did not come whole in time."""
+
+
 class KeyConflict(ClientError):
     """The same source used one idempotency key for two different bodies."""
+
+
+class CallerError(LoopError):
+    """Whoever calls the API may not do this, or not now."""
+
+
+class NoKey(CallerError):
+    """No key came with the request."""
+
+
+class KeyRefused(CallerError):
+    """The key is unknown, has expired, or was revoked."""
+
+
+class NoSource(CallerError):
+    """A shared key came without the secret that says which source is calling."""
+
+
+class NotAllowed(CallerError):
+    """The key's role, or its source, may not do this."""
+
+
+class QuotaSpent(CallerError):
+    """Too much for now; the same request is taken after ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class FeedRefused(LoopError):
@@ -53,8 +97,28 @@ class NotPublishable(OpsError):
     """The feed may not be published: no root, no key that may sign, or a folder that is somebody else's."""
 
 
+class NotPublished(OpsError):
+    """No such file in the published folder, or nothing was published yet."""
+
+
+class BadBackup(OpsError):
+    """A backup is damaged, of another schema, not ours, or not what this home may become."""
+
+
+class BadHook(OpsError):
+    """No such webhook or delivery, or an address that may not be called."""
+
+
 class RunInProgress(OpsError):
     """Another run holds the lease."""
+
+
+class SlotTaken(OpsError):
+    """Another run has this slot, or had it: a night that is due once runs once."""
+
+
+class LessonErased(OpsError):
+    """Something that this run teaches was erased meanwhile; it may not be published."""
 
 
 class LeaseLost(OpsError):
@@ -71,6 +135,14 @@ class BadKey(DeploymentError):
 
 class StoreUnavailable(DeploymentError):
     """The database does not answer or refuses the work."""
+
+
+class Busy(DeploymentError):
+    """Too many uploads wait for the disk; the same request is taken after ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SchemaBehind(DeploymentError):
