@@ -105,7 +105,7 @@ def withdraw(
 
 
 def publish_(
-    to: Annotated[Path, typer.Option(help="The folder of static files, made where there is none.")],
+    to: Annotated[Path | None, typer.Option(help="The folder; default: the setting feed_folder.")] = None,
     rollout: Annotated[
         int | None, typer.Option(min=0, max=100, help="Percentage of devices; default: the setting rollout_percent.")
     ] = None,
@@ -118,6 +118,7 @@ def publish_(
         raise BadSettings(f"--rollout: expected 100 or none beside --urgent, got {rollout}")
     wish = publish.Wish(home.settings.rollout_percent if rollout is None else rollout, urgent)
     order = Order(home.actor, "publish")
+    to = to or home.settings.published
     feed = publish.publish(home, to, wish, _asking(home.settings), order, lease.utc_now())
     if as_json:
         emit(_feed(feed))

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import lease, registry
+from loop import arrivals, lease, registry
 from loop.artifacts import write_whole
 from loop.cli import prose
 from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
 from loop.errors import BadReason, OpsError, UnknownVersion
+from loop.feed import upkeep
 from loop.gate import FEEDBACK
 from loop.home import Home
 from loop.registry import Order
@@ -39,11 +40,11 @@ def versions(family: OneFamily = None, as_json: Json = False) -> None:
 def listing(rows: list[dict[str, Any]]) -> None:
     """The versions as a table."""
     slices = sorted({name for row in rows for name in row["accuracy"]}, key=lambda name: name == FEEDBACK)
-    shown = table(
-        "Versions", ">version", "family", "", "verdict", *(f">{name}" for name in slices), ">kB", "registered"
-    )
+    live = [">live"] if any(row["live"] for row in rows) else []
+    columns = ("verdict", *(f">{name}" for name in slices), *live, ">kB", "registered")
+    shown = table("Versions", ">version", "family", "", *columns)
     for row in rows:
-        accuracies = [percent(row["accuracy"].get(name)) for name in slices]
+        accuracies = [percent(row["accuracy"].get(name)) for name in slices] + [_live(row["live"]) for _ in live]
         size = f"{row['artifact']['bytes'] / 1000:.0f}"
         cells = (str(row["version"]), row["family"], row["is"] or "", prose.coloured(row["verdict"]))
         shown.add_row(*cells, *accuracies, size, f"{row['registered_at']:%Y-%m-%d}")
@@ -136,7 +137,8 @@ def promote(
 ) -> None:
     """Make a version champion; its file is checked first."""
     home = open_home()
-    _moved(registry.promote(home, number, Order(home.actor, reason, override), lease.utc_now()), as_json)
+    order = Order(home.actor, reason, override)
+    _moved(home, registry.promote(home, number, order, lease.utc_now()), order, as_json)
 
 
 def rollback(
@@ -147,23 +149,32 @@ def rollback(
 ) -> None:
     """Go back to the champion before, or to an earlier one."""
     home = open_home()
-    _moved(registry.rollback(home, family, to, Order(home.actor, reason), lease.utc_now()), as_json)
+    order = Order(home.actor, reason)
+    _moved(home, registry.rollback(home, family, to, order, lease.utc_now()), order, as_json)
 
 
-def _moved(move: values.Move, as_json: bool) -> None:
+def _moved(home: Home, move: values.Move, order: Order, as_json: bool) -> None:
+    """Tell the phones, then the operator."""
+    told = upkeep.tell(home, order, lease.utc_now())
     if as_json:
-        emit(asdict(move))
+        emit(asdict(move) | {"feed": asdict(told)})
         return
     say(f"champion of {move.family}: {_or_dash(move.before)} → {move.after} ({move.verb}, {move.reason})")
+    say(f"feed {told.said}")
 
 
 def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
     with home.store.read() as tx:
         found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
+        live = arrivals.live(tx)
     if family is not None and not found:
         raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists what there is")
-    return [_row(home, one, named.get(one.number), outcomes.get(one.number, "none")) for one in found]
+    return [
+        _row(home, one, named.get(one.number), outcomes.get(one.number, "none"))
+        | {"live": {each.how: asdict(each) for each in live if each.version == one.number}}
+        for one in found
+    ]
 
 
 def _row(home: Home, version: values.Version, named: str | None, outcome: str) -> dict[str, Any]:
@@ -181,6 +192,15 @@ def _row(home: Home, version: values.Version, named: str | None, outcome: str) -
             "bytes": version.artifact_bytes,
         },
     }
+
+
+def _live(found: dict[str, dict[str, Any]]) -> str:
+    """What phones told, else what the version said of what arrived: weighted share, 95 % interval, uploads."""
+    if not found:
+        return "–"
+    one = found.get("told") or found["said"]
+    half = 100 * (one["high"] - one["low"]) / 2
+    return f"{100 * one['accuracy']:.1f} % ±{half:.1f} n={one['n']:,}"
 
 
 def _package(home: Home, version: values.Version) -> dict[str, Any] | None:

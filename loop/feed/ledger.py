@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
+from loop import events
 from loop.errors import NotPublishable
 from loop.feed import document, envelope, keys, roots, trust
 from loop.feed.document import FeedKey
@@ -19,6 +20,7 @@ from loop.feed.roots import Change
 from loop.feed.trust import Trusted
 from loop.home import Home
 from loop.registry import Order
+from loop.store import events as outbox
 from loop.store import feeds, values, versions
 
 ROOT, RECOVERY, FEED = "root", "recovery", "feed"
@@ -125,7 +127,9 @@ def withdraw(home: Home, number: int, order: Order, now: datetime) -> values.Ver
             raise NotPublishable(f"version {number} is champion of {version.family}; `loop rollback` first")
         if number in {each.version for each in feeds.withdrawn(tx)}:
             raise NotPublishable(f"version {number} is withdrawn already; `loop feed publish` tells the devices")
-        feeds.withdraw(tx, values.Withdrawal(number, version.artifact_digest, order.actor, order.reason, now))
+        withdrawal = values.Withdrawal(number, version.artifact_digest, order.actor, order.reason, now)
+        feeds.withdraw(tx, withdrawal)
+        outbox.record(tx, events.Kind.WITHDRAWN, events.withdrawn(version.family, withdrawal), now)
     return version
 
 

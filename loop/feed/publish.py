@@ -38,10 +38,21 @@ from models import coreml
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What this publication says beside the champions."""
+    """What this publication says beside the champions.
+
+    With ``before``, a channel whose model is still the same keeps its rollout and urgency: a renewal changes no plan.
+    """
 
     rollout_percent: int = 100
     urgent: bool = False
+    before: Feed | None = None
+
+    def of(self, channel: str, digest: str) -> tuple[int, bool]:
+        """Rollout and urgency of a model."""
+        known = None if self.before is None else self.before.channels.get(channel)
+        if known is not None and known.digest == digest:
+            return known.rollout_percent, known.urgent
+        return (100 if self.urgent else self.rollout_percent), self.urgent
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,8 @@ def gather(home: Home, wish: Wish, withdrawn: list[str]) -> Content:
             raise NotPublishable(f"version {version.number} is champion of {family} and withdrawn; promote another")
         model = home.artifacts.get(version.artifact_digest, ".mlmodel")
         golden = home.artifacts.get(version.golden_digest, ".json")
+        channel = f"{family}.mlmodel"
+        rollout_percent, urgent = wish.of(channel, version.artifact_digest)
         release = Release(
             version=version.number,
             digest=version.artifact_digest,
@@ -108,10 +121,9 @@ def gather(home: Home, wish: Wish, withdrawn: list[str]) -> Content:
             golden_digest=version.golden_digest,
             golden_length=len(golden),
             minimum_ios=coreml.inspect(model).lowest_ios,
-            rollout_percent=100 if wish.urgent else wish.rollout_percent,
-            urgent=wish.urgent,
+            rollout_percent=rollout_percent,
+            urgent=urgent,
         )
-        channel = f"{family}.mlmodel"
         _try(install.Files(channel, release, model, golden))
         channels[channel] = release
         files |= {model_path(release.digest): model, golden_path(release.golden_digest): golden}

@@ -1,0 +1,24 @@
+"""Say once that the published feed is about to expire: its upkeep has failed for a quarter of the feed's life."""
+
+from datetime import datetime
+
+from loop import events
+from loop.feed import upkeep
+from loop.home import Home
+from loop.store import events as outbox
+
+NEAR = 1 / 4
+"""Share of a feed's life that is left when the warning goes out; ``upkeep`` renews at a half."""
+
+
+def warn(home: Home, now: datetime) -> bool:
+    """Record ``feed.near_expiry`` if the feed is near and was not warned of; was it done? Raises ``NotPublishable``."""
+    feed = upkeep.published(home)
+    if feed is None or now < feed.expires - (feed.expires - feed.issued) * NEAR:
+        return False
+    body = events.near_expiry(feed.epoch, feed.sequence, feed.expires)
+    with home.store.exclusive() as tx:
+        if any(said.body == body for said in outbox.recent(tx, events.Kind.NEAR_EXPIRY, 1)):
+            return False
+        outbox.record(tx, events.Kind.NEAR_EXPIRY, body, now)
+    return True
