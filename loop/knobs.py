@@ -32,18 +32,14 @@ class Serving:
     """Uploads that may wait for the disk; past that the answer is 503, with Retry-After."""
     body_seconds: float = 20.0
     """A body must have come whole after this."""
-    require_keys: bool = True
-    """False only on a loopback address: for a first look."""
 
     def __post_init__(self) -> None:
         """Refuse numbers outside their range with a ``ValueError``."""
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port: expected 0 to 65535, got {self.port}")
         for name in self.__slots__:
-            if name not in {"host", "port", "require_keys"} and not getattr(self, name) > 0:
+            if name not in {"host", "port"} and not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
-        if not self.require_keys and not self.loopback:
-            raise ValueError(f"require_keys: may be false on a loopback address only, host is {self.host}")
 
     @property
     def loopback(self) -> bool:
@@ -70,7 +66,7 @@ class Schedule:
     night_memory: int = 8_192 * MIB
     """A night that needs more memory (bytes, resident) is ended, and fails with that reason."""
     attempts: int = 2
-    """How often a slot is tried when its night dies without a word; a night that failed with a reason is not retried."""
+    """How often a slot is tried when its night dies without a word; one that failed with a reason is not tried again."""
     heartbeat_seconds: float = 30.0
     """How often a scheduler looks whether something is due."""
 

@@ -7,16 +7,17 @@
 //     let loop = try DigitLoop(site: URL(string: "https://cdn.example/digits/")!, folder: support, root: rootInTheApp)
 //     try await loop.sync()                                  // at launch and daily; throws Refused, keeps what it has
 //     let model = await loop.model ?? theModelInTheApp
-//     try Outbox(folder: outbox, api: api, token: key).add(Correction(…))    // then upload() whenever there is a network
+//     let outbox = try Outbox(folder: folder, api: api, token: appKey, secret: Install.secret())
+//     try await outbox.add(Correction(…)); try await outbox.upload()          // again whenever there is a network
 //
 // What it leaves out against the Python client: half downloads are not kept, and a signed document is not compared with its
-// canonical spelling (nothing is parsed before its signature was checked). The API that takes corrections comes with the
-// HTTP server; its shape is that of `Correction`.
+// canonical spelling (nothing is parsed before its signature was checked).
 
 import CoreML
 import CryptoKit
 import Foundation
 import ImageIO
+import Security
 import UniformTypeIdentifiers
 
 // MARK: - Constants, the same as on the Python side
@@ -377,15 +378,33 @@ enum Digit {
 
 // MARK: - Corrections on their way up
 
-/// The body of POST /v1/corrections, fields as in loop/intake.py; `image` is a PNG of the 28×28 that the model saw.
+/// Who this install is: 32 random bytes in the keychain. Its source's name on the server is a hash of them, so nobody else
+/// can add to it or erase it, and nothing has to be enrolled. Lost with the keychain: then this is a new source.
+enum Install {
+    static func secret(service: String = "digit-loop") throws -> String {
+        var query: [CFString: Any] = [kSecClass: kSecClassGenericPassword, kSecAttrService: service, kSecAttrAccount: "source"]
+        var found: CFTypeRef?
+        if SecItemCopyMatching(query.merging([kSecReturnData: true]) { $1 } as CFDictionary, &found) == errSecSuccess,
+            let data = found as? Data { return String(decoding: data, as: UTF8.self) }
+        let made = base64url(SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) })
+        query[kSecValueData] = Data(made.utf8)
+        query[kSecAttrAccessible] = kSecAttrAccessibleAfterFirstUnlockThisDeviceOnly
+        guard SecItemAdd(query as CFDictionary, nil) == errSecSuccess else { throw Refused.stateUnreadable }
+        return made
+    }
+
+    static func source(_ secret: String) -> String { "s" + sha256(Data("digit-loop source\n\(secret)".utf8)).prefix(40) }
+}
+
+/// The body of POST /v1/corrections, fields as in loop/api/schemas.py; `image` is a PNG of the 28×28 that the model saw.
 struct Correction: Codable {
-    let source: String, key: String, image: Data, label: Int, kind: String
+    let key: String, image: Data, label: Int, kind: String
     let predicted: Int?, confidence: Double?, version: Int?, rate: Double, captured_at: Date
 
     /// `rate`: 1 for corrections, `DigitLoop.confirmRate` for confirmations.
-    init?(source: String, pixels: [UInt8], label: Int, predicted: Int, confidence: Double, version: Int, rate: Double = 1) {
+    init?(pixels: [UInt8], label: Int, predicted: Int, confidence: Double, version: Int, rate: Double = 1) {
         guard let image = png(pixels) else { return nil }
-        (self.source, self.image, self.label, self.predicted) = (source, image, label, predicted)
+        (self.image, self.label, self.predicted) = (image, label, predicted)
         (self.confidence, self.version, self.rate) = (confidence, version, rate)
         (key, kind, captured_at) = (UUID().uuidString, label == predicted ? "confirmation" : "correction", Date())
     }
@@ -393,10 +412,10 @@ struct Correction: Codable {
 
 /// Corrections wait here, a file each, until the server says that it has them: through restarts, for weeks.
 actor Outbox {
-    private let folder: URL, api: URL, token: String
+    private let folder: URL, api: URL, token: String, secret: String
 
-    init(folder: URL, api: URL, token: String) throws {
-        (self.folder, self.api, self.token) = (folder, api, token)
+    init(folder: URL, api: URL, token: String, secret: String) throws {
+        (self.folder, self.api, self.token, self.secret) = (folder, api, token, secret)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     }
 
@@ -411,23 +430,43 @@ actor Outbox {
     func upload() async throws {
         for place in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
         where place.pathExtension == "json" {
-            var request = URLRequest(url: api.appendingPathComponent("v1/corrections"), timeoutInterval: 30)
-            request.httpMethod = "POST"
+            var request = self.request("POST", "v1/corrections")
             request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-            request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization")
             request.setValue(place.deletingPathExtension().lastPathComponent, forHTTPHeaderField: "Idempotency-Key")
             let (_, response) = try await URLSession.shared.upload(for: request, from: Data(contentsOf: place))
             switch (response as? HTTPURLResponse)?.statusCode ?? 0 {
-            case 200..<300, 400, 409, 413, 415, 422: try FileManager.default.removeItem(at: place)
+            case 200..<300, 400, 413, 415, 422: try FileManager.default.removeItem(at: place)
             default: return  // 401, 403, 408, 429, 5xx: later
             }
         }
+    }
+
+    /// The user wants their digits gone, here and on the server; false: try again later.
+    func erase() async throws -> Bool {
+        for place in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) {
+            try FileManager.default.removeItem(at: place)
+        }
+        let (_, response) = try await URLSession.shared.data(for: request("DELETE", "v1/sources/\(Install.source(secret))"))
+        return (response as? HTTPURLResponse)?.statusCode == 200
+    }
+
+    private func request(_ method: String, _ path: String) -> URLRequest {
+        var request = URLRequest(url: api.appendingPathComponent(path), timeoutInterval: 30)
+        request.httpMethod = method
+        request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization")
+        request.setValue(secret, forHTTPHeaderField: "Loop-Source")
+        return request
     }
 }
 
 // MARK: - Small things
 
 func sha256(_ data: Data) -> String { SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined() }
+
+func base64url(_ data: Data) -> String {
+    data.base64EncodedString().replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+        .replacingOccurrences(of: "=", with: "")
+}
 
 func isDigest(_ text: String) -> Bool { text.utf8.count == 64 && text.utf8.allSatisfy { "0123456789abcdef".utf8.contains($0) } }
 
@@ -460,6 +499,8 @@ enum Vectors {
     static let device = "00000000000000000000000000000000"
     static let digest = "1111111111111111111111111111111111111111111111111111111111111111"
     static let bucket = 77
+    static let secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    static let source = "scce35bd9f5f2a54cb68d19445757fadd7ac8079f"
     static let publicKey = "788a88a7369d90e2f327de9771b45cc11e15ff2f6fd6ab77b45b33175f6533d6"
     static let keyId = "28473e809a067b10a844869be3de03b1144856d82fb4c767d9aaa2c13be03a62"
     static let envelope = #"{"signatures":[{"key":"28473e809a067b10a844869be3de03b1144856d82fb4c767d9aaa2c13be03a62","signature":"b180f6ed65e20a578ade197505ac4983c86865a210d65403ca0f59b7fdec7c1dc5d5453601eab62f0bf648d2fc6293f6b13f6f76363a91f8dd488a6f8f313d0c"}],"signed":{"a":1}}"#
@@ -468,6 +509,7 @@ enum Vectors {
     static func check() throws -> Bool {
         let short = Digit.resample([0, 0, 1, 1, 0.5, 0, 0], to: 3)
         return try Trust.bucket(device: device, digest: digest) == bucket
+            && Install.source(secret) == source
             && Data(hex: publicKey).map(sha256) == keyId
             && Envelope(Data(envelope.utf8)).count([keyId: publicKey]) == 1
             && zip(short, resampled).allSatisfy { abs($0 - $1) < 1e-6 }

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from loop import intake
+from loop import access
+from loop.api import schemas
 from loop.device import syncing
 from loop.digits import ink
 from loop.feed import document, envelope, refusals, trust
@@ -86,7 +86,7 @@ def test_json_names() -> None:
     assert struct("Signature") == set(document.canonical.parse(head)["signatures"][0])
     vectors = golden(stripes.image_model(), stripes.images(), np.arange(10, dtype=np.uint8))
     assert struct("Vector") == set(json.loads(vectors)["vectors"][0])
-    assert struct("Correction") == {field.name for field in fields(intake.Upload)}
+    assert struct("Correction") == set(schemas.Correction.model_fields)
 
 
 def test_the_rules_come_in_the_same_order() -> None:
@@ -108,6 +108,7 @@ def test_vectors() -> None:
     raw = re.search(r'static let envelope = #"(.*)"#', SWIFT)
     assert raw
     assert raw[1].encode() == envelope.seal(b'{"a":1}', [x])
+    assert found["source"] == access.source_name(found["secret"])
     assert int(found["bucket"]) == trust.bucket(found["device"], found["digest"])
     listed = re.search(r"resampled: \[Double\] = \[(.*?)\]", SWIFT)
     assert listed

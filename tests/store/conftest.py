@@ -21,7 +21,7 @@ def version(run: values.Run, **changes: object) -> values.Version:
         "artifact_bytes": 10,
         "recipe": {"epochs": 1},
         "seed": 0,
-        "summary": {},
+        "summary": {"slices": []},
         "registered_at": NOW,
     }
     names = ("artifact", "weights", "base", "report", "golden", "recipe")
@@ -37,7 +37,7 @@ def add_version(store: Store, outcome: str = "passed", family: str = "cnn") -> v
         run = runs.get(tx, run.id)
         runs.finish(tx, run.id, values.RunStatus.FINISHED, None, {}, NOW)
         new = version(run)
-        register(tx, new, [values.Verdict(new.number, "good enough", outcome, {}, NOW)], ORDER, NOW)
+        register(tx, new, [values.Verdict(new.number, "good enough", outcome, {"reasons": []}, NOW)], ORDER, NOW)
     return new
 
 

@@ -1,0 +1,115 @@
+"""``POST /v1/corrections`` and ``/v1/corrections:batch``: a 2xx means that it is on disk.
+
+Order of work: who calls (``guard``), may they send more now, is the body within limits, is it sound, is it on disk.
+Whatever is refused before the last step has left nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loop import access
+from loop.api import examples, problems, schemas, uploads
+from loop.api.guard import Guarded, caller, needs, raw, service
+from loop.api.service import Service
+from loop.errors import LoopError
+from loop.intake import Prepared, Receipt
+
+router = APIRouter(route_class=Guarded, tags=["corrections"])
+
+
+@router.post(
+    "/corrections",
+    status_code=201,
+    response_model=schemas.Accepted,
+    responses=examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
+    openapi_extra=needs("app", **examples.CORRECTION),
+    summary="Send one correction or confirmation",
+)
+@raw
+async def add(request: Request) -> Response:
+    """Stored once by (source, Idempotency-Key); resent, it is answered as before, with `Idempotency-Replayed: true`."""
+    with _counted(service(request)):
+        return await _add(request)
+
+
+async def _add(request: Request) -> Response:
+    to, by = service(request), caller(request)
+    source = access.source_of(by, request.headers.get("loop-source"))
+    to.quotas.take(by.key_id, source, 1, time.monotonic())
+    found = await uploads.one(request, to.serving)
+    prepared = await uploads.prepare(found, source, uploads.header_key(request), to.clock())
+    [answer] = await to.commits.submit([prepared])
+    if isinstance(answer, LoopError):
+        raise answer
+    to.metrics.acknowledged(found.kind, known=answer.duplicate or answer.replayed)
+    to.scorer.poke()
+    headers = {"Idempotency-Replayed": "true"} if answer.replayed else None
+    return Response(_accepted(answer), 201, headers, "application/json")
+
+
+@router.post(
+    "/corrections:batch",
+    response_model=schemas.Answers,
+    response_model_exclude_none=True,
+    responses=examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
+    openapi_extra=needs("app", **examples.BATCH),
+    summary="Send many corrections of one source",
+)
+async def add_many(request: Request) -> schemas.Answers:
+    """Each is answered by itself: what can be taken is, whatever the others are. All is on disk before the answer."""
+    with _counted(service(request)):
+        return await _add_many(request)
+
+
+async def _add_many(request: Request) -> schemas.Answers:
+    to, by = service(request), caller(request)
+    source = access.source_of(by, request.headers.get("loop-source"))
+    to.quotas.take(by.key_id, source, 1, time.monotonic())
+    found = await uploads.many(request, to.serving)
+    to.quotas.take(by.key_id, source, len(found) - 1, time.monotonic())
+    prepared = await run_in_threadpool(uploads.prepare_many, found, source, to.clock())
+    sound = [each for each in prepared if isinstance(each, Prepared)]
+    stored = iter(await to.commits.submit(sound) if sound else ())
+    answers = [next(stored) if isinstance(each, Prepared) else each for each in prepared]
+    for sent, answer in zip(found, answers, strict=True):
+        if isinstance(sent, LoopError):
+            to.metrics.refused(sent)
+        elif isinstance(answer, LoopError):
+            to.metrics.refused(answer)
+        else:
+            to.metrics.acknowledged(sent.kind, known=answer.duplicate or answer.replayed)
+    to.scorer.poke()
+    return schemas.Answers(answers=[_answer(each) for each in answers])
+
+
+@contextmanager
+def _counted(to: Service) -> Iterator[None]:
+    """A whole request that is refused is counted by its reason."""
+    try:
+        yield
+    except LoopError as refused:
+        to.metrics.refused(refused)
+        raise
+
+
+def _accepted(receipt: Receipt) -> bytes:
+    """A receipt as JSON, by hand: this is the hot path, and its fields need no escaping."""
+    duplicate = "true" if receipt.duplicate else "false"
+    at = receipt.received_at.isoformat()
+    return f'{{"id":{receipt.id},"digest":"{receipt.digest}","duplicate":{duplicate},"received_at":"{at}"}}'.encode()
+
+
+def _answer(answer: Receipt | LoopError) -> schemas.Answer:
+    if isinstance(answer, Receipt):
+        accepted = schemas.Accepted(
+            id=answer.id, digest=answer.digest, duplicate=answer.duplicate, received_at=answer.received_at
+        )
+        return schemas.Answer(status=201, accepted=accepted)
+    problem = schemas.Problem(**problems.of(answer))
+    return schemas.Answer(status=problem.status, problem=problem)

@@ -1,0 +1,61 @@
+"""``POST /v1/runs`` and ``GET /v1/runs``: ask for a night, and look what nights came to.
+
+The server never trains: a night that is asked for becomes a slot, and a scheduler takes it.
+"""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query
+from starlette.requests import Request
+
+import models
+from loop import slots
+from loop.api import examples, schemas
+from loop.api.guard import Guarded, caller, needs, service
+from loop.errors import BadReason
+from loop.store import runs as stored
+from loop.store import values
+
+router = APIRouter(route_class=Guarded, tags=["nights"])
+READERS = needs("reviewer", "ops")
+
+
+@router.post(
+    "/runs",
+    status_code=202,
+    responses=examples.refusals(401, 403, 422, 503),
+    openapi_extra=needs("ops"),
+    summary="Ask for a night",
+)
+def ask(
+    request: Request,
+    wanted: schemas.Wanted,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=60, pattern=r"^[\x21-\x7e]+$")] = None,
+) -> schemas.Slot:
+    """Due at once; taken by a scheduler. With an Idempotency-Key, asking again is the same night."""
+    if wanted.family not in models.NAMES:
+        raise BadReason(f"family: expected {' or '.join(models.NAMES)}, got {wanted.family!r}")
+    to = service(request)
+    slot = slots.ask(to.home, wanted.family, f"key {caller(request).name}", to.clock(), idempotency_key)
+    return schemas.Slot(slot=slot.name, family=slot.family, due_at=slot.due_at, run=slot.run_id)
+
+
+@router.get("/runs", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="The last runs")
+def every(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> list[schemas.Run]:
+    """Newest first."""
+    with service(request).home.store.read() as tx:
+        return [_run(each) for each in stored.recent(tx, limit)]
+
+
+@router.get(
+    "/runs/{number}", responses=examples.refusals(401, 403, 404, 422, 503), openapi_extra=READERS, summary="One run"
+)
+def one(request: Request, number: Annotated[int, Path(ge=1, lt=2**63)]) -> schemas.Run:
+    """How far it is, or how it ended."""
+    with service(request).home.store.read() as tx:
+        return _run(stored.get(tx, number))
+
+
+def _run(run: values.Run) -> schemas.Run:
+    return schemas.Run(**{k: v for k, v in asdict(run).items() if k in schemas.Run.model_fields}, version=run.reserved)

@@ -1,0 +1,45 @@
+"""``POST /v1/predictions``: the champion, run here, for pages and for clients without Core ML."""
+
+import time
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from loop import digits
+from loop.api import bodies, examples, schemas
+from loop.api.guard import Guarded, caller, needs, service
+from loop.api.oracle import Oracle
+from loop.errors import WrongMediaType
+
+router = APIRouter(route_class=Guarded, tags=["predictions"])
+PICTURES = {"image/png", "image/jpeg"}
+
+
+@router.post(
+    "/predictions",
+    responses=examples.refusals(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    openapi_extra=needs("app", "reviewer", "ops", **examples.PICTURE),
+    summary="Read a digit",
+)
+async def predict(request: Request) -> schemas.Prediction:
+    """The body is the picture itself; it is read as a correction's would be, and not kept."""
+    to = service(request)
+    to.quotas.take(caller(request).key_id, None, 1, time.monotonic())
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in PICTURES:
+        raise WrongMediaType(f"Content-Type: expected {' or '.join(sorted(PICTURES))}, got {kind[:60] or 'none'}")
+    data = await bodies.read(request, to.serving.max_upload, to.serving.body_seconds)
+    return await run_in_threadpool(_read, to.oracle, data)
+
+
+def _read(oracle: Oracle, data: bytes) -> schemas.Prediction:
+    digit = digits.read(data)
+    version, shares = oracle.predict(digit)
+    return schemas.Prediction(
+        label=max(range(10), key=shares.__getitem__),
+        probabilities=shares,
+        version=version,
+        digest=digit.digest,
+        normalised=digit.normalised,
+    )

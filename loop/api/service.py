@@ -1,0 +1,53 @@
+"""What the API composes: one home, and everything that lives as long as the server."""
+
+from dataclasses import dataclass, field
+
+from loop.access import Ring
+from loop.api.oracle import Oracle
+from loop.api.shelf import Shelf
+from loop.arrivals import Scorer
+from loop.commits import GroupCommit
+from loop.home import Home
+from loop.knobs import Serving
+from loop.lease import Clock, utc_now
+from loop.metrics import Metrics
+from loop.quotas import Quotas
+
+
+@dataclass(slots=True, eq=False)
+class Service:
+    """Made once a server; ``start`` and ``close`` bracket its life."""
+
+    home: Home
+    clock: Clock = utc_now
+    serving: Serving = field(init=False)
+    ring: Ring = field(init=False)
+    quotas: Quotas = field(init=False)
+    commits: GroupCommit = field(init=False)  # from ``start`` on
+    scorer: Scorer = field(init=False)
+    oracle: Oracle = field(init=False)
+    shelf: Shelf = field(init=False)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compose; nothing runs yet."""
+        settings = self.home.settings
+        self.serving = settings.serve
+        self.ring = Ring(self.home.store)
+        self.quotas = Quotas(settings.serve)
+        self.scorer = Scorer(self.home)
+        self.oracle = Oracle(self.home, settings.schedule.family)
+        self.shelf = Shelf(settings.published)
+        self.metrics = Metrics(self.home)
+
+    def start(self) -> None:
+        """Begin. Raises ``StoreUnavailable``."""
+        self.ring.start()
+        self.commits = GroupCommit(self.home, self.clock)
+        self.scorer.start()
+
+    def close(self) -> None:
+        """What was acknowledged is on disk already; what still waits is stored and answered."""
+        self.commits.close()
+        self.scorer.close()
+        self.ring.close()

@@ -1,0 +1,31 @@
+"""``DELETE /v1/sources/{id}``: a user's digits, and all that hangs on them, are gone."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.requests import Request
+
+from loop import access, erasure
+from loop.access import Role
+from loop.api import examples, schemas
+from loop.api.guard import Guarded, caller, needs, service
+from loop.errors import NotAllowed
+
+router = APIRouter(route_class=Guarded, tags=["sources"])
+
+
+@router.delete(
+    "/sources/{source}",
+    responses=examples.refusals(401, 403, 422, 503),
+    openapi_extra=needs("app", "ops", **examples.WITH_SOURCE),
+    summary="Erase a source",
+)
+def erase(
+    request: Request, source: Annotated[str, Path(min_length=1, max_length=128, examples=["s" + "0" * 40])]
+) -> schemas.Erased:
+    """A source erases itself; operators erase any. Erasing twice is no error: a phone may ask again."""
+    to, by = service(request), caller(request)
+    if by.role is Role.APP and access.source_of(by, request.headers.get("loop-source")) != source:
+        raise NotAllowed("expected your own source; another's is not yours to erase")
+    gone = erasure.erase(to.home, source, f"key {by.name}", to.clock())
+    return schemas.Erased(uploads=gone.uploads, taught=list(gone.taught))

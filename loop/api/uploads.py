@@ -1,0 +1,126 @@
+"""From a request to an upload that ``intake`` can take: JSON or multipart, one or many."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from loop import intake
+from loop.api import bodies, problems, schemas
+from loop.errors import BadLabel, ClientError, NotReadable, TooLarge
+from loop.intake import Prepared, Upload
+from loop.knobs import Serving
+
+KEY = "idempotency-key"
+WHOLE_NUMBERS = {"label", "predicted", "version"}
+NUMBERS = {"confidence", "rate"}
+SMALL = (28).to_bytes(4, "big") * 2
+"""Width and height in the header of a PNG that costs microseconds to read; others are read in a thread."""
+
+
+async def one(request: Request, serving: Serving) -> schemas.Correction:
+    """The correction in a body. Raises ``ClientError``."""
+    kind, boundary = bodies.media_type(request)
+    data = await bodies.read(request, serving.max_upload, serving.body_seconds)
+    if kind == bodies.JSON:
+        return _checked(bodies.json(data))
+    return _checked(_from_parts(bodies.parts(data, boundary)))
+
+
+async def many(request: Request, serving: Serving) -> list[schemas.Correction | ClientError]:
+    """The corrections in a batch; one that is malformed stands there as its error. Raises ``ClientError``."""
+    kind, _ = bodies.media_type(request)
+    if kind != bodies.JSON:
+        raise NotReadable(f"Content-Type: expected {bodies.JSON} for a batch")
+    data = await bodies.read(request, serving.max_batch, serving.body_seconds)
+    found = await run_in_threadpool(bodies.json, data)
+    items = found.get("corrections") if isinstance(found, dict) and set(found) == {"corrections"} else None
+    if not isinstance(items, list) or not items:
+        raise NotReadable('body: expected {"corrections": [...]} with at least one')
+    if len(items) > serving.max_batch_items:
+        raise TooLarge(f"body: expected at most {serving.max_batch_items} corrections, {len(items):,} came")
+    return await run_in_threadpool(lambda: [_checked_or_reason(item) for item in items])
+
+
+def header_key(request: Request) -> str | None:
+    """The idempotency key in the header: a structured string in quotes, or bare."""
+    key = request.headers.get(KEY)
+    if key is not None and len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return key
+
+
+async def prepare(found: schemas.Correction, source: str, key: str | None, now: datetime) -> Prepared:
+    """The upload of a source, its picture read. Raises ``BadImage``, ``BadLabel``."""
+    if key is not None and found.key not in {None, key}:
+        raise BadLabel("key: expected it once, the header Idempotency-Key says another")
+    upload = _upload(found, source, key or found.key)
+    if found.image[16:24] == SMALL:
+        return intake.prepare(upload, now)
+    return await run_in_threadpool(intake.prepare, upload, now)
+
+
+def prepare_many(
+    found: Sequence[schemas.Correction | ClientError], source: str, now: datetime
+) -> list[Prepared | ClientError]:
+    """The same for a batch, where every correction needs a key of its own."""
+    return [each if isinstance(each, ClientError) else _prepared(each, source, now) for each in found]
+
+
+def _prepared(found: schemas.Correction, source: str, now: datetime) -> Prepared | ClientError:
+    if found.key is None:
+        return BadLabel("key: expected one for each correction of a batch, so that a retry stores nothing twice")
+    try:
+        return intake.prepare(_upload(found, source, found.key), now)
+    except ClientError as refused:
+        return refused
+
+
+def _upload(found: schemas.Correction, source: str, key: str | None) -> Upload:
+    return Upload(
+        source=source,
+        image=found.image,
+        label=found.label,
+        key=key,
+        kind=found.kind,
+        predicted=found.predicted,
+        confidence=found.confidence,
+        version=found.version,
+        rate=found.rate,
+        captured_at=found.captured_at,
+    )
+
+
+def _from_parts(parts: dict[str, bytes]) -> dict[str, Any]:
+    """Multipart fields as JSON would have them; the picture stays bytes."""
+    found: dict[str, Any] = {}
+    for name, value in parts.items():
+        found[name] = value if name == "image" else _number(name, value)
+    return found
+
+
+def _number(name: str, value: bytes) -> Any:
+    try:
+        text = value.decode("utf-8")
+        if name in WHOLE_NUMBERS and text.isascii() and text.isdigit() and len(text) <= 10:
+            return int(text)
+        return float(text) if name in NUMBERS else text
+    except ValueError:
+        raise NotReadable(f"{name[:40]}: expected {'a number' if name in NUMBERS else 'UTF-8'}") from None
+
+
+def _checked(found: Any) -> schemas.Correction:
+    try:
+        return schemas.Correction.model_validate(found)
+    except ValidationError as error:
+        raise BadLabel(problems.first_mistake(error.errors(include_input=False, include_url=False))) from None
+
+
+def _checked_or_reason(found: Any) -> schemas.Correction | ClientError:
+    try:
+        return _checked(found)
+    except ClientError as refused:
+        return refused

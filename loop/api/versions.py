@@ -1,0 +1,123 @@
+"""``GET /v1/versions``, ``POST /v1/promotions``, ``POST /v1/rollbacks``: what is in production, and moving it.
+
+A move answers after phones can see it: the feed is published again before the answer. Where that fails the move
+stands, the answer says so, and the clock tries again.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+
+from loop import registry
+from loop.api import examples, schemas
+from loop.api.guard import Guarded, caller, needs, service
+from loop.api.service import Service
+from loop.feed import upkeep
+from loop.registry import Order
+from loop.store import values
+from loop.store import versions as stored
+
+router = APIRouter(route_class=Guarded, tags=["versions"])
+READERS = needs("reviewer", "ops")
+Number = Annotated[int, Path(ge=1, lt=2**31)]
+
+
+@router.get("/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="All versions")
+def every(
+    request: Request,
+    family: Annotated[str | None, Query(max_length=20)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[schemas.Version]:
+    """Newest first."""
+    with service(request).home.store.read() as tx:
+        found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
+    return [
+        schemas.Version(**_version(one, named.get(one.number), outcomes.get(one.number, "none")))
+        for one in found[:limit]
+    ]
+
+
+@router.get(
+    "/versions/{number}",
+    responses=examples.refusals(401, 403, 404, 422, 503),
+    openapi_extra=READERS,
+    summary="One version whole",
+)
+def one(request: Request, number: Number) -> schemas.VersionWhole:
+    """With its lineage, and with what both judges said."""
+    with service(request).home.store.read() as tx:
+        version, named = stored.get(tx, number), stored.aliases(tx).get(number)
+        outcome, verdicts = stored.outcome(tx, number), stored.verdicts(tx, number)
+    return schemas.VersionWhole(
+        **_version(version, named, outcome),
+        snapshot=version.snapshot_digest,
+        recipe=version.recipe,
+        seed=version.seed,
+        judged_against=version.champion,
+        verdicts=[
+            schemas.Judgement(
+                question=each.question, outcome=each.outcome, reasons=each.document["reasons"], given_at=each.given_at
+            )
+            for each in verdicts
+        ],
+    )
+
+
+@router.post(
+    "/promotions",
+    status_code=201,
+    responses=examples.refusals(401, 403, 404, 409, 422, 503),
+    openapi_extra=needs("ops"),
+    summary="Make a version champion",
+)
+def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
+    """Refused unless its verdict is passed, or `override` is said with a reason."""
+    to = service(request)
+    order = Order(f"key {caller(request).name}", wanted.reason, wanted.override)
+    return _told(to, registry.promote(to.home, wanted.version, order, to.clock()), order)
+
+
+@router.post(
+    "/rollbacks",
+    status_code=201,
+    responses=examples.refusals(401, 403, 404, 409, 422, 503),
+    openapi_extra=needs("ops"),
+    summary="Go back to an earlier champion",
+)
+def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:
+    """To the champion before, or to the one that `to` names. Phones follow: the feed's sequence rises all the same."""
+    to = service(request)
+    order = Order(f"key {caller(request).name}", wanted.reason)
+    return _told(to, registry.rollback(to.home, wanted.family, wanted.to, order, to.clock()), order)
+
+
+def _told(to: Service, move: values.Move, order: Order) -> schemas.Moved:
+    """Publish the feed, and say what became of it; why it failed, if so, is in the log."""
+    told = upkeep.tell(to.home, order, to.clock())
+    said = told.said if told.sequence is not None else told.said.partition(":")[0]
+    return schemas.Moved(
+        family=move.family,
+        verb=move.verb,
+        before=move.before,
+        after=move.after,
+        actor=move.actor,
+        reason=move.reason,
+        moved_at=move.moved_at,
+        feed=said,
+        sequence=told.sequence,
+    )
+
+
+def _version(version: values.Version, named: str | None, outcome: str) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "family": version.family,
+        "alias": named,
+        "verdict": outcome,
+        "accuracy": {part["name"]: part["accuracy"] for part in version.summary["slices"] if part["n"]},
+        "digest": version.artifact_digest,
+        "bytes": version.artifact_bytes,
+        "run": version.run_id,
+        "registered_at": version.registered_at,
+    }

@@ -1,0 +1,236 @@
+"""Uploads over a real socket: stored once, answered the same again, refused without leaving anything."""
+
+import base64
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from loop import access
+from loop.knobs import Serving
+from loop.lease import utc_now
+from loop.store import tables
+from tests.api.conftest import Serve, Server, picture
+
+
+def stored(server: Server) -> int:
+    """How many uploads the store holds."""
+    with server.home.store.read() as tx:
+        return int(tx.query(tables.Correction).count())
+
+
+def correction(seed: int = 0, **fields: Any) -> dict[str, Any]:
+    """A correction as JSON."""
+    return {"image": base64.b64encode(picture(seed)).decode(), "label": 4, "predicted": 9} | fields
+
+
+def test_an_upload_is_on_disk_when_it_is_answered(server: Server) -> None:
+    """201, with the digest of the pixels that were kept; another connection sees the row."""
+    answer = server.send(server.phone(), version=3, confidence=0.5, captured_at="2026-05-03T08:00:00+02:00")
+    assert answer.status_code == 201, answer.text
+    assert set(answer.json()) == {"id", "digest", "duplicate", "received_at"}
+    with server.home.store.read() as tx:
+        row = tx.get(tables.Correction, answer.json()["id"])
+        assert row is not None
+        assert (row.digest, row.label, row.predicted, row.version) == (answer.json()["digest"], 4, 9, 3)
+
+
+def test_json_and_multipart_are_the_same_upload(server: Server) -> None:
+    """The same picture, label and key in either form: the second is a replay of the first."""
+    phone = server.phone()
+    first = server.send(phone, 1, key="k")
+    again = httpx.post(
+        f"{server.url}/v1/corrections", json=correction(1), headers=phone.headers | {"Idempotency-Key": '"k"'}
+    )
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert stored(server) == 1
+
+
+def test_another_body_under_the_same_key_is_refused(server: Server) -> None:
+    """422, and what was stored stays as it is."""
+    phone = server.phone()
+    server.send(phone, 1, key="k")
+    refused = server.send(phone, 2, key="k")
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:digit-loop:key-conflict"
+    assert stored(server) == 1
+
+
+def test_a_key_is_of_its_source(server: Server) -> None:
+    """Two phones may choose the same key."""
+    assert [server.send(server.phone(), 1, key="k").status_code for _ in range(2)] == [201, 201]
+    assert stored(server) == 2
+
+
+def test_a_batch_answers_each_by_itself(server: Server) -> None:
+    """What can be taken is; what cannot be says why, at its place."""
+    phone = server.phone()
+    body = {
+        "corrections": [
+            correction(1, key="a"),
+            correction(2, key="b", label=17),
+            correction(3),
+            correction(1, key="a"),
+            correction(4, key="c", image=base64.b64encode(b"no picture").decode()),
+            correction(5, key="d", kind="confirmation", label=4, predicted=4, rate=0.05),
+        ]
+    }
+    answer = httpx.post(f"{server.url}/v1/corrections:batch", json=body, headers=phone.headers)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["answers"]
+    assert [each["status"] for each in found] == [201, 422, 422, 201, 422, 201]
+    assert found[0]["accepted"] == found[3]["accepted"]
+    assert "key" in found[2]["problem"]["detail"]
+    assert found[4]["problem"]["type"] == "urn:digit-loop:bad-image"
+    assert stored(server) == 2
+
+
+def test_a_batch_that_is_sent_again_stores_nothing(server: Server) -> None:
+    """A phone that lost the answer repeats it whole, and reads the same words."""
+    phone = server.phone()
+    body = {"corrections": [correction(seed, key=f"k{seed}") for seed in range(20)]}
+    first, again = (
+        httpx.post(f"{server.url}/v1/corrections:batch", json=body, headers=phone.headers) for _ in range(2)
+    )
+    assert first.content == again.content
+    assert stored(server) == 20
+
+
+REFUSED = {
+    "no key": ({}, {}, 401, "no-key"),
+    "no source": ({"Loop-Source": ""}, {}, 401, "no-source"),
+    "label": ({}, {"label": "ten"}, 422, "bad-label"),
+    "label 10": ({}, {"label": "10"}, 422, "bad-label"),
+    "contradiction": ({}, {"label": "9"}, 422, "bad-label"),
+    "confidence": ({}, {"confidence": "nan"}, 422, "bad-label"),
+    "kind": ({}, {"kind": "guess"}, 422, "bad-label"),
+    "unknown field": ({}, {"source": "me"}, 422, "bad-label"),
+    "huge number": ({}, {"version": "9" * 400}, 422, "bad-label"),
+    "naive time": ({}, {"captured_at": "2026-05-03T08:00:00"}, 422, "bad-label"),
+    "control character": ({}, {"key": "a\x00b"}, 422, "bad-label"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_a_problem_document(small: Server, name: str) -> None:
+    """RFC 9457: type, title, status, detail; nothing is stored."""
+    headers, fields, status, rule = REFUSED[name]
+    phone = small.phone()
+    said = {"label": "4", "predicted": "9"} | fields
+    sent = {} if name == "no key" else {k: v for k, v in (phone.headers | headers).items() if v}
+    files = {"image": ("d.png", picture(1), "image/png")}
+    answer = httpx.post(f"{small.url}/v1/corrections", data=said, files=files, headers=sent)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == f"urn:digit-loop:{rule}"
+    assert set(answer.json()) == {"type", "title", "status", "detail"}
+    assert stored(small) == 0
+
+
+BODIES = {
+    "not JSON": (b"{", "application/json", 400),
+    "deep JSON": (b"[" * 100_000, "application/json", 400),
+    "a list": (b"[]", "application/json", 422),
+    "lone surrogate": (b'{"image": "\\ud800", "label": 1}', "application/json", 400),
+    "no boundary": (b"x", "multipart/form-data", 400),
+    "no end": (b'--b\r\nContent-Disposition: form-data; name="label"\r\n\r\n4', "multipart/form-data; boundary=b", 400),
+    "another kind": (b"x", "text/plain", 415),
+    "too long": (b"x" * 300_000, "application/json", 413),
+    "many parts": (
+        b"".join(b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\nx\r\n' % i for i in range(50))
+        + b"--b--\r\n",
+        "multipart/form-data; boundary=b",
+        413,
+    ),
+    "long part header": (
+        b"--b\r\nContent-Disposition: " + b"a" * 5000 + b"\r\n\r\nx\r\n--b--\r\n",
+        "multipart/form-data; boundary=b",
+        400,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies_that_are_not_taken(small: Server, name: str) -> None:
+    """Each with the status that says whose fault it is; the server goes on."""
+    body, kind, status = BODIES[name]
+    answer = httpx.post(
+        f"{small.url}/v1/corrections", content=body, headers=small.phone().headers | {"Content-Type": kind}
+    )
+    assert answer.status_code == status, answer.text
+    assert small.send(small.phone()).status_code == 201
+
+
+def test_a_body_without_a_length_is_counted_while_it_is_read(small: Server) -> None:
+    """Chunked encoding announces nothing: reading stops at the limit."""
+
+    def endless() -> Any:
+        for _ in range(10_000):
+            yield b"x" * 1000
+
+    headers = small.phone().headers | {"Content-Type": "application/json"}
+    try:
+        answer = httpx.post(f"{small.url}/v1/corrections", content=endless(), headers=headers)
+    except httpx.WriteError:  # the server closed while we were still sending: as good an answer
+        return
+    assert answer.status_code == 413
+
+
+def test_a_body_that_never_ends_is_given_up(serve: Serve) -> None:
+    """408 after ``body_seconds``."""
+    server = serve(serve=Serving(body_seconds=0.3))
+
+    def slow() -> Any:
+
+        yield b'{"image"'
+        time.sleep(1)
+        yield b"}"
+
+    headers = server.phone().headers | {"Content-Type": "application/json"}
+    assert httpx.post(f"{server.url}/v1/corrections", content=slow(), headers=headers).status_code == 408
+
+
+def test_quotas_are_answered_with_the_time_to_wait(serve: Serve) -> None:
+    """429 and Retry-After; another phone is not held up; what was refused was not stored."""
+    server = serve(serve=Serving(source_per_minute=3))
+    phone = server.phone()
+    answers = [server.send(phone, seed) for seed in range(4)]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 429]
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 21
+    assert server.send(server.phone()).status_code == 201
+    assert stored(server) == 4
+
+
+def test_the_days_quota_is_kept_in_the_store(serve: Serve) -> None:
+    """It outlives the process; replays and duplicates cost nothing."""
+    server = serve(serve=Serving(source_per_day=2))
+    phone = server.phone()
+    statuses = [server.send(phone, seed, key=f"k{seed}").status_code for seed in (1, 2, 1, 3)]
+    assert statuses == [201, 201, 201, 429]
+
+
+def test_a_key_bound_to_a_source_needs_no_secret(small: Server) -> None:
+    """A backend that relays for one source holds a key for it."""
+
+    key, _ = access.create(small.home, "relay", access.Role.APP, source="kiosk 7", actor="tests", now=utc_now())
+    answer = _until_known(small, key)
+    assert answer.status_code == 201
+    with small.home.store.read() as tx:
+        assert [row.name for row in tx.query(tables.Source)] == ["kiosk 7"]
+
+
+def _until_known(server: Server, key: str) -> httpx.Response:
+
+    body = json.dumps(correction(1)).encode()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    for _ in range(60):
+        answer = httpx.post(f"{server.url}/v1/corrections", content=body, headers=headers)
+        if answer.status_code != 401:
+            break
+        time.sleep(0.1)
+    return answer
