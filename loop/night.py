@@ -12,13 +12,14 @@ from loop import home as homes
 from loop.corpus import Corpus
 from loop.errors import OpsError
 from loop.evaluation import Slice
+from loop.feed import upkeep
 from loop.gate.verdict import Outcome
 from loop.home import Home
 from loop.lease import Clock, Shift, utc_now
 from loop.publishing import Judged, Lineage
 from loop.registry import Order
 from loop.snapshot import Snapshot
-from loop.store import snapshots, values, versions
+from loop.store import erasures, snapshots, values, versions
 from loop.store.values import RunStatus
 from models.family import Candidate, Family, Lesson, Progress, Weights, no_progress
 
@@ -44,16 +45,18 @@ def retrain(
     *,
     dry_run: bool = False,
     force: bool = False,
+    slot: str | None = None,
     progress: Progress = no_progress,
     clock: Clock = utc_now,
 ) -> Night:
-    """One night. Raises ``RunInProgress``, ``LeaseLost``, and whatever the deployment lacks; a night with nothing to
-    teach is skipped, a refused challenger is registered with its verdict. ``force`` teaches however little is new, and
-    what was taught before.
+    """One night, of a ``slot`` or by hand. Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, and whatever the
+    deployment lacks; a night with nothing to teach is skipped, a refused challenger is registered with its verdict.
+    ``force`` teaches however little is new, and what was taught before.
     """
     family, settings, actor = models.get(family_name), home.settings, home.actor
     _before(home, family)  # refused without a trace in the runs, for there is nothing to run
-    with lease.hold(home, family.name, "dry-run" if dry_run else "night", clock, progress) as shift:
+    kind = "dry-run" if dry_run else "night"
+    with lease.hold(home, family.name, kind, clock, progress, slot) as shift:
         with shift.step("snapshot"):
             champion, base = _before(home, family)
             corpus = homes.corpus(settings, family.corpus)
@@ -67,7 +70,7 @@ def retrain(
             number = DRY if dry_run else shift.reserve()
         with shift.step("teach"):
             weights = artifacts.unpack(home.artifacts.get(base.base_digest, ".npz"))  # never the rounded ones
-            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, progress)
+            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, shift.report)
             candidate = candidate.rounded(lineage.recipe["precision"])  # judge what the file can hold
         with shift.step("export"):
             draft = candidate.export(publishing.describe(settings, number, lineage, None))
@@ -82,6 +85,7 @@ def retrain(
         with shift.step("publish"):
             order = Order(actor, f"run {shift.run.id}: {judged.outcome}")
             version = publishing.publish(shift, number, lineage, candidate, judged, order)
+        upkeep.tell(home, order, clock())  # by now the night is over, whatever becomes of the feed
         return _night(shift, RunStatus.FINISHED, None, version, judged)
 
 
@@ -108,7 +112,7 @@ def found(
         corpus = homes.corpus(settings, family.corpus)
         number = shift.reserve()
         with shift.step("teach"):
-            frozen = _frozen_base(family, corpus, weights, settings.seed, progress)
+            frozen = _frozen_base(family, corpus, weights, settings.seed, shift.report)
             recipe = publishing.recipe(family, settings)
             candidate = frozen.rounded(recipe["precision"])
         lineage = Lineage(
@@ -185,9 +189,10 @@ def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], f
         twin = versions.twin(tx, lineage.base_digest, lineage.snapshot_digest, lineage.recipe_digest, lineage.seed)
         outcome = None if twin is None else versions.outcome(tx, twin.number)
         new = snapshots.untaught(tx, lineage.family, lineage.snapshot_id)
+        tainted = lineage.champion in erasures.tainted(tx)  # then any successor is wanted soon
     if twin is not None and not force and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
         return f"nothing changed: version {twin.number} was taught the same snapshot by the same recipe"
-    if twin is None and new < home.settings.min_new and not force:
+    if twin is None and new < home.settings.min_new and not force and not tainted:
         return f"too little new: {new} accepted uploads that no night has taught, need {home.settings.min_new}"
     return None
 

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from loop import artifacts, evaluation, gate, reading, registry, trial
-from loop.errors import BadModel, DeploymentError
+from loop.errors import BadModel, DeploymentError, LessonErased
 from loop.evaluation import Report, Score, Slice
 from loop.home import Home
 from loop.lease import Shift
 from loop.registry import Order
 from loop.settings import Settings
-from loop.store import runs, values, versions
+from loop.store import runs, snapshots, values, versions
 from models.family import Candidate, Card, Family, Images, precision
 
 GOOD_ENOUGH, LOADS_AND_RUNS = "good enough", "loads and runs"
@@ -146,7 +147,7 @@ def publish(
 ) -> values.Version:
     """Write the files, then register the version; promote it if it passed, settings allow (they are not asked about a
     family's first), and the champion still is the one that it was judged against. Raises ``DiskFull``, ``LeaseLost``,
-    ``DeploymentError`` where the ``.mlpackage`` cannot be made; then nothing is visible.
+    ``LessonErased``, ``DeploymentError`` where the ``.mlpackage`` cannot be made; then nothing is visible.
     """
     home = shift.home
     package = _package(home.settings, number, lineage, candidate, judged)  # before a file is written: it may fail
@@ -176,6 +177,7 @@ def publish(
         for question, verdict in judged.verdicts.items()
     ]
     with home.store.exclusive() as tx:
+        _still_whole(tx, lineage)
         champion = versions.holder(tx, lineage.family)
         registry.register(tx, version, verdicts, order, now)
         reason = None
@@ -192,6 +194,16 @@ def promoted(home: Home, version: values.Version) -> bool:
     """Is this version its family's champion?"""
     with home.store.read() as tx:
         return versions.holder(tx, version.family) == version.number
+
+
+def _still_whole(tx: Session, lineage: Lineage) -> None:
+    """Nothing that was taught may have been erased meanwhile. Raises ``LessonErased``."""
+    erased = 0 if lineage.snapshot_id is None else snapshots.erased(tx, lineage.snapshot_id)
+    if erased:
+        raise LessonErased(
+            f"{erased} of the {lineage.taught} uploads that this night taught were erased meanwhile; nothing was "
+            "published, and the next night teaches what is left"
+        )
 
 
 def _package(settings: Settings, number: int, lineage: Lineage, candidate: Candidate, judged: Judged) -> bytes | None:

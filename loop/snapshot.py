@@ -7,15 +7,18 @@ numbers: the same images, labels and weights beside the same corpus have the sam
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.exc import IntegrityError
 
 from loop.store import Store, feedback, runs, snapshots
 from loop.store.values import Pool, Role
 
+PATIENCE = 4  # times that a lesson is chosen anew
 CONFIRMATION_WEIGHT = 1.0  # relative chance to be drawn beside a correction's 1.0
 
 
@@ -31,6 +34,13 @@ class Snapshot:
 
 def freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
     """Choose, weigh, and write down what the run teaches. Raises ``LeaseLost``."""
+    for _ in range(PATIENCE):
+        with suppress(IntegrityError):  # something was erased between our look and our write: choose anew
+            return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
+    return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
+
+
+def _freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
     with store.read() as tx:
         pool = feedback.pool(tx, Role.TRAIN)
     chosen = choose(pool, budget, source_cap)

@@ -37,13 +37,24 @@ def effective_n(right: NDArray[np.bool_], weights: NDArray[np.float64]) -> float
     nobody happened to see must not count as impossible, so one item of the heaviest weight is added as right
     and one as wrong (511 remain); equal weights still give exactly ``n``. The tests measure the coverage.
     """
-    n = len(weights)
+    if len(weights) == 0:
+        return 0.0
+    squares = weights * weights
+    return effective_size(
+        len(weights),
+        float(weights.max()),
+        (float(weights[right].sum()), float(weights[~right].sum())),
+        (float(squares[right].sum()), float(squares[~right].sum())),
+    )
+
+
+def effective_size(n: int, heaviest: float, sums: tuple[float, float], squares: tuple[float, float]) -> float:
+    """The same from sums alone: of the weights of what is right and of what is wrong, and of their squares."""
     if n == 0:
         return 0.0
-    heaviest, squares = float(weights.max()), weights * weights
-    total = float(weights.sum()) + 2 * heaviest
-    p = (float(weights[right].sum()) + heaviest) / total
-    hits, misses = float(squares[right].sum()) + heaviest**2, float(squares[~right].sum()) + heaviest**2
+    hits, misses = squares[0] + heaviest**2, squares[1] + heaviest**2
+    total = sum(sums) + 2 * heaviest
+    p = (sums[0] + heaviest) / total
     variance = (hits * (1 - p) ** 2 + misses * p**2) / total**2
     return p * (1 - p) / variance * n / (n + 2)
 

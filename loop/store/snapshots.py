@@ -4,7 +4,7 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
@@ -12,12 +12,19 @@ from loop.store.values import Pool, RunStatus
 
 
 def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime) -> int:
-    """The id of the snapshot with this digest, stored if it is new."""
-    known = tx.scalar(select(tables.Snapshot.id).where(tables.Snapshot.digest == digest))
-    if known is not None:
-        return known
-    row = tables.Snapshot(digest=digest, corpus_digest=corpus_digest, size=len(pool), frozen_at=now)
-    tx.add(row)
+    """The id of the snapshot with this digest, stored if it is new, and made whole if something of it was erased: the
+    same images, labels and weights are there again, sent by whoever. Raises ``IntegrityError`` where one of them was
+    erased since they were chosen.
+    """
+    row = tx.scalar(select(tables.Snapshot).where(tables.Snapshot.digest == digest))
+    if row is not None and row.erased == 0:
+        return row.id
+    if row is None:
+        row = tables.Snapshot(digest=digest, corpus_digest=corpus_digest, size=len(pool), frozen_at=now)
+        tx.add(row)
+    else:
+        tx.execute(delete(tables.SnapshotItem).where(tables.SnapshotItem.snapshot_id == row.id))
+        row.erased = 0
     tx.flush()
     items = [
         {"snapshot_id": row.id, "correction_id": int(i), "label": int(label), "weight": float(weight)}
@@ -26,6 +33,11 @@ def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDAr
     if items:
         tx.execute(insert(tables.SnapshotItem), items)
     return row.id
+
+
+def erased(tx: Session, snapshot_id: int) -> int:
+    """How many uploads of this snapshot were erased since it was frozen."""
+    return tx.scalar(select(tables.Snapshot.erased).where(tables.Snapshot.id == snapshot_id)) or 0
 
 
 def untaught(tx: Session, family: str, snapshot_id: int) -> int:
