@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 
 from loop.errors import LeaseLost, LoopError
 from loop.home import Home
-from loop.store import runs, values
+from loop.store import runs, slots, values
 from loop.store.values import RunStatus
 from models.family import Progress, no_progress
 
 Clock = Callable[[], datetime]
+PROGRESS_SECONDS = 1.0
 
 
 def utc_now() -> datetime:
@@ -35,15 +36,26 @@ class Shift:
     progress: Progress = no_progress
     seconds: dict[str, float] = field(default_factory=dict)
     ended: bool = False
+    reached: tuple[str, int, int] | None = None
+    """What was reported last; the lease's thread writes it down, so that no training waits for a database."""
+    lost: LeaseLost | None = None
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Measure one step; its duration stands in the run's row and in ``loop retrain --json``."""
         begin = time.perf_counter()
-        self.progress(name, 0, 1)
+        self.report(name, 0, 1)
         yield
+        self.reached = (name, 1, 1)
         self.progress(name, 1, 1)
         self.seconds[name] = round(time.perf_counter() - begin, 3)
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """How far the night has come. Raises ``LeaseLost`` once that is known: what follows would be refused."""
+        if self.lost is not None:
+            raise self.lost
+        self.reached = (what, done, total)
+        self.progress(what, done, total)
 
     def reserve(self) -> int:
         """A version number of this run's own. Raises ``LeaseLost``."""
@@ -53,20 +65,26 @@ class Shift:
     def finish(self, status: RunStatus, reason: str | None = None) -> None:
         """End the run in a transaction of its own. Raises ``LeaseLost``."""
         with self.home.store.write() as tx:
+            if status is RunStatus.FAILED:  # where it stopped is worth more than where it was a second earlier
+                runs.renew(tx, self.run.id, 0, self.clock(), self.reached)
             runs.finish(tx, self.run.id, status, reason, self.seconds, self.clock())
         self.ended = True
 
 
 @contextmanager
-def hold(home: Home, family: str, kind: str, clock: Clock, progress: Progress = no_progress) -> Iterator[Shift]:
-    """Claim a run for the block. Raises ``RunInProgress``.
+def hold(
+    home: Home, family: str, kind: str, clock: Clock, progress: Progress = no_progress, slot: str | None = None
+) -> Iterator[Shift]:
+    """Claim a run for the block, and its slot. Raises ``RunInProgress``, ``SlotTaken``.
 
     What the block raises is written down as the run's reason and raised on; a killed process writes nothing, and the
     next claim finds it gone.
     """
     lease = home.settings.lease_seconds
     with home.store.exclusive() as tx:
-        run = runs.claim(tx, family, kind, runs.me(), lease, clock())
+        run = runs.claim(tx, family, kind, runs.me(), lease, clock(), slot)
+        if slot is not None:
+            slots.take(tx, slot, run.id, home.settings.schedule.attempts)
     shift = Shift(run, home, clock, progress)
     stop = threading.Event()
     heart = threading.Thread(target=_beat, args=(shift, lease, stop), name=f"lease-{run.id}", daemon=True)
@@ -91,14 +109,21 @@ def hold(home: Home, family: str, kind: str, clock: Clock, progress: Progress = 
 
 
 def _beat(shift: Shift, lease_seconds: float, stop: threading.Event) -> None:
-    """Renew the lease four times in its length. A beat that fails is not the end: the lease may outlast a
-    hiccup of the database, and if it does not, the run's next write is refused.
+    """Renew the lease four times in its length, and write down what was reached, every second at most. A beat that
+    fails is not the end: the lease may outlast a hiccup of the database, and if it does not, the run's next write is
+    refused.
     """
-    while not stop.wait(lease_seconds / 4):
+    due, written = time.monotonic() + lease_seconds / 4, shift.reached
+    while not stop.wait(min(PROGRESS_SECONDS, lease_seconds / 4)):
+        reached = shift.reached
+        if reached == written and time.monotonic() < due:
+            continue
         try:
             with shift.home.store.write() as tx:
-                runs.renew(tx, shift.run.id, lease_seconds, shift.clock())
-        except LeaseLost:
+                runs.renew(tx, shift.run.id, lease_seconds, shift.clock(), reached)
+        except LeaseLost as lost:
+            shift.lost = lost
             return
         except LoopError:
             continue
+        due, written = time.monotonic() + lease_seconds / 4, reached

@@ -1,25 +1,27 @@
-"""``loop retrain``, ``runs``, ``gate-power``: the night by hand, what nights did, and how good their judge is."""
+"""``loop retrain``, ``gate-power``: the night, by hand or of a slot, and how good its judge is."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from loop import evaluation, gate, night, publishing
+from loop import evaluation, gate, logs, night, nightshift, publishing
 from loop.cli import prose
-from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, say, table, when
+from loop.cli.output import FamilyName, Json, emit, open_home, progress, say
 from loop.cli.setup import known_family
+from loop.errors import RunInProgress, SlotTaken, StoreUnavailable
 from loop.gate import power
 from loop.home import Home
 from loop.night import Night
 from loop.settings import load
-from loop.store import runs as stored
+from loop.store import slots
 
 
 def retrain(
     family: FamilyName = "cnn",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Teach and judge, register nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="However little is new.")] = False,
+    slot: Annotated[str | None, typer.Option(help="Take this slot, and its family: what schedulers say.")] = None,
     as_json: Json = False,
 ) -> None:
     """One night by hand: snapshot, fine-tune, export, evaluate, judge, register, publish.
@@ -29,6 +31,11 @@ def retrain(
     """
     known_family(family)
     home = open_home()
+    if slot is not None:
+        if dry_run or force or as_json:
+            raise typer.BadParameter("--slot goes alone: a slot is a whole night, told in its log")
+        _take(home, slot)
+        return
     with progress(quiet=as_json) as report:
         done = night.retrain(home, family, dry_run=dry_run, force=force, progress=report)
     if as_json:
@@ -37,20 +44,16 @@ def retrain(
         tell(home, done)
 
 
-def runs(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20, as_json: Json = False) -> None:
-    """The last runs, newest first: what each came to, and how long its steps took."""
-    home = open_home()
-    with home.store.read() as tx:
-        recent = stored.recent(tx, limit)
-    if as_json:
-        emit([asdict(run) for run in recent])
-        return
-    shown = table("Runs", ">run", "family", "kind", "status", "started", ">seconds", "reason")
-    for run in recent:
-        took = f"{sum(run.seconds.values()):.1f}"
-        cells = (str(run.id), run.family, run.kind, run.status, when(run.started_at), took, run.reason or "")
-        shown.add_row(*cells)
-    console.print(shown)
+def _take(home: Home, slot: str) -> None:
+    """The night of a slot, for a log. Where nothing was wrong but the moment, the exit status says so."""
+    logs.begin(home.settings)
+    try:
+        with home.store.read() as tx:
+            family = slots.get(tx, slot).family
+        tell(home, night.retrain(home, family, slot=slot))
+    except (RunInProgress, SlotTaken, StoreUnavailable) as error:
+        say(str(error))
+        raise typer.Exit(nightshift.NOT_NOW) from None
 
 
 def gate_power(

@@ -97,7 +97,9 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One pass of the loop. ``seconds`` maps each finished step to its duration."""
+    """One pass of the loop. ``seconds`` maps each finished step to its duration. ``slot`` is None for one by hand;
+    ``done`` of ``total`` is how far ``step`` has come, a second ago.
+    """
 
     id: int
     family: str
@@ -109,6 +111,10 @@ class Run:
     started_at: datetime
     finished_at: datetime | None
     seconds: dict[str, float]
+    slot: str | None = None
+    step: str | None = None
+    done: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
