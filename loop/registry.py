@@ -10,8 +10,10 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from loop import events
 from loop.errors import BadReason, NotPromotable
 from loop.home import Home
+from loop.store import events as outbox
 from loop.store import values, versions
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -40,6 +42,8 @@ def register(tx: Session, version: values.Version, verdicts: list[values.Verdict
     for verdict in verdicts:
         versions.give(tx, verdict)
     _move(tx, version.family, CHALLENGER, "register", version.number, order, now)
+    if (refused := events.refused(version, verdicts)) is not None:
+        outbox.record(tx, events.Kind.GATE_REFUSED, refused, now)
 
 
 def promote(home: Home, number: int, order: Order, now: datetime) -> values.Move:
@@ -117,18 +121,17 @@ def _target(oldest_first: list[values.Move], family: str, to: int | None) -> int
 
 
 def _move(tx: Session, family: str, alias: str, verb: str, number: int, order: Order, now: datetime) -> None:
-    versions.move(
-        tx,
-        {
-            "family": family,
-            "alias": alias,
-            "verb": verb,
-            "before": versions.holder(tx, family, alias),
-            "after": number,
-            "actor": order.actor,
-            "reason": order.reason,
-            "verdict": versions.outcome(tx, number),
-            "override": order.override,
-            "moved_at": now,
-        },
-    )
+    line = {
+        "family": family,
+        "alias": alias,
+        "verb": verb,
+        "before": versions.holder(tx, family, alias),
+        "after": number,
+        "actor": order.actor,
+        "reason": order.reason,
+        "verdict": versions.outcome(tx, number),
+        "override": order.override,
+        "moved_at": now,
+    }
+    versions.move(tx, line)
+    outbox.record(tx, events.MOVED[verb], events.moved(line), now)
