@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from loop import web
 from loop.api import corrections, files, health, nights, predictions, problems, sources, versions
 from loop.api.service import Service
 from loop.api.watch import Watch
@@ -22,8 +23,9 @@ Errors are RFC 9457 problem documents. A 2xx to an upload means that it is on di
 loop_<role>_…`; each operation names the roles that may call it in `x-loop-roles`."""
 
 
-PLAIN: dict[str, Any] = {"docs_url": None, "redoc_url": None}
-"""FastAPI's pages load scripts from elsewhere, and must not run where an operator has entered a key."""
+PLAIN: dict[str, Any] = {"docs_url": None, "redoc_url": None, "redirect_slashes": False}
+"""FastAPI's pages load scripts from elsewhere, and must not run where an operator has entered a key; a redirect for a
+slash too many would lead to whatever address stood in the request's Host."""
 
 
 def create(home: Home, clock: Clock = utc_now) -> FastAPI:
@@ -45,6 +47,7 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     for room in (corrections, sources, files, predictions, versions, nights):
         app.include_router(room.router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(web.router())
     app.openapi_tags = None
     _secure(app)
     return app

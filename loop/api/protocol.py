@@ -61,7 +61,7 @@ class Bounded(HttpToolsProtocol):
         """Its head is whole."""
         self._in_head = False
         self._forget_timer()
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
             self._refuse(431)  # it came in one piece
         elif self.parser.should_upgrade() and self._has_body():
             self._refuse(426)

@@ -180,6 +180,22 @@ class Moved(BaseModel):
     sequence: int | None = Field(description="Of the feed that phones see now.")
 
 
+class Move(BaseModel):
+    """A line of the alias ledger."""
+
+    id: int
+    family: str
+    alias: Literal["champion", "challenger"]
+    verb: str = Field(examples=["promote"])
+    before: int | None
+    after: int
+    actor: str
+    reason: str
+    verdict: str
+    override: bool = Field(description="Moved although the verdict was not passed.")
+    moved_at: datetime
+
+
 class Wanted(Incoming):
     """Ask for a night."""
 

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from loop import intake
-from loop.api import bodies, problems, schemas
+from loop.api import bodies, forms, problems, schemas
 from loop.errors import BadLabel, ClientError, NotReadable, TooLarge
 from loop.intake import Prepared, Upload
 from loop.knobs import Serving
@@ -27,7 +27,7 @@ async def one(request: Request, serving: Serving) -> schemas.Correction:
     data = await bodies.read(request, serving.max_upload, serving.body_seconds)
     if kind == bodies.JSON:
         return _checked(bodies.json(data))
-    return _checked(_from_parts(bodies.parts(data, boundary)))
+    return _checked(_from_parts(forms.parts(data, boundary)))
 
 
 async def many(request: Request, serving: Serving) -> list[schemas.Correction | ClientError]:

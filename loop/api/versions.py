@@ -4,6 +4,7 @@ A move answers after phones can see it: the feed is published again before the a
 stands, the answer says so, and the clock tries again.
 """
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -62,6 +63,18 @@ def one(request: Request, number: Number) -> schemas.VersionWhole:
             for each in verdicts
         ],
     )
+
+
+@router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="The ledger")
+def moves(
+    request: Request,
+    family: Annotated[str | None, Query(max_length=20)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[schemas.Move]:
+    """Who moved which alias, when and why; newest first. It is only ever added to."""
+    with service(request).home.store.read() as tx:
+        found = stored.ledger(tx, family)
+    return [schemas.Move.model_validate(asdict(move)) for move in found[:limit]]
 
 
 @router.post(
