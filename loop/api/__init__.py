@@ -45,10 +45,9 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     problems.install(app)
     app.add_middleware(Watch, metrics=service.metrics)
     for room in (corrections, sources, files, predictions, versions, nights):
-        app.include_router(room.router, prefix="/v1")
+        app.include_router(room.router)
     app.include_router(health.router)
     app.include_router(web.router())
-    app.openapi_tags = None
     _secure(app)
     return app
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anyio import to_thread
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ from loop.api.service import Service
 from loop.errors import LoopError
 from loop.intake import Prepared, Receipt
 
-router = APIRouter(route_class=Guarded, tags=["corrections"])
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["corrections"])
 
 
 @router.post(
@@ -43,7 +43,7 @@ async def _add(request: Request) -> Response:
     source = access.source_of(by, request.headers.get("loop-source"))
     to.quotas.take(by.key_id, source, 1, time.monotonic())
     found = await uploads.one(request, to.serving)
-    prepared = await uploads.prepare(found, source, uploads.header_key(request), to.clock())
+    prepared = await uploads.prepare(found, source, uploads.header_key(request), to.clock(), to.readers)
     [answer] = await to.commits.submit([prepared])
     if isinstance(answer, LoopError):
         raise answer
@@ -73,7 +73,7 @@ async def _add_many(request: Request) -> schemas.Answers:
     to.quotas.take(by.key_id, source, 1, time.monotonic())
     found = await uploads.many(request, to.serving)
     to.quotas.take(by.key_id, source, len(found) - 1, time.monotonic())
-    prepared = await run_in_threadpool(uploads.prepare_many, found, source, to.clock())
+    prepared = await to_thread.run_sync(uploads.prepare_many, found, source, to.clock(), limiter=to.readers)
     sound = [each for each in prepared if isinstance(each, Prepared)]
     stored = iter(await to.commits.submit(sound) if sound else ())
     answers = [next(stored) if isinstance(each, Prepared) else each for each in prepared]

@@ -25,7 +25,7 @@ DIGEST = re.compile(r"([0-9a-f]{64})(?:\.mlmodel|\.json)?")
 ROOT = re.compile(r"([1-9][0-9]{0,8})\.json")
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
-router = APIRouter(route_class=Guarded, tags=["feed"])
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["feed"])
 ANYBODY: dict[str, Any] = {
     "openapi_extra": needs(),
     "responses": examples.files(200, 206, 304) | examples.refusals(404, 416),

@@ -17,7 +17,7 @@ from loop.errors import BadReason
 from loop.store import runs as stored
 from loop.store import values
 
-router = APIRouter(route_class=Guarded, tags=["nights"])
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["nights"])
 READERS = needs("reviewer", "ops")
 
 

@@ -2,8 +2,8 @@
 
 import time
 
+from anyio import to_thread
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from loop import digits
@@ -12,7 +12,7 @@ from loop.api.guard import Guarded, caller, needs, service
 from loop.api.oracle import Oracle
 from loop.errors import WrongMediaType
 
-router = APIRouter(route_class=Guarded, tags=["predictions"])
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["predictions"])
 PICTURES = {"image/png", "image/jpeg"}
 
 
@@ -30,7 +30,7 @@ async def predict(request: Request) -> schemas.Prediction:
     if kind not in PICTURES:
         raise WrongMediaType(f"Content-Type: expected {' or '.join(sorted(PICTURES))}, got {kind[:60] or 'none'}")
     data = await bodies.read(request, to.serving.max_upload, to.serving.body_seconds)
-    return await run_in_threadpool(_read, to.oracle, data)
+    return await to_thread.run_sync(_read, to.oracle, data, limiter=to.readers)
 
 
 def _read(oracle: Oracle, data: bytes) -> schemas.Prediction:

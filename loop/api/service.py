@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
+
 from loop.access import Ring
 from loop.api.oracle import Oracle
 from loop.api.shelf import Shelf
@@ -12,6 +14,9 @@ from loop.knobs import Serving
 from loop.lease import Clock, utc_now
 from loop.metrics import Metrics
 from loop.quotas import Quotas
+
+READERS = 2
+"""Large pictures read at once: one takes 0.1 s and 100 MB, and others need the threads."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +33,7 @@ class Service:
     oracle: Oracle = field(init=False)
     shelf: Shelf = field(init=False)
     metrics: Metrics = field(init=False)
+    readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(READERS))
 
     def __post_init__(self) -> None:
         """Compose; nothing runs yet."""
@@ -43,7 +49,7 @@ class Service:
     def start(self) -> None:
         """Begin. Raises ``StoreUnavailable``."""
         self.ring.start()
-        self.commits = GroupCommit(self.home, self.clock)
+        self.commits = GroupCommit(self.home, self.clock, self.metrics.committed)
         self.scorer.start()
 
     def close(self) -> None:

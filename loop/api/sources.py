@@ -11,7 +11,7 @@ from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller, needs, service
 from loop.errors import NotAllowed
 
-router = APIRouter(route_class=Guarded, tags=["sources"])
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["sources"])
 
 
 @router.delete(

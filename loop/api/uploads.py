@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -53,14 +54,16 @@ def header_key(request: Request) -> str | None:
     return key
 
 
-async def prepare(found: schemas.Correction, source: str, key: str | None, now: datetime) -> Prepared:
+async def prepare(
+    found: schemas.Correction, source: str, key: str | None, now: datetime, readers: CapacityLimiter
+) -> Prepared:
     """The upload of a source, its picture read. Raises ``BadImage``, ``BadLabel``."""
     if key is not None and found.key not in {None, key}:
         raise BadLabel("key: expected it once, the header Idempotency-Key says another")
     upload = _upload(found, source, key or found.key)
     if found.image[16:24] == SMALL:
         return intake.prepare(upload, now)
-    return await run_in_threadpool(intake.prepare, upload, now)
+    return await to_thread.run_sync(intake.prepare, upload, now, limiter=readers)
 
 
 def prepare_many(

@@ -19,7 +19,7 @@ from loop.registry import Order
 from loop.store import values
 from loop.store import versions as stored
 
-router = APIRouter(route_class=Guarded, tags=["versions"])
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["versions"])
 READERS = needs("reviewer", "ops")
 Number = Annotated[int, Path(ge=1, lt=2**31)]
 

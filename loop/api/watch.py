@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from loop.metrics import Metrics
 
 NONE = "none"
-"""The operation of a request that no route took; a path of a stranger's choice must not become a label."""
+"""The operation of a request that no route took; a path or method of a stranger's choice must not become a label."""
 
 
 class Watch:
@@ -33,5 +33,5 @@ class Watch:
             await self._app(scope, receive, noticing)
         finally:
             route = scope.get("route")
-            operation = NONE if route is None else f"{scope['method']} {route.path}"
+            operation = NONE if route is None else f"{'/'.join(sorted(route.methods))} {route.path}"
             self._metrics.observe(operation, status, time.perf_counter() - begun)
