@@ -32,7 +32,7 @@ from loop.store import arrivals
 from loop.store.arrivals import Said, Tally, Waiting
 
 FEW = 128
-"""Uploads that are scored between two looks at the clock: about 15 ms."""
+"""Uploads that are scored between two looks at the clock: 15 to 40 ms."""
 BUSY = 0.25
 POLL_SECONDS = 5.0
 """How often to look without being told: other processes store uploads too."""

@@ -33,7 +33,7 @@ class Erased:
 
 
 def erase(home: Home, source: str, actor: str, now: datetime) -> Erased:
-    """Erase a source for good; one that is not there has no uploads and leaves no trace. Raises ``StoreUnavailable``."""
+    """Erase a source; one that is not there has no uploads, and leaves no trace. Raises ``StoreUnavailable``."""
     with home.store.exclusive() as tx:
         gone = erasures.erase(tx, source, actor, now) or erasures.Gone(0, ())
     return Erased(gone.uploads, gone.taught, scrub(home))

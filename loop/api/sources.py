@@ -1,5 +1,6 @@
 """``DELETE /v1/sources/{id}``: a user's digits, and all that hangs on them, are gone."""
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -16,7 +17,7 @@ router = APIRouter(prefix="/v1", route_class=Guarded, tags=["sources"])
 
 @router.delete(
     "/sources/{source}",
-    responses=examples.refusals(401, 403, 422, 503),
+    responses=examples.refusals(401, 403, 422, 429, 503),
     openapi_extra=needs("app", "ops", **examples.WITH_SOURCE),
     summary="Erase a source",
 )
@@ -25,6 +26,7 @@ def erase(
 ) -> schemas.Erased:
     """A source erases itself; operators erase any. Erasing twice is no error: a phone may ask again."""
     to, by = service(request), caller(request)
+    to.quotas.take(by.key_id, None, 1, time.monotonic())
     if by.role is Role.APP and access.source_of(by, request.headers.get("loop-source")) != source:
         raise NotAllowed("expected your own source; another's is not yours to erase")
     gone = erasure.erase(to.home, source, f"key {by.name}", to.clock())

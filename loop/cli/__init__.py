@@ -12,7 +12,23 @@ import sys
 import typer
 from rich.text import Text
 
-from loop.cli import demo, device, feed, feedback, nights, score, setup, versions
+from loop.cli import (
+    demo,
+    device,
+    feed,
+    feedback,
+    keys,
+    nights,
+    operate,
+    runs,
+    schedule,
+    score,
+    serve,
+    setup,
+    sources,
+    versions,
+    webhooks,
+)
 from loop.cli.output import errors
 from loop.errors import LoopError
 
@@ -39,8 +55,9 @@ def _group(panel: str, name: str, about: str, **commands: object) -> None:
 
 
 _add("Begin", demo=demo.demo, init=setup.init, migrate=setup.migrate, settings=setup.settings)
-_add("Feed it", **{"import": feedback.import_, "replay": feedback.replay})
-_add("The night", retrain=nights.retrain, runs=nights.runs)
+_add("Feed it", **{"import": feedback.import_, "replay": feedback.replay, "erase": sources.erase})
+_add("The night", retrain=nights.retrain, runs=runs.runs, logs=runs.logs)
+_add("The night", schedule=schedule.schedule, pause=schedule.pause, resume=schedule.resume)
 _add(
     "Versions",
     versions=versions.versions,
@@ -50,6 +67,7 @@ _add(
     promote=versions.promote,
     rollback=versions.rollback,
 )
+_add("The service", up=serve.up, serve=serve.serve)
 _group(
     "To the phones",
     "feed",
@@ -61,6 +79,35 @@ _group(
     verify=feed.verify_,
 )
 _group("To the phones", "device", "A device that follows a feed.", sync=device.sync, status=device.status)
+_group(
+    "To the phones",
+    "keys",
+    "Who may call the API; a secret is shown once, and only its hash is stored.",
+    create=keys.create,
+    list_=keys.list_,
+    revoke=keys.revoke,
+)
+_group(
+    "The night",
+    "webhooks",
+    "Who is told what happened: signed messages to an address.",
+    add=webhooks.add,
+    list_=webhooks.list_,
+    remove=webhooks.remove,
+    test=webhooks.ping,
+    deliveries=webhooks.deliveries,
+    retry=webhooks.retry,
+    deliver=webhooks.deliver,
+)
+_add(
+    "Operate",
+    status=operate.status,
+    doctor=operate.doctor,
+    verify=operate.verify,
+    gc=operate.gc,
+    backup=operate.backup,
+    restore=operate.restore,
+)
 _add("Any Core ML digit model", score=score.score, inspect=score.inspect)
 _add("For the engineer", base=setup.base, gate_power=nights.gate_power)
 
@@ -79,5 +126,8 @@ def main() -> None:
 
 
 def _stop(number: int, frame: object) -> None:  # noqa: ARG001 (the signal module's signature)
-    """SIGTERM ends a command as Ctrl-C does: what holds a lease writes down that it stopped."""
+    """SIGTERM ends a command as Ctrl-C does: what holds a lease writes down that it stopped. A second one must not
+    interrupt that.
+    """
+    signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)

@@ -9,6 +9,8 @@ Rules kept here:
   ``Contention``, after which the same transaction may simply be tried again.
 """
 
+import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session
 
 from loop.errors import DeploymentError, DiskFull, StoreUnavailable, one_line
@@ -50,6 +53,7 @@ class Store:
         self.url = make_url(url)
         self.shown_url = masked(url)
         self.engine = _engine(url, create)
+        self._turn = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -72,7 +76,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that commits when the block ends and leaves nothing when it raises."""
-        with self._errors(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with self._errors(), self._queued(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -95,19 +99,35 @@ class Store:
         """
         if not self.is_sqlite:
             return True
-        connection = self.engine.raw_connection()  # outside of any transaction, or there is nothing to truncate
+        with self._errors():
+            connection = self.engine.raw_connection()  # outside of any transaction, or there is nothing to truncate
         try:
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout = {COMPACT_MS}")
             ((busy, _, _),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
             return not busy
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.shown_url}: its log cannot be emptied ({error}); is there space?") from error
         finally:
             connection.close()
 
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+
+    @contextmanager
+    def _queued(self) -> Iterator[None]:
+        """SQLite has one writer, and who comes second sleeps longer each time it looks: within a process, wait here."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise StoreUnavailable(f"{self.shown_url}: another write has taken {BUSY_SECONDS} s; try again")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -117,6 +137,10 @@ class Store:
             raise  # a broken rule of the schema is the caller's matter, or a bug
         except DBAPIError as error:
             raise self.unavailable(error) from error
+        except PoolExhausted as error:
+            raise StoreUnavailable(
+                f"{self.shown_url}: every connection is busy; try again when less goes on"
+            ) from error
 
     def unavailable(self, error: DBAPIError) -> DeploymentError:
         """The database's complaint in one line that tells what to do."""

@@ -42,7 +42,7 @@ def reapply(tx: Session) -> int:
     A source that was first seen after its erasure is a new one of the same name, and stays.
     """
     last = select(tables.Erasure.name_digest, func.max(tables.Erasure.erased_at)).group_by(tables.Erasure.name_digest)
-    erased = dict(tx.execute(last).tuples().all())
+    erased = dict(tx.execute(last).all())
     if not erased:
         return 0
     salt, uploads = feedback.set_salt(tx), 0
@@ -79,7 +79,7 @@ def _take_out(tx: Session, source_id: int) -> Gone:
     # In the order in which the scorer writes them, so that the two never wait for each other.
     tx.execute(held.order_by(tables.Arrival.correction_id).with_for_update())
     items = select(item.snapshot_id, func.count()).where(item.correction_id.in_(its)).group_by(item.snapshot_id)
-    lost = dict(tx.execute(items).tuples().all())
+    lost = dict(tx.execute(items).all())
     for snapshot_id, n in lost.items():
         tx.execute(update(snapshot).where(snapshot.id == snapshot_id).values(erased=snapshot.erased + n))
     for table in (item, tables.Arrival, tables.Replay):

@@ -2,10 +2,12 @@
 
 Whoever decides about a source's uploads holds its row first (on SQLite: the whole database, by ``BEGIN IMMEDIATE``).
 What was looked up therefore stays true until the commit, whichever process writes beside us, and the unique
-constraints are never met. Parameters travel as one JSON list: no limit on bound variables, one cached statement.
+constraints are never met. What is looked up travels as one parameter, a JSON list of rows: no limit on bound
+variables, one statement for every size.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -13,17 +15,20 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Date,
+    FromClause,
+    Insert,
+    Integer,
     Select,
     SmallInteger,
     String,
-    Subquery,
+    Update,
     bindparam,
     cast,
     column,
     false,
     func,
     insert,
-    literal_column,
     select,
     table,
     true,
@@ -80,19 +85,18 @@ class Bound:
 def senders(tx: Session, names: Collection[str], holdout_share: float, now: datetime) -> dict[str, Sender]:
     """Each named source, held until the commit; one that was never seen is written down."""
     found = _senders(tx, names)
-    missing = sorted(set(names) - found.keys())  # one order in every process, so that two do not wait for each other
-    if not missing:
-        return found
-    salt = feedback.set_salt(tx)
-    rows = [{"name": name, "role": feedback.role_of(name, salt, holdout_share), "seen_at": now} for name in missing]
-    dialect = postgresql if _dialect(tx) == "postgresql" else sqlite
-    tx.execute(dialect.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
-    return found | _senders(tx, missing)
+    while missing := sorted(set(names) - found.keys()):  # one order in every process, so that two do not wait for ever
+        salt = feedback.set_salt(tx)
+        rows = [{"name": name, "role": feedback.role_of(name, salt, holdout_share), "seen_at": now} for name in missing]
+        dialect = postgresql if _dialect(tx) == "postgresql" else sqlite
+        tx.execute(dialect.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
+        found |= _senders(tx, missing)  # without one that another process wrote down and a third erased: once more
+    return found
 
 
 def bound(tx: Session, keys: Collection[Key]) -> dict[Key, Bound]:
     """What each of these keys stands for; a key that was never used is not in the answer."""
-    rows = tx.execute(_bound(_dialect(tx)), {"given": list(keys)})
+    rows = tx.execute(_bound(_dialect(tx)), _listed({"source": source, "key": key} for source, key in keys))
     return {
         (source, key): Bound(Stored(id_, digest, Status(status), received_at), body, duplicate)
         for source, key, body, duplicate, id_, digest, status, received_at in rows
@@ -101,7 +105,8 @@ def bound(tx: Session, keys: Collection[Key]) -> dict[Key, Bound]:
 
 def stored(tx: Session, contents: Collection[Content]) -> dict[Content, Stored]:
     """The stored upload of each of these images and labels, where there is one."""
-    rows = tx.execute(_stored(_dialect(tx)), {"given": list(contents)})
+    sought = ({"source": source, "digest": digest, "label": label} for source, digest, label in contents)
+    rows = tx.execute(_stored(_dialect(tx)), _listed(sought))
     return {
         (source, digest, label): Stored(id_, digest, Status(status), received_at)
         for source, label, id_, digest, status, received_at in rows
@@ -113,8 +118,12 @@ def add(tx: Session, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     if not rows:
         return []
     numbers = _reserved(tx, len(rows))
-    tx.execute(insert(CORRECTIONS), [{"id": number, **row} for number, row in zip(numbers, rows, strict=True)])
-    tx.execute(insert(ARRIVALS), [{"correction_id": number} for number in numbers])
+    numbered = [{"id": number, **row} for number, row in zip(numbers, rows, strict=True)]
+    if _dialect(tx) == "postgresql":  # row by row it would cost twice the time, there and here
+        tx.execute(_added(), _listed(numbered))
+    else:
+        tx.execute(insert(CORRECTIONS), numbered)
+    tx.execute(_waiting(_dialect(tx)), _listed({"id": number} for number in numbers))
     return numbers
 
 
@@ -127,8 +136,8 @@ def bind(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 def spend(tx: Session, used: Mapping[int, int], day: date) -> None:
     """Write down how many uploads each source has stored on this day."""
     if used:
-        counted = update(SOURCES).where(SOURCES.c.id == bindparam("source")).values(quota_used=bindparam("used"))
-        tx.execute(counted.values(quota_day=day), [{"source": id_, "used": n} for id_, n in used.items()])
+        counts = _listed({"id": source, "used": count} for source, count in used.items())
+        tx.execute(_spent(_dialect(tx)), counts | {"day": day})
 
 
 def _reserved(tx: Session, count: int) -> list[int]:
@@ -142,7 +151,7 @@ def _reserved(tx: Session, count: int) -> list[int]:
 
 
 def _senders(tx: Session, names: Collection[str]) -> dict[str, Sender]:
-    rows = tx.execute(_sources(_dialect(tx)), {"given": [[name] for name in names]})
+    rows = tx.execute(_sources(_dialect(tx)), _listed({"name": name} for name in names))
     return {name: Sender(id_, Role(role), day, used) for name, id_, role, day, used in rows}
 
 
@@ -182,10 +191,43 @@ def _stored(dialect: str) -> Select[Any]:
     return select(*sought).join(given, same)
 
 
-def _given(dialect: str, **types: Any) -> Subquery:
-    """The statement's parameter, a list of rows, as a table with these columns."""
-    each = func.json_array_elements if dialect == "postgresql" else func.json_each
-    row = each(bindparam("given", type_=JSON())).table_valued("value").c.value
-    fields = enumerate(types.items())
-    columns = [cast(row.op("->>")(literal_column(str(i))), kind).label(name) for i, (name, kind) in fields]
-    return select(*columns).subquery("given")
+@lru_cache
+def _spent(dialect: str) -> Update:
+    given = _given(dialect, id=Id, used=Integer())
+    counted = update(SOURCES).values(quota_day=bindparam("day", type_=Date()), quota_used=given.c.used)
+    return counted.where(SOURCES.c.id == given.c.id)
+
+
+@lru_cache
+def _waiting(dialect: str) -> Insert:
+    return insert(ARRIVALS).from_select(["correction_id"], select(_given(dialect, id=Id).c.id))
+
+
+@lru_cache
+def _added() -> Insert:
+    columns = {column.name: column.type for column in CORRECTIONS.columns}
+    return insert(CORRECTIONS).from_select(list(columns), select(_given("postgresql", **columns)))
+
+
+def _given(dialect: str, **types: Any) -> FromClause:
+    """The statement's parameter ``given`` as a table with these columns."""
+    given = bindparam("given", type_=String())
+    if dialect == "postgresql":
+        rows = func.json_to_recordset(cast(given, JSON()))
+        return rows.table_valued(*(column(name, kind) for name, kind in types.items())).render_derived(with_types=True)
+    row = func.json_each(given).table_valued("value").c.value
+    return select(*(cast(row.op("->>")(name), kind).label(name) for name, kind in types.items())).subquery()
+
+
+def _listed(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Rows as the parameter ``given``."""
+    return {"given": json.dumps(list(rows), default=_as_text)}
+
+
+def _as_text(value: object) -> str:
+    """How PostgreSQL reads bytes and times."""
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"expected bytes or a time, got {type(value).__name__}")

@@ -1,0 +1,20 @@
+"""Trouble of the database leaves as errors of ours."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from loop.errors import StoreUnavailable
+from loop.store import Store
+
+
+def test_more_at_once_than_there_are_connections(store: Store) -> None:
+    """Whoever gets none in time is told so, and the next one is served."""
+    store.engine.pool._timeout = 0.1  # type: ignore[attr-defined]  # half a minute would be long for a test
+    with ExitStack() as held:
+        for _ in range(15):  # the pool's five and its ten
+            held.enter_context(store.engine.connect())
+        with pytest.raises(StoreUnavailable, match="every connection is busy"), store.read() as tx:
+            tx.connection()
+    with store.read() as tx:
+        assert tx.connection()
