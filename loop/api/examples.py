@@ -89,6 +89,12 @@ PICTURE = {
 WITH_SOURCE = {"parameters": [SOURCE_HEADER]}
 
 
+def path(name: str, pattern: str, example: str) -> dict[str, Any]:
+    """A parameter in the path, of an endpoint that reads its request itself."""
+    schema = {"type": "string", "pattern": f"^(?:{pattern})$"}
+    return {"name": name, "in": "path", "required": True, "schema": schema, "example": example}
+
+
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problem documents that an operation may answer with."""
     return {

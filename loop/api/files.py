@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loop.api import examples
+from loop.api import examples, problems
 from loop.api.guard import Guarded, needs, raw, service
 from loop.device.source import FEED, golden_path, model_path, root_path
 from loop.errors import NotPublished
@@ -30,6 +30,8 @@ ANYBODY: dict[str, Any] = {
     "openapi_extra": needs(),
     "responses": examples.files(200, 206, 304) | examples.refusals(404, 416),
 }
+BY_DIGEST = ANYBODY | {"openapi_extra": needs(parameters=[examples.path("name", DIGEST.pattern, "0" * 64)])}
+BY_NUMBER = ANYBODY | {"openapi_extra": needs(parameters=[examples.path("name", ROOT.pattern, "1.json")])}
 
 
 @router.get("/feed", summary="The signed feed", **ANYBODY)
@@ -40,7 +42,7 @@ async def feed(request: Request) -> Response:
     return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", MINUTE)
 
 
-@router.get("/root/{name}", summary="A root document, by its number", **ANYBODY)
+@router.get("/root/{name}", summary="A root document, by its number", **BY_NUMBER)
 @raw
 async def root(request: Request) -> Response:
     """Who may sign the feed: `1.json`, `2.json`, …; the chain ends at the first 404."""
@@ -51,7 +53,7 @@ async def root(request: Request) -> Response:
     return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", MINUTE)
 
 
-@router.get("/models/{name}", summary="A model, by its digest", **ANYBODY)
+@router.get("/models/{name}", summary="A model, by its digest", **BY_DIGEST)
 @raw
 async def model(request: Request) -> Response:
     """The `.mlmodel` with this SHA-256; it never changes."""
@@ -60,7 +62,7 @@ async def model(request: Request) -> Response:
     return _answer(request, data, digest, "application/octet-stream", YEAR)
 
 
-@router.get("/golden/{name}", summary="Golden vectors, by their digest", **ANYBODY)
+@router.get("/golden/{name}", summary="Golden vectors, by their digest", **BY_DIGEST)
 @raw
 async def golden(request: Request) -> Response:
     """Pictures and the answers that a model must give to them before a device switches to it."""
@@ -94,7 +96,8 @@ def _answer(request: Request, data: bytes, digest: str, kind: str, cache: str) -
         return Response(data, 200, headers, kind)
     start, end = _span(wanted[1], wanted[2], len(data))
     if not 0 <= start < end:
-        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{len(data)}"})
+        problem = problems.document(416, "no-such-range", f"expected a range within {len(data):,} bytes")
+        return problems.response(problem, {"ETag": tag, "Content-Range": f"bytes */{len(data)}"})
     return Response(data[start:end], 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, kind)
 
 

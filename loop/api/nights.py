@@ -24,7 +24,7 @@ READERS = needs("reviewer", "ops")
 @router.post(
     "/runs",
     status_code=202,
-    responses=examples.refusals(401, 403, 422, 503),
+    responses=examples.refusals(400, 401, 403, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
     summary="Ask for a night",
 )

@@ -6,6 +6,7 @@ from anyio import CapacityLimiter
 
 from loop.access import Ring
 from loop.api.oracle import Oracle
+from loop.api.pulse import Pulse
 from loop.api.shelf import Shelf
 from loop.arrivals import Scorer
 from loop.commits import GroupCommit
@@ -30,6 +31,7 @@ class Service:
     quotas: Quotas = field(init=False)
     commits: GroupCommit = field(init=False)  # from ``start`` on
     scorer: Scorer = field(init=False)
+    pulse: Pulse = field(init=False)
     oracle: Oracle = field(init=False)
     shelf: Shelf = field(init=False)
     metrics: Metrics = field(init=False)
@@ -42,6 +44,7 @@ class Service:
         self.ring = Ring(self.home.store)
         self.quotas = Quotas(settings.serve)
         self.scorer = Scorer(self.home)
+        self.pulse = Pulse(self.home, self.clock)
         self.oracle = Oracle(self.home, settings.schedule.family)
         self.shelf = Shelf(settings.published)
         self.metrics = Metrics(self.home)
@@ -51,9 +54,11 @@ class Service:
         self.ring.start()
         self.commits = GroupCommit(self.home, self.clock, self.metrics.committed)
         self.scorer.start()
+        self.pulse.start()
 
     def close(self) -> None:
         """What was acknowledged is on disk already; what still waits is stored and answered."""
         self.commits.close()
         self.scorer.close()
+        self.pulse.close()
         self.ring.close()

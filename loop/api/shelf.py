@@ -22,6 +22,10 @@ class Shelf:
         self._kept: OrderedDict[str, tuple[tuple[int, int, int], bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """How many files are in memory."""
+        return len(self._kept)
+
     def read(self, path: str, digest: str | None) -> bytes:
         """A file's bytes. Raises ``NotPublished``, and ``ArtifactCorrupt`` where they are not of ``digest``."""
         try:
@@ -33,6 +37,8 @@ class Shelf:
                     return kept[1]
             data = (self._folder / path).read_bytes()
         except FileNotFoundError:
+            with self._lock:
+                self._kept.pop(path, None)
             raise NotPublished(f"no {path} is published") from None
         except OSError as error:
             raise ArtifactCorrupt(f"{self._folder / path}: cannot be read ({error.strerror})") from None

@@ -80,7 +80,7 @@ def moves(
 @router.post(
     "/promotions",
     status_code=201,
-    responses=examples.refusals(401, 403, 404, 409, 422, 503),
+    responses=examples.refusals(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
     summary="Make a version champion",
 )
@@ -94,7 +94,7 @@ def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
 @router.post(
     "/rollbacks",
     status_code=201,
-    responses=examples.refusals(401, 403, 404, 409, 422, 503),
+    responses=examples.refusals(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
     summary="Go back to an earlier champion",
 )
