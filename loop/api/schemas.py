@@ -35,6 +35,7 @@ Picture = Annotated[
 Label = Annotated[int, Field(strict=True, ge=0, le=9)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[int, Field(strict=True, ge=1, lt=2**31, description="A version's number.")]
+FAMILY = "^[a-z0-9]{1,20}$"  # a database need not be asked about others, and PostgreSQL takes no NUL
 Reason = Annotated[str, Field(min_length=1, max_length=1000, description="Why; the ledger keeps it.")]
 
 
@@ -161,7 +162,7 @@ class Promotion(Incoming):
 class Rollback(Incoming):
     """Go back to the champion before, or to an earlier one."""
 
-    family: str = Field("cnn", max_length=20)
+    family: str = Field("cnn", pattern=FAMILY)
     reason: Reason
     to: Number | None = None
 
@@ -199,7 +200,7 @@ class Move(BaseModel):
 class Wanted(Incoming):
     """Ask for a night."""
 
-    family: str = Field("cnn", max_length=20)
+    family: str = Field("cnn", pattern=FAMILY)
 
 
 class Slot(BaseModel):

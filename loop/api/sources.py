@@ -12,6 +12,8 @@ from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller, needs, service
 from loop.errors import NotAllowed
 
+NAME = r"^[^\x00-\x1f\x7f]+$"  # no control characters: no source has them, and PostgreSQL takes no NUL
+
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["sources"])
 
 
@@ -22,7 +24,8 @@ router = APIRouter(prefix="/v1", route_class=Guarded, tags=["sources"])
     summary="Erase a source",
 )
 def erase(
-    request: Request, source: Annotated[str, Path(min_length=1, max_length=128, examples=["s" + "0" * 40])]
+    request: Request,
+    source: Annotated[str, Path(min_length=1, max_length=128, pattern=NAME, examples=["s" + "0" * 40])],
 ) -> schemas.Erased:
     """A source erases itself; operators erase any. Erasing twice is no error: a phone may ask again."""
     to, by = service(request), caller(request)

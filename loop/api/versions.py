@@ -27,7 +27,7 @@ Number = Annotated[int, Path(ge=1, lt=2**31)]
 @router.get("/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="All versions")
 def every(
     request: Request,
-    family: Annotated[str | None, Query(max_length=20)] = None,
+    family: Annotated[str | None, Query(pattern=schemas.FAMILY)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[schemas.Version]:
     """Newest first."""
@@ -68,7 +68,7 @@ def one(request: Request, number: Number) -> schemas.VersionWhole:
 @router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="The ledger")
 def moves(
     request: Request,
-    family: Annotated[str | None, Query(max_length=20)] = None,
+    family: Annotated[str | None, Query(pattern=schemas.FAMILY)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[schemas.Move]:
     """Who moved which alias, when and why; newest first. It is only ever added to."""

@@ -1,0 +1,40 @@
+// Requests to the loop's own API, and what it says when it refuses: RFC 9457 problem documents.
+
+import { keyFor } from "./keys.js";
+
+const PATIENCE_MS = 30_000;
+
+/** What went wrong, in a sentence. `status` is 0 where nobody answered, `wait` the seconds until another try. */
+export class Problem extends Error {
+  constructor(status, detail, wait = 0) {
+    super(detail);
+    this.status = status;
+    this.wait = wait;
+  }
+}
+
+/** Ask with a key of one of `roles` (the first that is held); the answer's JSON. Throws `Problem`. */
+export async function call(method, path, { roles, body = null, headers = {} }) {
+  const key = keyFor(roles);
+  if (key === null) throw new Problem(401, `this needs a key of role ${roles.join(" or ")}`);
+  const response = await reached(path, { method, body, headers: { ...headers, Authorization: `Bearer ${key}` } });
+  if (!response.ok) throw await refusal(response);
+  return response.json();
+}
+
+export const json = (value) => ({ body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
+
+async function reached(path, options) {
+  const calm = { ...options, signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store", credentials: "omit", redirect: "error" };
+  try {
+    return await fetch(path, calm);
+  } catch {
+    throw new Problem(0, "the server does not answer");
+  }
+}
+
+async function refusal(response) {
+  const wait = Number(response.headers.get("Retry-After")) || 0;
+  const told = await response.json().catch(() => ({}));
+  return new Problem(response.status, String(told.detail ?? response.statusText ?? response.status), wait);
+}
