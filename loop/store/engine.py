@@ -12,7 +12,7 @@ Rules kept here:
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ NO_SPACE = {"53100", "58030"} | {  # PostgreSQL's disk_full and io_error; SQLite
     "SQLITE_FULL",
     *(f"SQLITE_IOERR_{what}" for what in ("WRITE", "FSYNC", "DIR_FSYNC", "TRUNCATE", "SHMSIZE", "SHMMAP")),
 }
+PATIENCE = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s"
+"""PostgreSQL's: who waits for a lock is told, as by SQLite, and who stands still inside a transaction loses it."""
 EXCLUSIVE_LOCK = 0x6C6F6F70  # "loop": the PostgreSQL advisory lock of claims and ledger moves
 
 
@@ -99,18 +101,16 @@ class Store:
         """
         if not self.is_sqlite:
             return True
-        with self._errors():
-            connection = self.engine.raw_connection()  # outside of any transaction, or there is nothing to truncate
-        try:
-            cursor = connection.cursor()
-            cursor.execute(f"PRAGMA busy_timeout = {COMPACT_MS}")
-            ((busy, _, _),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-            return not busy
+        try:  # outside of any transaction, or there is nothing to truncate
+            with self._errors(), closing(self.engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute(f"PRAGMA busy_timeout = {COMPACT_MS}")
+                ((busy, _, _),) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+                return not busy
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"{self.shown_url}: its log cannot be emptied ({error}); is there space?") from error
-        finally:
-            connection.close()
+            kind = DiskFull if getattr(error, "sqlite_errorname", None) in NO_SPACE else StoreUnavailable
+            raise kind(f"{self.shown_url}: its log cannot be emptied ({error}); is there space?") from error
 
     def close(self) -> None:
         """Give back every connection."""
@@ -158,7 +158,8 @@ def _engine(url: str, create: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database if create else None)
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    patience = {} if "options" in parsed.query else {"options": PATIENCE}
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10} | patience)
 
 
 def _sqlite(url: str, database: str | None) -> Engine:

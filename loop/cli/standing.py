@@ -1,0 +1,103 @@
+"""``loop status`` in words: one screen of eighty columns."""
+
+from datetime import datetime, timedelta
+
+from rich.text import Text
+
+from loop.cli.output import console, percent, when
+from loop.operations.finding import Severity
+from loop.operations.status import Champion, Standing
+from loop.store import values
+from loop.store.values import RunStatus
+
+GIB = 1 << 30
+COLOURS = {RunStatus.FINISHED: "green", RunStatus.SKIPPED: "yellow", RunStatus.FAILED: "bold red"}
+
+
+def show(standing: Standing) -> None:
+    """Print it."""
+    for champion in standing.champions:
+        line("champion", *_champion(champion))
+    if not standing.champions:
+        line("champion", Text("none; `loop init` makes the first", "yellow"))
+    if standing.under_way is not None:
+        line("running", _under_way(standing.under_way, standing.at))
+    line("last night", *_last(standing.last, standing.at))
+    line("next night", _next(standing))
+    counts = ", ".join(f"{n:,} {name}" for name, n in sorted(standing.uploads.items())) or "none"
+    line("uploads", Text(f"{counts} since the last night that taught"))
+    line("waiting", Text(f"{standing.arrivals:,} to be scored, {standing.deliveries:,} to be told to webhooks"))
+    line("feed", _feed(standing))
+    line("disk", Text(f"{standing.disk_free / GIB:,.1f} GiB free"))
+    for each in standing.warnings:
+        colour = "bold red" if each.severity is Severity.BROKEN else "yellow"
+        line(f"! {each.check}", Text(each.came, colour), Text(each.fix, "cyan"))
+    if not standing.warnings:
+        line("warnings", Text("none; `loop doctor` looks closer", "green"))
+
+
+def line(name: str, *parts: Text, width: int = 12, style: str = "bold") -> None:
+    """The name, then each part on a line of its own, broken between words and set under the first.
+
+    Whoever reads from a pipe gets each part unbroken.
+    """
+    label = f"{name:<{width}}"
+    for part in parts:
+        broken = part.wrap(console, max(20, console.width - width)) if console.is_terminal else [part]
+        for each in broken:
+            each.rstrip()
+            console.print(Text(label, style) + each, soft_wrap=True)
+            label = " " * width
+
+
+def _champion(each: Champion) -> tuple[Text, ...]:
+    colour = {"passed": "green", "failed": "bold red"}.get(each.verdict, "yellow")
+    head = Text(f"{each.family} version {each.version} ") + Text(each.verdict, colour)
+    said = [f"{percent(share)} on {name}" for name, share in each.accuracy.items()]
+    lines = [head + Text(f", since {when(each.since)}")] + ([Text(", ".join(said))] if said else [])
+    if each.live is not None:
+        interval = f"{percent(each.live.low)} to {percent(each.live.high)}, n={each.live.n:,}"
+        lines.append(Text(f"{percent(each.live.accuracy)} where people draw ({interval})"))
+    return tuple(lines)
+
+
+def _under_way(run: values.Run, now: datetime) -> Text:
+    step = f", {run.step} {run.done} of {run.total}" if run.step else ""
+    return Text(f"run {run.id} ({run.family}, {run.kind}) for {_ago(now - run.started_at)}{step}", "cyan")
+
+
+def _last(run: values.Run | None, now: datetime) -> tuple[Text, ...]:
+    if run is None:
+        return (Text("none yet"),)
+    head = Text(f"run {run.id} ") + Text(run.status, COLOURS.get(run.status, ""))
+    version = f", version {run.reserved}" if run.reserved and run.status is RunStatus.FINISHED else ""
+    head += Text(f"{version}, {_ago(now - run.started_at)} ago ({when(run.started_at)})")
+    return (head, Text(run.reason, "dim")) if run.reason else (head,)
+
+
+def _next(standing: Standing) -> Text:
+    if standing.paused is not None:
+        paused = standing.paused
+        return Text(f"paused by {paused.actor} since {when(paused.since)}: {paused.reason}", "yellow")
+    if standing.next_due is None:
+        return Text("never: schedule.cron cannot be read", "bold red")
+    return Text(f"in {_ago(standing.next_due - standing.at)} ({when(standing.next_due)})")
+
+
+def _feed(standing: Standing) -> Text:
+    if standing.feed is None:
+        return Text("not published", "yellow")
+    left = standing.feed.expires - standing.at
+    if left <= timedelta():
+        return Text(f"sequence {standing.feed.sequence}, expired {_ago(-left)} ago", "bold red")
+    return Text(f"sequence {standing.feed.sequence}, expires in {_ago(left)} ({when(standing.feed.expires)})")
+
+
+def _ago(span: timedelta) -> str:
+    """A length of time in its largest unit."""
+    minutes = span.total_seconds() / 60
+    if minutes < 2:
+        return f"{span.total_seconds():.0f} s"
+    if minutes < 120:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"

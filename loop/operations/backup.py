@@ -1,0 +1,92 @@
+"""One file from which the home can be made again, written while everything else goes on.
+
+Rules: all rows are of one moment. Artifacts are copied after that moment: no row ever names another file, and none that
+a version names is ever deleted. The file is read again before it counts, and appears whole, for its owner alone, or not
+at all. Private keys are in it only if asked for, and then sealed. The published folder is not: ``loop feed publish``
+makes it anew.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from loop import artifacts
+from loop.errors import BadBackup, BadKey
+from loop.feed import ledger
+from loop.home import Home
+from loop.operations import archive, files, sealing
+from loop.operations.archive import Manifest, Writer
+from loop.store import dump, schema, sequences, versions
+from models.family import Progress, no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished backup."""
+
+    path: Path
+    bytes: int
+    manifest: Manifest
+
+
+def backup(
+    home: Home, to: Path, now: datetime, passphrase: str | None = None, progress: Progress = no_progress
+) -> Made:
+    """Write the file; with a ``passphrase``, the feed's private keys too.
+
+    Raises ``BadBackup`` where the file exists, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``.
+    """
+    if to.exists():
+        raise BadBackup(f"{to}: exists already, and a backup is never overwritten; give another name")
+    sealed = None if passphrase is None else _keys(home, passphrase)
+    with artifacts.whole(to, 0o600, "the backup") as file:
+        writer = Writer(file)
+        with home.store.frozen() as tx:
+            last, every = sequences.last(tx), versions.every(tx)
+            counts = dump.counts(tx)
+            report = adding("rows", sum(counts.values()), progress)
+            rows = {name: _table(writer, tx, name, report) for name in counts}
+        _artifacts(home, writer, files.named(every), progress)
+        if sealed is not None:
+            writer.add(archive.KEYS, sealed)
+        manifest = writer.close(now, schema.head(), home.store.engine.dialect.name, rows, last)
+        size = file.tell()
+        archive.check(file, lambda read: progress("read again", read, size))
+    return Made(to, size, manifest)
+
+
+def _table(writer: Writer, tx: Session, name: str, report: Callable[[int], None]) -> int:
+    count = 0
+    for number, part in enumerate(dump.parts(tx, name), 1):
+        writer.add(f"tables/{name}/{number:08d}.jsonl", part)
+        count += (rows := part.count(b"\n"))
+        report(rows)
+    return count
+
+
+def adding(what: str, total: int, progress: Progress) -> Callable[[int], None]:
+    """Reports sums of what it is told."""
+    done = 0
+
+    def report(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(what, done, total)
+
+    return report
+
+
+def _artifacts(home: Home, writer: Writer, named: Mapping[files.Name, object], progress: Progress) -> None:
+    for done, name in enumerate(sorted(named), 1):
+        writer.add(name.member, home.artifacts.get(name.digest, name.suffix))
+        progress("artifacts", done, len(named))
+
+
+def _keys(home: Home, passphrase: str) -> bytes:
+    found = sealing.gather(ledger.folder(home))
+    if not found:
+        raise BadKey(f"{ledger.folder(home)}: no private keys here; make the backup without --keys")
+    return sealing.seal(found, passphrase)

@@ -1,0 +1,101 @@
+"""What phones depend on: the files of champions, the feed, the keys that sign it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from loop.errors import BadKey
+from loop.feed import keys, ledger, upkeep
+from loop.feed.document import FeedKey
+from loop.operations import files
+from loop.operations.checks import Patient
+from loop.operations.finding import Finding, broken, note, ok, warning
+from loop.operations.verify import RESTORE, unsound
+from loop.store import versions
+
+SOON = timedelta(days=30)
+"""A feed key is for a year; a rotation needs people who bring root keys."""
+OLD = 1 / 4
+"""Share of the feed's life that is left when its upkeep must have failed: it renews at a half."""
+
+
+def artifacts(patient: Patient) -> Iterator[Finding]:
+    """The files of champions and bases have their digests, and no file that a version names is missing."""
+    home = patient.home
+    with home.store.read() as tx:
+        every = versions.every(tx)
+        bases = [versions.base(tx, family) for family in {version.family for version in every}]
+        first = set(versions.aliases(tx)) | {base.number for base in bases if base is not None}
+    read = files.named([version for version in every if version.number in first])
+    named = files.named(every)
+    for name, numbers in sorted(named.items()):
+        if name in read:
+            if (wrong := unsound(home, name, numbers)) is not None:
+                yield wrong
+        elif not home.artifacts.path(name.digest, name.suffix).is_file():
+            yield broken(
+                "artifacts", f"the file of version {numbers[0]}", f"{name.digest}{name.suffix} is missing", RESTORE
+            )
+    yield ok("artifacts", f"{len(named)} files, {len(read)} of them read; loop verify reads them all")
+
+
+def feed(patient: Patient) -> Iterator[Finding]:
+    """What is published names the champions and has not expired."""
+    home, now = patient.home, patient.now
+    if not ledger.chain(home):
+        yield note("feed", "no keys yet, so nothing is published", "loop feed keys --create")
+        return
+    published, fix = upkeep.published(home), f"loop feed publish --to {home.settings.published}"
+    if published is None:
+        elsewhere = f"{fix}, or say where it is published: LOOP_FEED_FOLDER"
+        yield warning("feed", "a published feed", f"none in {home.settings.published}", elsewhere)
+        return
+    left = published.expires - now
+    if left <= timedelta():
+        yield broken("feed", "a feed that devices take", f"it expired at {published.expires:%Y-%m-%d %H:%M} UTC", fix)
+    elif left < (published.expires - published.issued) * OLD:
+        yield warning("feed", "a feed that is renewed", f"it expires at {published.expires:%Y-%m-%d %H:%M} UTC", fix)
+    elif (why := upkeep.reason(home, published, now)) is not None and not why.startswith("it expires"):
+        yield warning("feed", "a feed that names the champions", why, fix)
+    else:
+        yield ok("feed", f"sequence {published.sequence}, until {published.expires:%Y-%m-%d %H:%M} UTC")
+
+
+def signing(patient: Patient) -> Iterator[Finding]:
+    """Enough feed keys are here, open, and will be valid for a while; root keys are elsewhere."""
+    home = patient.home
+    if not ledger.chain(home):
+        return
+    root = ledger.trusted(home).root
+    folder = ledger.folder(home)
+    here = keys.find([folder], root.feed_keys)
+    if len(here) < root.feed_threshold:
+        expected = f"{root.feed_threshold} feed keys in {folder}"
+        yield broken("keys", expected, f"{len(here)}", "bring the key, or loop feed rotate --reason … --keys PLACE")
+    for id_, path in here.items():
+        yield from _key(patient, root.feed_keys[id_], id_, path)
+    if lying := keys.find([folder], root.root_keys):
+        where = f"{len(lying)} root keys lie on this machine"
+        yield note("keys", where, "move them to media that are not connected")
+
+
+def _key(patient: Patient, key: FeedKey, id_: str, path: Path) -> Iterator[Finding]:
+    secret = patient.home.settings.key_passphrase
+    asked: list[Path] = []
+
+    def passphrase(path: Path) -> str | None:
+        asked.append(path)
+        return None if secret is None else secret.get_secret_value()
+
+    try:
+        keys.load_many({id_: path}, passphrase)
+    except BadKey as error:
+        if asked and secret is None:
+            fix = "set LOOP_KEY_PASSPHRASE where loop up runs, or publish by hand before the feed expires"
+            yield warning("keys", "a feed key that opens without anybody there", f"{path} wants its passphrase", fix)
+        else:
+            yield broken("keys", "a feed key that opens", str(error), f"chmod 600 {path}, or set LOOP_KEY_PASSPHRASE")
+    if (left := key.expires - patient.now) < SOON:
+        fix = "loop feed rotate --reason … --keys PLACE, then loop feed publish"
+        level = broken if left <= timedelta() else warning
+        yield level("keys", "a feed key that stays valid", f"key {id_:.12}… expires {key.expires:%Y-%m-%d}", fix)

@@ -1,0 +1,59 @@
+"""Which artifacts the rows name, and which files lie in the folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from loop.artifacts import DIGEST, SUFFIXES, Artifacts
+from loop.store.values import Version
+
+NEW = ".new-"
+"""Begins the name of a file that is being written; ``artifacts.whole`` says so."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Name:
+    """What an artifact is named by."""
+
+    digest: str
+    suffix: str
+
+    @property
+    def member(self) -> str:
+        """Where it lies in a backup."""
+        return f"artifacts/{self.digest}{self.suffix}"
+
+
+def named_by(version: Version) -> dict[str, Name]:
+    """The artifacts of a version, by what they are."""
+    found = {
+        "model": Name(version.artifact_digest, ".mlmodel"),
+        "golden vectors": Name(version.golden_digest, ".json"),
+        "weights": Name(version.weights_digest, ".npz"),
+        "base": Name(version.base_digest, ".npz"),
+        "report": Name(version.report_digest, ".npz"),
+    }
+    if version.mlpackage_digest is not None:
+        found["mlpackage"] = Name(version.mlpackage_digest, ".zip")
+    return found
+
+
+def named(versions: list[Version]) -> dict[Name, list[int]]:
+    """Every artifact that a version names, and the numbers of those versions."""
+    found: dict[Name, list[int]] = {}
+    for version in versions:
+        for name in set(named_by(version).values()):
+            found.setdefault(name, []).append(version.number)
+    return found
+
+
+def lying(artifacts: Artifacts) -> Iterator[tuple[Name, Path]]:
+    """The artifacts in the folder, whoever names them; files of other names are not ours."""
+    for path in sorted(artifacts.root.glob("??/*")):
+        if DIGEST.fullmatch(path.stem) and path.suffix in SUFFIXES and path.parent.name == path.stem[:2]:
+            yield Name(path.stem, path.suffix), path
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What was being written when its writer was killed, or is being written now."""
+    return sorted(path for path in folder.rglob(f"{NEW}*") if path.is_file() and not path.is_symlink())

@@ -1,0 +1,119 @@
+"""How things stand, on one screen: champions, nights, queues, the feed, space, and what the doctor sees in passing."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from loop import arrivals, slots
+from loop.arrivals import Live
+from loop.errors import BadSettings, NotPublishable
+from loop.feed import upkeep
+from loop.home import Home
+from loop.operations import doctor
+from loop.operations.checks import machine
+from loop.operations.finding import Finding, Severity
+from loop.slots import Pause
+from loop.store import figures, health, runs, values, versions
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """A family's champion: since when, how it was judged, and how often it is right where people draw."""
+
+    family: str
+    version: int
+    since: datetime
+    verdict: str
+    accuracy: Mapping[str, float | None]
+    live: Live | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What devices are told, and until when."""
+
+    sequence: int
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Everything that ``loop status`` shows. ``uploads`` by status, newer than what the last night taught."""
+
+    at: datetime
+    database: str
+    champions: tuple[Champion, ...]
+    last: values.Run | None
+    under_way: values.Run | None
+    next_due: datetime | None
+    paused: Pause | None
+    uploads: Mapping[str, int]
+    arrivals: int
+    deliveries: int
+    feed: Feed | None
+    disk_free: int
+    warnings: tuple[Finding, ...]
+
+
+def look(home: Home, now: datetime) -> Standing:
+    """How things stand. Raises ``StoreUnavailable``."""
+    with home.store.read() as tx:
+        nights = [run for run in runs.recent(tx, 200) if run.kind == "night"]
+        ended = [run for run in nights if run.status is not values.RunStatus.RUNNING]
+        champions = _champions(tx)
+        uploads = health.untaught(tx)
+        waiting, untold = health.arrivals(tx).count, health.deliveries(tx).count
+        under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
+    return Standing(
+        at=now,
+        database=home.store.shown_url,
+        champions=champions,
+        last=ended[0] if ended else None,
+        under_way=under_way,
+        next_due=_next(home, now),
+        paused=slots.paused(home),
+        uploads=uploads,
+        arrivals=waiting,
+        deliveries=untold,
+        feed=_feed(home),
+        disk_free=shutil.disk_usage(machine.existing(home.settings.home)).free,
+        warnings=tuple(each for each in doctor.quick(home, now) if _matters(each)),
+    )
+
+
+def _matters(finding: Finding) -> bool:
+    """Warnings, and that nobody starts the night whose time is shown."""
+    nobody = finding.check == "scheduler" and finding.severity is Severity.NOTE
+    return finding.severity >= Severity.WARNING or nobody
+
+
+def _champions(tx: Session) -> tuple[Champion, ...]:
+    live = {each.version: each for each in reversed(arrivals.live(tx))}  # ``told`` comes first, and is kept
+    outcomes = versions.outcomes(tx)
+    found = []
+    for each in figures.champions(tx):
+        slices = versions.get(tx, each.version).summary.get("slices", [])
+        accuracy = {part["name"]: part["accuracy"] for part in slices if part["n"]}
+        verdict = outcomes.get(each.version, "none")
+        found.append(Champion(each.family, each.version, each.since, verdict, accuracy, live.get(each.version)))
+    return tuple(found)
+
+
+def _next(home: Home, now: datetime) -> datetime | None:
+    """When the clock will ask for a night; None where its expression cannot be read: the doctor says so."""
+    try:
+        return slots.following(slots.trigger(home.settings.schedule.cron), now)
+    except BadSettings:
+        return None
+
+
+def _feed(home: Home) -> Feed | None:
+    """The published feed; None where there is none, or none that can be read: the doctor says which."""
+    try:
+        found = upkeep.published(home)
+    except NotPublishable:
+        return None
+    return None if found is None else Feed(found.sequence, found.expires)

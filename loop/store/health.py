@@ -1,0 +1,121 @@
+"""What a doctor asks the store: signs of life, what waits, the newest times, and how the database itself is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.values import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The last sign of life of a process."""
+
+    holder: str
+    what: str
+    beat_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A run that has not ended, and until when its holder may be silent."""
+
+    id: int
+    family: str
+    kind: str
+    holder: str
+    started_at: datetime
+    lease_until: datetime
+    step: str | None
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queue: how many wait, and since when the oldest does (or should have been tried)."""
+
+    count: int
+    oldest: datetime | None
+
+
+def beats(tx: Session) -> list[Beat]:
+    """Every process that ever gave a sign of life and was not tidied away, the latest first."""
+    rows = tx.scalars(select(tables.Beat).order_by(tables.Beat.beat_at.desc()))
+    return [Beat(row.holder, row.what, row.beat_at) for row in rows]
+
+
+def running(tx: Session) -> list[Running]:
+    """The runs that have not ended: one at most, if all is well."""
+    rows = tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING).order_by(tables.Run.id))
+    names = Running.__slots__
+    return [Running(*(getattr(row, name) for name in names)) for row in rows]
+
+
+def arrivals(tx: Session) -> Waiting:
+    """Uploads that the champion of their moment has not read yet."""
+    oldest = select(func.count(), func.min(tables.Correction.received_at)).select_from(tables.Arrival)
+    waiting = oldest.join(tables.Correction, tables.Correction.id == tables.Arrival.correction_id)
+    return Waiting(*tx.execute(waiting.where(tables.Arrival.scored_at.is_(None))).one())
+
+
+def deliveries(tx: Session, status: str = "waiting") -> Waiting:
+    """Events that a webhook has not taken yet; or those it never will (``given-up``)."""
+    found = select(func.count(), func.min(tables.Delivery.next_at)).where(tables.Delivery.status == status)
+    return Waiting(*tx.execute(found).one())
+
+
+def newest(tx: Session) -> dict[str, datetime]:
+    """The time of the last row of each kind, found by its key; kinds without rows are left out."""
+    feed = tables.FeedEntry
+    queries: dict[str, Any] = {
+        "upload": select(tables.Correction.received_at).order_by(tables.Correction.id.desc()),
+        "run": select(tables.Run.started_at).order_by(tables.Run.id.desc()),
+        "move of an alias": select(tables.Move.moved_at).order_by(tables.Move.id.desc()),
+        "event": select(tables.Event.happened_at).order_by(tables.Event.id.desc()),
+        "signed feed": select(feed.signed_at).order_by(feed.epoch.desc(), feed.sequence.desc()),
+        "sign of life": select(tables.Beat.beat_at).order_by(tables.Beat.beat_at.desc()),
+    }
+    found = {kind: tx.scalar(query.limit(1)) for kind, query in queries.items()}
+    return {kind: moment for kind, moment in found.items() if moment is not None}
+
+
+def untaught(tx: Session) -> dict[str, int]:
+    """Uploads by status, newer than the newest that the last finished night taught; an index answers alone."""
+    run, item, upload = tables.Run, tables.SnapshotItem, tables.Correction
+    finished = (run.kind == "night", run.status == RunStatus.FINISHED)
+    last = select(run.snapshot_id).where(*finished).order_by(run.id.desc()).limit(1).scalar_subquery()
+    newest = tx.scalar(select(func.max(item.correction_id)).where(item.snapshot_id == last)) or 0
+    counts = select(upload.status, func.count()).where(upload.id > newest).group_by(upload.status)
+    return dict(tx.execute(counts).all())
+
+
+def server_clock(tx: Session) -> datetime | None:
+    """What time the database has; None where it has no clock of its own."""
+    if tx.get_bind().dialect.name == "sqlite":
+        return None
+    moment: datetime | None = tx.scalar(text("SELECT clock_timestamp()"))
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def quick_check(tx: Session) -> list[str]:
+    """What SQLite finds wrong with its file; nothing to ask elsewhere."""
+    if tx.get_bind().dialect.name != "sqlite":
+        return []
+    found = [str(line) for line in tx.scalars(text("PRAGMA quick_check(10)"))]
+    return [] if found == ["ok"] else found
+
+
+def dangling(tx: Session) -> Mapping[str, int]:
+    """Rows that point at nothing, by table: SQLite checks a key only while it writes through a checked connection."""
+    if tx.get_bind().dialect.name != "sqlite":
+        return {}
+    found: dict[str, int] = {}
+    for row in tx.execute(text("PRAGMA foreign_key_check")):
+        found[str(row[0])] = found.get(str(row[0]), 0) + 1
+    return found

@@ -1,0 +1,177 @@
+"""A home with a past: two nights' versions with real files, uploads, a feed with keys, a webhook, API keys."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loop import access, artifacts, device, lease, registry
+from loop.artifacts import Artifacts
+from loop.digits import digit
+from loop.feed import ledger, publish
+from loop.home import Home
+from loop.intake import Receipt, Upload, accept_many
+from loop.operations import sealing
+from loop.registry import Order
+from loop.settings import Settings
+from loop.store import Store, events, feedback, runs, schema, snapshots, tables, values, versions
+from loop.store.values import Role
+from tests.feed.simulator import CHANNEL, model
+from tests.store.conftest import version
+
+WHY = Order("ops", "a reason")
+HOUR = timedelta(hours=1)
+
+
+COST = dict(sealing.COST)
+"""What sealing costs outside of the tests."""
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase is tried in milliseconds here; one test looks at the real price."""
+    monkeypatch.setitem(sealing.COST, "n", 1 << 12)
+
+
+def no_passphrase(path: Path) -> str | None:
+    """Nobody is asked."""
+    raise AssertionError(f"{path} is encrypted")
+
+
+class Site:
+    """A home, and what happens in it."""
+
+    def __init__(self, url: str, folder: Path, now: datetime) -> None:
+        self.url, self.now = url, now
+        settings = Settings(home=folder / "home", database_url=url, corpus="digits")
+        self.home = Home(settings, Store(url), Artifacts(settings.home / "artifacts"))
+        self.root = b""
+        if schema.current(self.home.store) is None:
+            schema.migrate(self.home.store)
+            with self.home.store.write() as tx:
+                feedback.set_salt(tx, "salt")
+
+    def upload(self, people: int = 3, each: int = 4, first: int = 0) -> None:
+        """Uploads of several people."""
+        random = np.random.default_rng(first)
+        sent = [
+            Upload(f"person-{who}", digit(random.integers(0, 255, (28, 28), np.uint8)), label=n, key=f"k{n}")
+            for who in range(first, first + people)
+            for n in range(each)
+        ]
+        assert all(isinstance(each, Receipt) for each in accept_many(self.home.store, sent, 0.4, self.now))
+
+    def register(self, family: str = "cnn") -> int:
+        """One more version with real files and a snapshot of all that teaches, promoted."""
+        return self.publish_version(self.begin(family))
+
+    def begin(self, family: str = "cnn") -> values.Version:
+        """A night up to where its files lie on disk and no row names them."""
+        home, now = self.home, self.now
+        with home.store.exclusive() as tx:
+            run = runs.claim(tx, family, "night", runs.me(), 60, now)
+            number = runs.reserve(tx, run.id)
+            pool = feedback.pool(tx, Role.TRAIN)
+            digest = artifacts.digest(f"{number}".encode())
+            snapshot = snapshots.keep(tx, digest, "c" * 64, pool, np.full(len(pool), 0.5), now)
+            runs.freeze(tx, run.id, snapshot)
+            run = runs.get(tx, run.id)
+        data, golden = model(number, family)
+        return version(
+            run,
+            snapshot_id=snapshot,
+            snapshot_digest=digest,
+            artifact_digest=home.artifacts.put(data, ".mlmodel"),
+            artifact_bytes=len(data),
+            golden_digest=home.artifacts.put(golden, ".json"),
+            weights_digest=home.artifacts.put(b"weights %d" % number, ".npz"),
+            report_digest=home.artifacts.put(b"report %d" % number, ".npz"),
+            base_digest=home.artifacts.put(b"base of %s" % family.encode(), ".npz"),
+            registered_at=now,
+        )
+
+    def publish_version(self, new: values.Version) -> int:
+        """The night's last transaction: the version, its verdict, the ledger, the run's end."""
+        with self.home.store.exclusive() as tx:
+            runs.hold(tx, new.run_id)
+            verdict = values.Verdict(new.number, "good enough", "passed", {"n": 1}, self.now)
+            registry.register(tx, new, [verdict], WHY, self.now)
+            registry.promote_in(tx, new, WHY, self.now)
+            runs.finish(tx, new.run_id, values.RunStatus.FINISHED, None, {"teach": 1.5}, self.now)
+        return new.number
+
+    def create_keys(self, passphrase: str | None = None) -> bytes:
+        """The feed's keys; root 1, as the app gets it."""
+        ledger.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
+        return ledger.first(self.home)
+
+    def publish(self) -> int:
+        """Publish to the home's own folder; the sequence."""
+        settings = self.home.settings
+        return publish.publish(self.home, settings.published, publish.Wish(), no_passphrase, WHY, self.now).sequence
+
+    def sync(self, folder: Path, root: bytes) -> device.Synced:
+        """A device on the published folder."""
+        with device.at(str(self.home.settings.published)) as source:
+            return device.sync(source, folder, CHANNEL, self.now, root=root)
+
+    def live(self) -> None:
+        """A past with a little of everything; ends now."""
+        self.upload()
+        self.register()
+        self.register()
+        self.root = self.create_keys()
+        self.publish()
+        access.create(self.home, "the app", access.Role.APP, actor="ops", now=self.now)
+        with self.home.store.write() as tx:
+            hook = {"url": "https://example.org", "secret": "s", "kinds": ["version.promoted"], "since": 0}
+            tx.add(tables.Hook(**hook, actor="ops", added_at=self.now))
+            tx.flush()
+            events.record_for(tx, events.Kind.TEST, {"what": "a test"}, [1], self.now)
+            first = tx.get(tables.Correction, 1)
+            assert first is not None
+            replay = {"source_id": first.source_id, "key": "r", "body_digest": "b", "correction_id": 1}
+            tx.add(tables.Replay(**replay, answered_at=self.now))
+
+
+def numbers(home: Home) -> set[int]:
+    """The versions that there are."""
+    with home.store.read() as tx:
+        return {each.number for each in versions.every(tx)}
+
+
+@pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A folder with a home that has a past, made once, and its first root."""
+    folder = tmp_path_factory.mktemp("past")
+    made = Site(f"sqlite:///{folder / 'loop.db'}", folder, lease.utc_now())
+    made.live()
+    made.home.store.compact()
+    made.home.store.close()
+    return folder, made.root
+
+
+@pytest.fixture
+def small(past: tuple[Path, bytes], tmp_path: Path) -> Iterator[Site]:
+    """A home with a past on SQLite, for what does not depend on the database."""
+    folder, root = past
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    made = Site(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, lease.utc_now())
+    made.root = root
+    yield made
+    made.home.store.close()
+
+
+@pytest.fixture
+def site(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A home with a past, on each database in turn."""
+    if url.startswith("sqlite"):
+        yield request.getfixturevalue("small")
+        return
+    made = Site(url, tmp_path, lease.utc_now())
+    made.live()
+    yield made
+    made.home.store.close()

@@ -1,0 +1,238 @@
+"""Backup and restore: the same home again, on either database, and nothing of what must not be taken back."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from loop import access, erasure, registry
+from loop.artifacts import Artifacts
+from loop.errors import BadBackup, OpsError
+from loop.feed import ledger, publish
+from loop.home import Home
+from loop.operations import backup, restore, verify
+from loop.operations.finding import Severity, worst
+from loop.settings import Settings
+from loop.store import Store, beats, dump, feeds, kept, runs, schema, sequences, values
+from tests.operations.conftest import HOUR, WHY, Site, no_passphrase, numbers
+
+WORDS = "a long passphrase"
+REPLACE = restore.Wish(replace=True)
+
+
+def rows(home: Home) -> dict[str, bytes]:
+    """Every row of every table, as a backup has them; the record of restorations apart."""
+    with home.store.frozen() as tx:
+        found = {name: b"".join(dump.parts(tx, name)) for name in dump.tables()}
+    lines = found["runs"].splitlines(keepends=True)
+    return found | {"runs": b"".join(line for line in lines if b"restored from the backup" not in line)}
+
+
+def sound(home: Home, now: object) -> None:
+    """`loop verify` finds nothing."""
+    found = verify.verify(home, now).findings  # type: ignore[arg-type]  # a moment
+    assert worst(found) < Severity.WARNING, found
+
+
+@pytest.fixture
+def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Home]:
+    """Another home, with nothing in it, on the other database than ``site``'s."""
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    if url.startswith("sqlite"):
+        other = request.getfixturevalue("postgres")
+        wiped = Store(other)
+        with wiped.engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+        wiped.close()
+    settings = Settings(home=tmp_path / "other", database_url=other, corpus="digits")
+    home = Home(settings, Store(other), Artifacts(settings.home / "artifacts"))
+    yield home
+    home.store.close()
+
+
+def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: Path) -> None:
+    """Every row and every file comes back, from SQLite to PostgreSQL and from PostgreSQL to SQLite."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
+    done = restore.restore(empty, made.path, restore.Wish(), site.now)
+    assert rows(empty) == rows(site.home)
+    assert (done.rows["versions"], done.rows["corrections"], done.artifacts, done.keys) == (2, 12, 9, 0)
+    empty_settings = empty.settings.model_copy(update={"feed_folder": site.home.settings.published})
+    sound(replace(empty, settings=empty_settings), site.now)
+
+
+def test_into_the_same_home(site: Site, tmp_path: Path) -> None:
+    """What was done since the backup is gone, but only after --replace; triggers guard the ledger as before."""
+    before = rows(site.home)
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    site.upload(first=10)
+    site.register()
+    with pytest.raises(OpsError, match="--replace"):
+        restore.restore(site.home, made.path, restore.Wish(), site.now)
+    assert numbers(site.home) == {1, 2, 3}
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    assert rows(site.home) == before
+    sound(site.home, site.now)
+    for statement in ("DELETE FROM moves", "UPDATE versions SET seed = 1", "DELETE FROM feed_entries"):
+        with pytest.raises(Exception, match="append-only"), site.home.store.write() as tx:
+            tx.execute(text(statement))
+
+
+def test_numbers_are_never_given_again(site: Site, tmp_path: Path) -> None:
+    """Versions, uploads, runs, events: what was given after the backup is not given to others after the restoration."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    site.upload(first=10)
+    assert site.register() == 3
+    with site.home.store.read() as tx:
+        given = sequences.last(tx)
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    site.upload(first=20, people=1, each=1)
+    assert site.register() == 4
+    with site.home.store.read() as tx:
+        for name in ("corrections", "sources", "runs", "snapshots", "moves", "verdicts", "events"):
+            table = dump.tables()[name]
+            rows = [line for part in dump.parts(tx, name) for line in part.splitlines()]
+            assert int(rows[-1].split(b":")[1].split(b",")[0]) > given[name], table
+
+
+def test_a_lost_store_leaps(site: Site, empty: Home, tmp_path: Path) -> None:
+    """Where nobody knows what was given since, upload and event numbers leap; versions in the feed are known."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    for _ in range(3):
+        site.register()
+    ledger.rotate(site.home, ledger.Wish(), [ledger.folder(site.home)], no_passphrase, None, WHY, site.now)
+    site.publish()
+    with site.home.store.read() as tx:
+        given = sequences.last(tx)
+    settings = empty.settings.model_copy(update={"feed_folder": site.home.settings.published})
+    home = replace(empty, settings=settings)
+    restore.restore(home, made.path, restore.Wish(), site.now)
+    with home.store.read() as tx:
+        assert sequences.last(tx)["corrections"] > given["corrections"] + 900_000
+    with home.store.exclusive() as tx:
+        run = runs.claim(tx, "cnn", "night", runs.me(), 60, site.now)
+        assert runs.reserve(tx, run.id) == 6  # 5 stands in the feed
+
+
+def test_the_feed_never_goes_back(site: Site, tmp_path: Path) -> None:
+    """A device that saw the newest feed takes the one after the restoration: same store, rotated keys, clock behind."""
+    phone = tmp_path / "phone"
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    site.register()
+    wish, folders = ledger.Wish(), [ledger.folder(site.home)]
+    ledger.rotate(site.home, wish, folders, no_passphrase, None, WHY, site.now)
+    site.now += timedelta(hours=1)
+    newest = site.publish()
+    assert site.sync(phone, site.root).current.version == 3  # type: ignore[union-attr]  # it has one
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    site.now -= timedelta(hours=1)  # so that the clock does not hide a sequence that fell
+    assert site.publish() > newest
+    done = site.sync(phone, site.root)
+    assert done.current is not None
+    assert (done.current.version, done.root) == (2, 2)
+
+
+def test_the_feed_never_goes_back_where_the_store_was_lost(site: Site, empty: Home, tmp_path: Path) -> None:
+    """The published folder, or at the worst the clock, remembers the sequence."""
+    phone = tmp_path / "phone"
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now, WORDS)
+    newest = [site.publish() for _ in range(3)][-1]
+    site.sync(phone, site.root)
+    settings = empty.settings.model_copy(update={"feed_folder": site.home.settings.published})
+    home = replace(empty, settings=settings)
+    restore.restore(home, made.path, restore.Wish(passphrase=WORDS), site.now)
+    feed = publish.publish(home, settings.published, publish.Wish(), no_passphrase, WHY, site.now)
+    assert feed.sequence == newest + 1
+    site.sync(phone, site.root)
+
+
+def test_what_was_revoked_or_withdrawn_stays_so(site: Site, tmp_path: Path) -> None:
+    """A key revoked and a version withdrawn after the backup do not come back to life."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    [key] = access.every(site.home)
+    access.revoke(site.home, key.id, site.now)
+    ledger.withdraw(site.home, 1, WHY, site.now)
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    assert [each.revoked_at for each in access.every(site.home)] == [site.now]
+    with site.home.store.read() as tx:
+        assert [each.version for each in feeds.withdrawn(tx)] == [1]
+
+
+def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
+    """A person who was erased after the backup is not in the restored store; whoever came later under the name is."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    erasure.erase(site.home, "person-1", "ops", site.now + HOUR)
+    site.now += 2 * HOUR
+    done = restore.restore(site.home, made.path, REPLACE, site.now)
+    assert done.erased == 4
+    assert b"person-1" not in rows(site.home)["sources"]
+    assert len(rows(site.home)["erasures"].splitlines()) == 1
+    sound(site.home, site.now)
+    again = backup.backup(site.home, tmp_path / "c.tar.gz", site.now)
+    assert restore.restore(site.home, again.path, REPLACE, site.now).erased == 0
+
+
+def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: a restoration that only loads rows revives the key, forgets the sequence and gives numbers again."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    [key] = access.every(site.home)
+    access.revoke(site.home, key.id, site.now)
+    site.register()
+    newest = [site.publish() for _ in range(3)][-1]
+    monkeypatch.setattr(kept, "read", lambda tx: kept.Kept([], [], [], [], {}, 0, {}))
+    monkeypatch.setattr(restore, "_seen_by_phones", lambda home, tx: 0)
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    assert [each.revoked_at for each in access.every(site.home)] == [None]
+    with site.home.store.read() as tx:
+        assert feeds.last_sequence(tx, 1) < newest
+    assert site.register() == 3
+
+
+def test_another_installation_is_refused(site: Site, empty: Home, tmp_path: Path) -> None:
+    """A backup of a home with another feed does not replace this one: its phones trust other keys."""
+    schema.migrate(empty.store)
+    ledger.create(empty, 3, 2, 365, None, WHY, site.now)
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    with pytest.raises(BadBackup, match="two installations"):
+        restore.restore(empty, made.path, REPLACE, site.now)
+    assert numbers(empty) == set()
+
+
+def test_not_while_somebody_works(site: Site, tmp_path: Path) -> None:
+    """A server that gave a sign of life, or a night under way, is stopped first; a dead one is no obstacle."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    with site.home.store.exclusive() as tx:
+        beats.beat(tx, "elsewhere:x:1", "api", site.now)
+    with pytest.raises(OpsError, match="api elsewhere:x:1 is at work"):
+        restore.restore(site.home, made.path, REPLACE, site.now)
+    later = site.now + timedelta(minutes=3)
+    with site.home.store.exclusive() as tx:
+        runs.claim(tx, "cnn", "night", runs.me(), 600, later)
+    with pytest.raises(OpsError, match="run 3 is at work"):
+        restore.restore(site.home, made.path, REPLACE, later)
+
+
+def test_a_run_of_the_past_does_not_go_on(site: Site, tmp_path: Path) -> None:
+    """A night that ran when the backup was made is over in the restored store, and can write nothing."""
+    with site.home.store.exclusive() as tx:
+        run = runs.claim(tx, "cnn", "night", "elsewhere:x:1", 60, site.now)
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    restore.restore(site.home, made.path, REPLACE, site.now + timedelta(hours=1))
+    with site.home.store.read() as tx:
+        assert runs.get(tx, run.id).status is values.RunStatus.FAILED
+
+
+def test_rolled_back_history_comes_along(small: Site, tmp_path: Path) -> None:
+    """The ledger's chain goes on where the backup's ended."""
+    registry.rollback(small.home, "cnn", None, WHY, small.now)
+    small.publish()
+    made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)
+    restore.restore(small.home, made.path, REPLACE, small.now)
+    registry.promote(small.home, 2, WHY, small.now)
+    small.publish()
+    sound(small.home, small.now)

@@ -1,0 +1,333 @@
+"""``loop doctor``: every injected fault is found, with its fix, and a healthy home raises no alarm."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from loop import access, lease, schedule
+from loop.feed import ledger
+from loop.knobs import Serving
+from loop.operations import doctor
+from loop.operations.finding import Finding, Severity, worst
+from loop.settings import Settings
+from loop.store import beats, health, runs, schema, tables, values
+from tests.operations.conftest import WHY, Site, no_passphrase
+from tests.operations.test_verify import artifact, flip
+
+DAY = timedelta(days=1)
+ROOT = Path(__file__).resolve().parents[2]
+BROKEN, WARNING = Severity.BROKEN, Severity.WARNING
+
+
+def examined(site: Site) -> list[Finding]:
+    """What is not in order."""
+    found = doctor.examine(doctor.opened(site.home.settings), site.now)
+    return [each for each in found if each.severity >= WARNING]
+
+
+def resettled(site: Site, **changes: object) -> None:
+    """Other settings."""
+    site.home = replace(site.home, settings=site.home.settings.model_copy(update=changes))
+
+
+def beat(site: Site, holder: str, age: timedelta) -> None:
+    """A scheduler's sign of life."""
+    with site.home.store.write() as tx:
+        beats.beat(tx, holder, schedule.WHAT, site.now - age)
+
+
+def test_a_healthy_home(site: Site) -> None:
+    """Nothing is wrong with it, with a living scheduler and without; and looking changes nothing on the disk."""
+    beat(site, runs.me(), timedelta(seconds=10))
+    before = sorted(site.home.settings.home.rglob("*"))
+    found = doctor.examine(doctor.opened(site.home.settings), site.now)
+    assert worst(found) < WARNING, found
+    looked = {*doctor.FIRST, *doctor.ROWLESS, *doctor.QUICK, *doctor.THOROUGH, *doctor.SLOW}
+    assert {each.check for each in found if each.severity is Severity.OK} >= looked - {"keys", "sqlite"}  # notes
+    assert sorted(site.home.settings.home.rglob("*")) == before
+
+
+def no_database(site: Site) -> None:
+    """Another file, or a server that is not there."""
+    url = "sqlite:////nowhere/loop.db" if site.home.store.is_sqlite else "postgresql+psycopg://x@127.0.0.1:1/x"
+    resettled(site, database_url=SecretStr(url))
+
+
+def older_schema(site: Site) -> None:
+    """A database that was not migrated."""
+    schema.migrate(site.home.store, "0003")
+
+
+def rotten_champion(site: Site) -> None:
+    """A bit turned in what phones are given."""
+    flip(artifact(site.home, 2))
+
+
+def missing_weights(site: Site) -> None:
+    """A file of an older version is gone."""
+    artifact(site.home, 1, ".npz").unlink()
+
+
+def file_for_folder(site: Site) -> None:
+    """Where reports of runs should go, a file lies."""
+    (site.home.settings.home / "logs").write_text("")
+
+
+def no_feed_key(site: Site) -> None:
+    """The key that signs was moved away."""
+    for path in ledger.folder(site.home).glob("feed-*"):
+        path.unlink()
+
+
+def open_feed_key(site: Site) -> None:
+    """Everybody may read it."""
+    for path in ledger.folder(site.home).glob("feed-*"):
+        path.chmod(0o644)
+
+
+def locked_feed_key(site: Site) -> None:
+    """It wants a passphrase that nobody gave."""
+    ledger.rotate(site.home, ledger.Wish(), [ledger.folder(site.home)], no_passphrase, "a passphrase", WHY, site.now)
+    resettled(site, key_passphrase=None)
+
+
+def ageing_feed_key(site: Site) -> None:
+    """It ends soon."""
+    folders = [ledger.folder(site.home)]
+    ledger.rotate(site.home, ledger.Wish(days=10), folders, no_passphrase, None, WHY, site.now)
+
+
+def feed_expired(site: Site) -> None:
+    """Nobody renewed it."""
+    site.now += 8 * DAY
+
+
+def feed_behind(site: Site) -> None:
+    """The champion moved and phones were not told."""
+    site.register()
+
+
+def feed_gone(site: Site) -> None:
+    """The folder was emptied."""
+    (site.home.settings.published / "feed.json").unlink()
+
+
+def clock_behind(site: Site) -> None:
+    """The machine came up with the wrong time."""
+    site.now -= timedelta(hours=3)
+
+
+def corpus_gone(site: Site) -> None:
+    """The base corpus is not where it was said to be."""
+    resettled(site, corpus="mnist", mnist=Path("/nowhere/mnist"))
+
+
+def corpus_rotten(site: Site) -> None:
+    """It is there, with other bytes."""
+    path = site.home.settings.home / "mnist.npz"
+    path.write_bytes(b"not it")
+    resettled(site, corpus="mnist", mnist=path)
+
+
+def scheduler_silent(site: Site) -> None:
+    """One on another machine has said nothing for an hour."""
+    beat(site, "elsewhere:boot:1", timedelta(hours=1))
+
+
+def scheduler_killed(site: Site) -> None:
+    """One on this machine said something ten seconds ago, but its process is gone."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    beat(site, f"{runs.me().rpartition(':')[0]}:{dead.pid}", timedelta(seconds=10))
+
+
+def arrivals_wait(site: Site) -> None:
+    """Uploads that no champion has read for hours."""
+    with site.home.store.write() as tx:
+        if tx.get(tables.Arrival, 1) is None:
+            tx.add(tables.Arrival(correction_id=1))
+    site.now += timedelta(hours=3)
+
+
+def deliveries_wait(site: Site) -> None:
+    """Events that no hook was told."""
+    with site.home.store.write() as tx:
+        tx.execute(text("UPDATE deliveries SET status = 'waiting'"))
+    site.now += timedelta(hours=3)
+
+
+def run_abandoned(site: Site) -> None:
+    """A night whose machine is gone."""
+    with site.home.store.exclusive() as tx:
+        runs.claim(tx, "cnn", "night", "elsewhere:boot:1", 1, site.now - timedelta(minutes=5))
+
+
+def nights_failing(site: Site) -> None:
+    """Three, one after the other."""
+    for _ in range(3):
+        with site.home.store.exclusive() as tx:
+            run = runs.claim(tx, "cnn", "night", runs.me(), 60, site.now)
+            runs.finish(tx, run.id, values.RunStatus.FAILED, "no space", {}, site.now)
+
+
+def key_expired(site: Site) -> None:
+    """An app's key ended and nobody saw it."""
+    ends = site.now + DAY
+    access.create(site.home, "an app", access.Role.APP, expires=ends, actor="ops", now=site.now)
+    site.now += 2 * DAY
+
+
+def public_without_keys(site: Site) -> None:
+    """The address is public, and nobody may call."""
+    [key] = access.every(site.home)
+    access.revoke(site.home, key.id, site.now)
+    resettled(site, serve=Serving(host="0.0.0.0"))  # noqa: S104 (that is the fault)
+
+
+Fault = tuple[Callable[[Site], None], str, Severity, str]
+IN_ROWS: dict[str, Fault] = {
+    "no database": (no_database, "database", BROKEN, "loop"),
+    "older schema": (older_schema, "schema", BROKEN, "loop migrate"),
+    "missing weights": (missing_weights, "artifacts", BROKEN, "restore"),
+    "clock behind": (clock_behind, "clock", BROKEN, "timedatectl"),
+    "scheduler silent": (scheduler_silent, "scheduler", BROKEN, "loop up"),
+    "scheduler killed": (scheduler_killed, "scheduler", BROKEN, "loop up"),
+    "arrivals wait": (arrivals_wait, "arrivals", WARNING, "loop up"),
+    "deliveries wait": (deliveries_wait, "deliveries", WARNING, "loop up"),
+    "run abandoned": (run_abandoned, "runs", WARNING, "loop gc"),
+    "nights failing": (nights_failing, "nights", BROKEN, "loop logs"),
+    "key expired": (key_expired, "API keys", WARNING, "loop keys create"),
+}
+"""Faults that a database shows, on each of them."""
+IN_FILES: dict[str, Fault] = {
+    "rotten champion": (rotten_champion, "artifacts", BROKEN, "restore"),
+    "a file for a folder": (file_for_folder, "folders", BROKEN, "move"),
+    "no feed key": (no_feed_key, "keys", BROKEN, "rotate"),
+    "open feed key": (open_feed_key, "keys", BROKEN, "chmod 600"),
+    "locked feed key": (locked_feed_key, "keys", WARNING, "LOOP_KEY_PASSPHRASE"),
+    "ageing feed key": (ageing_feed_key, "keys", WARNING, "rotate"),
+    "feed expired": (feed_expired, "feed", BROKEN, "loop feed publish"),
+    "feed behind": (feed_behind, "feed", WARNING, "loop feed publish"),
+    "feed gone": (feed_gone, "feed", WARNING, "loop feed publish"),
+    "corpus gone": (corpus_gone, "corpus", BROKEN, "LOOP_MNIST"),
+    "corpus rotten": (corpus_rotten, "corpus", BROKEN, "LOOP_MNIST"),
+    "public without keys": (public_without_keys, "API keys", BROKEN, "loop keys create"),
+}
+"""Faults of files, keys and settings."""
+
+
+@pytest.mark.parametrize("fault", IN_ROWS)
+def test_a_fault_in_the_rows_is_found(site: Site, fault: str) -> None:
+    """It is found by the check that should, as bad as it is, with what was expected, what came, and the fix."""
+    found_by_its_check(site, IN_ROWS[fault])
+
+
+@pytest.mark.parametrize("fault", IN_FILES)
+def test_a_fault_in_the_files_is_found(small: Site, fault: str) -> None:
+    """The same for faults that have nothing to do with the database."""
+    found_by_its_check(small, IN_FILES[fault])
+
+
+def found_by_its_check(site: Site, fault: Fault) -> None:
+    """Inject it, and look."""
+    inject, check, severity, fix = fault
+    inject(site)
+    found = examined(site)
+    mine = [each for each in found if each.check == check]
+    assert {each.severity for each in mine} == {severity}, found
+    assert mine[0].expected
+    assert mine[0].came
+    assert fix in mine[0].fix or fix in mine[0].came, mine
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A small file system of its own; a skip where this machine does not allow one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)  # noqa: S607 (the system's)
+    if done.returncode:
+        pytest.skip("may not mount here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)  # noqa: S607 (the system's)
+
+
+@pytest.mark.parametrize(
+    ("options", "check", "expected"),
+    [
+        ("size=50m", "disk", "GiB free"),
+        ("size=2g,nr_inodes=500", "disk", "files more"),
+        ("ro,size=2g", "folders", "write"),
+    ],
+    ids=["bytes", "inodes", "read-only"],
+)
+def test_a_disk_that_is_full_or_read_only(small: Site, options: str, check: str, expected: str) -> None:
+    """A real file system under the published folder, without bytes, inodes or leave to write."""
+    folder = small.home.settings.home / "published"
+    with mounted(folder, options):
+        resettled(small, feed_folder=folder)
+        found = [each for each in examined(small) if each.check == check]
+        assert [(each.severity, expected in each.expected) for each in found] == [(BROKEN, True)], found
+
+
+LOOK = """
+import os, sys
+from pathlib import Path
+from loop.operations import doctor
+from loop.settings import Settings
+home = doctor.opened(Settings(home=Path(sys.argv[1])))
+os.setuid(int(sys.argv[2]))
+for found in doctor.machine.folders(doctor.Patient(home, None)):
+    print(found.check, found.severity.name, found.fix)
+"""
+
+
+def test_another_user(small: Site) -> None:
+    """The same home looked at by somebody else: the folders refuse."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another")
+    command = [sys.executable, "-c", LOOK, str(small.home.settings.home)]
+    for user, expected in (("0", ""), ("65534", "folders BROKEN run this as the user of the loop")):
+        done = subprocess.run([*command, user], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.startswith(expected), done.stdout
+        assert bool(done.stdout) == bool(expected)
+
+
+def test_a_damaged_sqlite_file(small: Site) -> None:
+    """Pages written over are found, however the database answers else."""
+    path = Path(small.home.store.url.database or "")
+    small.home.store.compact()
+    small.home.store.close()
+    data = bytearray(path.read_bytes())
+    for page in range(6, len(data) // 4096, 5):
+        data[page * 4096 : page * 4096 + 64] = os.urandom(64)
+    path.write_bytes(data)
+    assert worst(examined(small)) is BROKEN
+
+
+def test_no_file_is_made_by_looking(tmp_path: Path) -> None:
+    """A doctor who is called to a place without a home leaves none behind."""
+    found = doctor.examine(doctor.opened(Settings(home=tmp_path / "no", corpus="digits")), lease.utc_now())
+    assert worst(found) is BROKEN
+    assert not (tmp_path / "no").exists()
+    assert any(each.check == "not looked at" for each in found)
+
+
+def test_a_database_server_with_another_clock(site: Site) -> None:
+    """PostgreSQL's own clock is compared; SQLite has none."""
+    with site.home.store.read() as tx:
+        server = health.server_clock(tx)
+    assert (server is None) == site.home.store.is_sqlite
+    site.now += timedelta(minutes=10)
+    found = [each for each in examined(site) if each.check == "clock"]
+    assert [each.severity for each in found] == ([] if site.home.store.is_sqlite else [BROKEN])

@@ -1,0 +1,126 @@
+"""A restoration killed anywhere: the old home or the new one, never something between, and the next try succeeds."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from loop import erasure
+from loop.artifacts import Artifacts
+from loop.home import Home
+from loop.operations import backup, restore, sealing
+from loop.store import Store, dump, erasures, kept, replacement
+from tests.device.test_killed import die_at
+from tests.operations.conftest import Site
+from tests.operations.test_backup import REPLACE, rows, sound
+
+NO_STRIDE, STRIDE = 1, 7
+WISH = restore.Wish(replace=True)
+
+
+def die() -> None:
+    """No handler, no ``finally``, no flush."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def after(module: object, name: str, count: int = 1) -> Callable[[], None]:
+    """Die once this function has returned for the ``count``-th time."""
+
+    def arm() -> None:
+        real, calls = getattr(module, name), 0
+
+        def deadly(*rest: object, **named: object) -> object:
+            nonlocal calls
+            answer = real(*rest, **named)
+            calls += 1
+            if calls == count:
+                die()
+            return answer
+
+        setattr(module, name, deadly)
+
+    return arm
+
+
+POINTS: dict[str, Callable[[], None]] = {
+    "checked": after(restore, "_fits"),
+    "first artifact": after(Artifacts, "put"),
+    "last artifact": after(Artifacts, "put", 9),
+    "keys": after(sealing, "write"),
+    "old rows read": after(kept, "read"),
+    "cleared": after(replacement, "clear"),
+    "first table": after(dump, "load"),
+    "tenth part": after(dump, "load", 10),
+    "given back": after(kept, "give_back"),
+    "erased again": after(erasures, "reapply"),
+    "all but committed": after(replacement, "settle"),
+    "committed": after(restore, "_rows"),
+}
+
+
+def killed(url: str, home: Home, path: Path, site: Site, arm: Callable[[], None]) -> bool:
+    """A restoration in a process of its own; was it killed?"""
+    child = os.fork()
+    if child == 0:
+        arm()
+        try:
+            restore.restore(Home(home.settings, Store(url), home.artifacts), path, WISH, site.now)
+        except BaseException as error:  # noqa: BLE001 (the child must not go on as a test runner)
+            print(repr(error), file=sys.stderr)  # noqa: T201 (read by whoever looks into a failure)
+            os._exit(3)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_in_the_middle(site: Site, tmp_path: Path, point: str) -> None:
+    """Before the commit all rows are the old ones, after it all are the new ones."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    new = rows(site.home)
+    site.upload(first=50)
+    site.register()
+    old = rows(site.home)
+    site.home.store.close()
+    assert killed(site.url, site.home, made.path, site, POINTS[point])
+    assert erasure.scrub(site.home)  # as every scheduler does: the log of what was replaced is empty, too
+    assert rows(site.home) == (new if point == "committed" else old)
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    assert rows(site.home) == new
+    sound(site.home, site.now)
+
+
+def test_not_killed(site: Site, tmp_path: Path) -> None:
+    """The control: the same child, left alone, restores."""
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    new = rows(site.home)
+    site.upload(first=50)
+    assert not killed(site.url, site.home, made.path, site, lambda: None)
+    assert rows(site.home) == new
+
+
+@pytest.mark.parametrize("stride", [STRIDE, pytest.param(NO_STRIDE, marks=pytest.mark.campaign)])
+def test_killed_at_every_file(small: Site, tmp_path: Path, stride: int) -> None:
+    """Into a folder without artifacts: whatever lies there then has its digest, and the next try completes."""
+    made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)
+    settings = small.home.settings.model_copy(update={"home": tmp_path / "new", "database_url": None})
+    url = f"sqlite:///{tmp_path / 'new' / 'loop.db'}"
+    home = Home(settings, Store(url), Artifacts(settings.home / "artifacts"))
+    point = kills = 0
+    while killed(url, home, made.path, small, partial(die_at, point + 1, settings.home)):
+        point, kills = point + stride, kills + 1
+        for path in home.artifacts.root.glob("??/*"):
+            if not path.name.startswith(".new-"):
+                home.artifacts.get(path.stem, path.suffix)
+                path.unlink()  # so that the next try writes it again
+    assert kills > 40 / stride
+    restored = Home(
+        settings.model_copy(update={"feed_folder": small.home.settings.published}), Store(url), home.artifacts
+    )
+    sound(restored, small.now)
+    assert rows(restored) == rows(small.home)
