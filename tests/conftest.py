@@ -52,13 +52,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, on each backend in turn."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'loop.db'}"
-    found: str = request.getfixturevalue("postgres")
-    store = Store(found)
+    return emptied(request.getfixturevalue("postgres"))
+
+
+def emptied(url: str) -> str:
+    """The URL of a PostgreSQL database, with nothing in it any more."""
+    store = Store(url)
     with store.engine.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE")
         connection.exec_driver_sql("CREATE SCHEMA public")
     store.close()
-    return found
+    return url
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ Order of work: who calls (``guard``), may they send more now, is the body within
 Whatever is refused before the last step has left nothing.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from anyio import to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -73,7 +73,9 @@ async def _add_many(request: Request) -> schemas.Answers:
     to.quotas.take(by.key_id, source, 1, time.monotonic())
     found = await uploads.many(request, to.serving)
     to.quotas.take(by.key_id, source, len(found) - 1, time.monotonic())
-    prepared = await to_thread.run_sync(uploads.prepare_many, found, source, to.clock(), limiter=to.readers)
+    prepared = await asyncio.get_running_loop().run_in_executor(
+        to.readers, uploads.prepare_many, found, source, to.clock()
+    )
     sound = [each for each in prepared if isinstance(each, Prepared)]
     stored = iter(await to.commits.submit(sound) if sound else ())
     answers = [next(stored) if isinstance(each, Prepared) else each for each in prepared]

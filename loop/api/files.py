@@ -78,6 +78,15 @@ async def feed_file(request: Request) -> Response:
     return await feed(request)
 
 
+for _path, _endpoint in (
+    ("/feed", feed),
+    ("/root/{name}", root),
+    ("/models/{name}", model),
+    ("/golden/{name}", golden),
+):
+    router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, openapi_extra=needs())
+
+
 def _digest(name: str) -> str:
     named = DIGEST.fullmatch(name)
     if named is None:

@@ -1,8 +1,8 @@
 """``POST /v1/predictions``: the champion, run here, for pages and for clients without Core ML."""
 
+import asyncio
 import time
 
-from anyio import to_thread
 from fastapi import APIRouter
 from starlette.requests import Request
 
@@ -30,7 +30,7 @@ async def predict(request: Request) -> schemas.Prediction:
     if kind not in PICTURES:
         raise WrongMediaType(f"Content-Type: expected {' or '.join(sorted(PICTURES))}, got {kind[:60] or 'none'}")
     data = await bodies.read(request, to.serving.max_upload, to.serving.body_seconds)
-    return await to_thread.run_sync(_read, to.oracle, data, limiter=to.readers)
+    return await asyncio.get_running_loop().run_in_executor(to.readers, _read, to.oracle, data)
 
 
 def _read(oracle: Oracle, data: bytes) -> schemas.Prediction:

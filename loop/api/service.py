@@ -1,10 +1,10 @@
 """What the API composes: one home, and everything that lives as long as the server."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from anyio import CapacityLimiter
-
 from loop.access import Ring
+from loop.api import memory
 from loop.api.oracle import Oracle
 from loop.api.pulse import Pulse
 from loop.api.shelf import Shelf
@@ -17,7 +17,7 @@ from loop.metrics import Metrics
 from loop.quotas import Quotas
 
 READERS = 2
-"""Large pictures read at once: one takes 0.1 s and 100 MB, and others need the threads."""
+"""Threads for large pictures: one takes 0.1 s and 100 MB, and others need the other threads."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class Service:
     oracle: Oracle = field(init=False)
     shelf: Shelf = field(init=False)
     metrics: Metrics = field(init=False)
-    readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(READERS))
+    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "reader"))
 
     def __post_init__(self) -> None:
         """Compose; nothing runs yet."""
@@ -51,6 +51,7 @@ class Service:
 
     def start(self) -> None:
         """Begin. Raises ``StoreUnavailable``."""
+        memory.give_back()
         self.ring.start()
         self.commits = GroupCommit(self.home, self.clock, self.metrics.committed)
         self.scorer.start()
@@ -62,3 +63,4 @@ class Service:
         self.scorer.close()
         self.pulse.close()
         self.ring.close()
+        self.readers.shutdown()

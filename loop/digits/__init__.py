@@ -50,10 +50,11 @@ def read(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Digit:
     picture = pictures.decode(data, limits)
     if not picture.plain:
         return digit(normalise(picture.grey), normalised=True)
-    if np.ptp(picture.grey) < MIN_CONTRAST:
+    lowest, highest = int(picture.grey.min()), int(picture.grey.max())
+    if highest - lowest < MIN_CONTRAST:
         raise BadImage(
-            f"the image is blank: expected white ink on black, its levels run only from {picture.grey.min()} "
-            f"to {picture.grey.max()}; send a picture with one digit"
+            f"the image is blank: expected white ink on black, its levels run only from {lowest} to {highest}; "
+            "send a picture with one digit"
         )
     return digit(picture.grey, normalised=False)
 

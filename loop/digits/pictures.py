@@ -24,6 +24,12 @@ Grey = NDArray[np.uint8]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type: PNG specification, table 11.1
+PNG_PASSES = (  # interlaced: first row, first column, row step, column step of each pass
+    ((0, 0, 1, 1),),
+    ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+)
+PIECE = 1 << 16
+PLAIN_HEADER = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)  # 28×28, eight bits of grey, not interlaced
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what Pillow decodes
 JPEG_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # lossless, arithmetic, hierarchical
@@ -73,13 +79,20 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Stripped:
-    """A file reduced to the parts that make pixels, with its size as the header states it."""
+    """A file reduced to the parts that make pixels, with its size as the header states it.
+
+    ``bare``: ``data`` is the compressed rows alone, of 28×28 pixels in eight bits of grey. Of a PNG also its header's
+    body, and its compressed rows.
+    """
 
     format: str
     data: bytes
     width: int
     height: int
     orientation: int = 1
+    bare: bool = False
+    header: bytes = b""
+    packed: bytes = b""
 
 
 def decode(data: bytes, limits: Limits) -> Picture:
@@ -105,6 +118,10 @@ def decode(data: bytes, limits: Limits) -> Picture:
             "send the digit alone, smaller"
         )
     try:
+        if file.format == "PNG" and not _all_rows(file.header, file.packed):
+            raise _damaged("PNG", "it holds fewer pixels than its header says")
+        if file.bare:
+            return Picture(np.asarray(Image.frombytes("L", (SIDE, SIDE), file.data, "zip", "L")), plain=True)
         with Image.open(io.BytesIO(file.data), formats=[file.format]) as image:
             image.load()
             return _grey(image, file.orientation)
@@ -123,12 +140,37 @@ def _strip_png(data: bytes) -> _Stripped:
         raise _damaged("PNG", "it does not begin with its header")
     if any(kind == b"acTL" and int.from_bytes(body[:4], "big") > 1 for kind, body in chunks):
         raise BadImage("the PNG is animated; send one still image")
-    width, height = struct.unpack(">II", chunks[0][1][:8])
+    header = chunks[0][1]
+    if [kind for kind, _ in chunks].count(b"IHDR") > 1:  # Pillow would believe the last, which nobody measured
+        raise _damaged("PNG", "it has two headers")
+    if header[9] not in PNG_CHANNELS or header[10:12] != b"\0\0" or header[12] > 1:
+        raise _damaged("PNG", "its header says what no PNG can be")
+    width, height = struct.unpack(">II", header[:8])
+    rows = b"".join([body for kind, body in chunks if kind == b"IDAT"])
+    others = {kind for kind, _ in chunks[1:]} & PNG_PIXEL_CHUNKS
+    if header == PLAIN_HEADER and others == {b"IDAT", b"IEND"}:  # what phones send: half the time is Pillow's reading
+        return _Stripped("PNG", rows, width, height, bare=True, header=header, packed=rows)  # of chunks just read
     kept = [PNG_SIGNATURE]
     for kind, body in chunks:
         if kind in PNG_PIXEL_CHUNKS:
             kept += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(kind + body))]
-    return _Stripped("PNG", b"".join(kept), width, height)
+    return _Stripped("PNG", b"".join(kept), width, height, header=header, packed=rows)
+
+
+def _all_rows(header: bytes, packed: bytes) -> bool:
+    """Do the compressed rows unpack to as many bytes as the header says? Pillow would fill up with zeros."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    left = 0
+    for top, aside, down, along in PNG_PASSES[interlaced]:
+        columns, rows = (width - aside + along - 1) // along, (height - top + down - 1) // down
+        left += rows * (1 + (columns * depth * PNG_CHANNELS[colour] + 7) // 8) if columns > 0 else 0
+    stream = zlib.decompressobj()
+    while left > 0:
+        came = len(stream.decompress(packed, min(left, PIECE)))
+        if came == 0:
+            return False
+        left, packed = left - came, stream.unconsumed_tail
+    return True
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -11,6 +11,8 @@ from loop import digits
 from loop.errors import BadLabel
 from loop.store.values import Kind, Status
 
+_canonical = json.JSONEncoder(sort_keys=True).encode  # made once: ``json.dumps`` makes one for each call
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -42,10 +44,10 @@ class Prepared:
     columns: dict[str, Any]
 
 
-def prepare(upload: Upload, now: datetime) -> Prepared:
+def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAULT_LIMITS) -> Prepared:
     """Check an upload and read its image; ``now`` is when it arrived. Raises ``BadImage``, ``BadLabel``."""
     _check(upload)
-    digit = upload.image if isinstance(upload.image, digits.Digit) else digits.read(upload.image)
+    digit = upload.image if isinstance(upload.image, digits.Digit) else digits.read(upload.image, limits)
     body = {
         "label": digits.check_label(upload.label),
         "kind": upload.kind,
@@ -58,7 +60,7 @@ def prepare(upload: Upload, now: datetime) -> Prepared:
     }
     columns = body | {
         "key": upload.key or f"{digit.digest[:40]}-{upload.label}",
-        "body_digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+        "body_digest": hashlib.sha256(_canonical(body).encode()).hexdigest(),
         "captured_at": upload.captured_at,
         "pixels": digit.pixels.tobytes(),
         "normalised": digit.normalised,
@@ -98,5 +100,7 @@ def _check(upload: Upload) -> None:
 def _check_name(field: str, value: str, longest: int) -> None:
     if not 0 < len(value) <= longest:
         raise BadLabel(f"{field}: expected 1 to {longest} characters, got {len(value)}")
+    if value.isascii() and value.isprintable():
+        return
     if any(unicodedata.category(letter)[0] == "C" for letter in value):
         raise BadLabel(f"{field}: expected printable characters, got {value[:40]!r}")

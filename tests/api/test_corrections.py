@@ -3,12 +3,15 @@
 import base64
 import json
 import time
+from functools import partial
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from loop import access
+from loop.digits import to_png
 from loop.knobs import Serving
 from loop.lease import utc_now
 from loop.store import tables
@@ -99,6 +102,17 @@ def test_a_batch_that_is_sent_again_stores_nothing(server: Server) -> None:
     )
     assert first.content == again.content
     assert stored(server) == 20
+
+
+def test_the_pictures_of_a_batch_share_their_pixels(small: Server) -> None:
+    """Each alone would be taken; many such would hold a reader for a minute."""
+    large = correction(1, image=base64.b64encode(to_png(np.pad(np.full((900, 900), 255, np.uint8), 550))).decode())
+    send = partial(httpx.post, f"{small.url}/v1/corrections:batch", headers=small.phone().headers, timeout=60)
+    alone = send(json={"corrections": [large | {"key": "a"}]}).json()["answers"]
+    among = send(json={"corrections": [large | {"key": f"k{i}"} for i in range(20)]}).json()["answers"]
+    assert [each["status"] for each in alone] == [201]
+    assert {each["status"] for each in among} == {422}
+    assert "pixels" in among[0]["problem"]["detail"]
 
 
 REFUSED = {

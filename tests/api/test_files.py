@@ -52,6 +52,14 @@ def test_a_model_never_changes(site: tuple[Server, Office]) -> None:
     assert httpx.get(url + ".mlmodel").content == data
 
 
+def test_head_is_get_without_a_body(site: tuple[Server, Office]) -> None:
+    """CDNs ask this way whether what they hold is still true."""
+    url, data = model_of(site[0])
+    head = httpx.head(url)
+    assert (head.status_code, head.content) == (200, b"")
+    assert (head.headers["Content-Length"], head.headers["ETag"]) == (str(len(data)), f'"{digest(data)}"')
+
+
 RANGES = {
     "bytes=0-9": (0, 10),
     "bytes=10-": (10, None),

@@ -1,0 +1,167 @@
+"""The whole circle: a real phone on a real socket uploads, a night learns from it, the phone takes the new model, an
+operator rolls back, and the phone follows.
+"""
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+import models
+from loop import digits, night, reading
+from loop import home as homes
+from loop.feed import ledger, upkeep
+from loop.home import Home
+from loop.knobs import Serving
+from loop.lease import utc_now
+from loop.registry import Order
+from loop.store import feedback, schema
+from models import coreml
+from models.family import Images, Labels
+from tests import linear
+from tests.api.conftest import Phone, Server, serving
+from tests.test_night import rolled, settings
+
+PEOPLE, EACH = 10, 40
+WHY = Order("tests", "a test")
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """One user: a phone with its key and secret, and the strange digits that they write."""
+
+    phone: Phone
+    images: Images
+    labels: Labels
+
+
+@pytest.fixture
+def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A founded loop with keys for its feed, whose CNN family is the linear one, on each database."""
+    monkeypatch.setattr(models, "get", models.get)  # so that both are put back
+    monkeypatch.setattr(homes, "corpus", homes.corpus)
+    linear.install(small_corpus)
+    limits = Serving(source_per_minute=1000)
+    made = homes.at(settings(url, tmp_path).model_copy(update={"serve": limits}), migrated=False)
+    schema.migrate(made.store)
+    with made.store.write() as tx:
+        feedback.set_salt(tx, "salt")
+    night.found(made)
+    ledger.create(made, 3, 2, 365, None, WHY, utc_now())
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def server(home: Home) -> Iterator[Server]:
+    """Its API on a socket."""
+    with serving(home) as found:
+        yield found
+
+
+def hands(server: Server) -> list[Hand]:
+    """People who push three digits of four sideways; their secrets are the same in every run, and so is the split."""
+    corpus = homes.corpus(server.home.settings, "mnist")
+    found = []
+    for who in range(PEOPLE):
+        secret = base64.urlsafe_b64encode(hashlib.sha256(f"hand {who}".encode()).digest()).rstrip(b"=").decode()
+        mine = slice(who * EACH, (who + 1) * EACH)
+        images = rolled(corpus.train_images[mine])
+        images[::4] = corpus.train_images[mine][::4]
+        found.append(Hand(Phone(server.keys["app"], secret), images, corpus.train_labels[mine]))
+    return found
+
+
+def asked(app: httpx.Client, hand: Hand, row: int) -> dict[str, Any]:
+    """What the champion reads in a digit."""
+    answer = app.post("/v1/predictions", content=digits.to_png(hand.images[row]), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def told(app: httpx.Client, hand: Hand) -> int:
+    """Upload what the user says to each reading, in one batch; how many were corrections."""
+    batch = []
+    for row, label in enumerate(hand.labels):
+        read = asked(app, hand, row)
+        right = read["label"] == label
+        batch.append(
+            {
+                "image": base64.b64encode(digits.to_png(hand.images[row])).decode(),
+                "label": int(label),
+                "kind": "confirmation" if right else "correction",
+                "predicted": read["label"],
+                "confidence": max(read["probabilities"]),
+                "version": read["version"],
+                "key": f"digit {row}",
+            }
+        )
+    answer = app.post("/v1/corrections:batch", json={"corrections": batch}, headers=hand.phone.headers)
+    assert {each["status"] for each in answer.json()["answers"]} == {201}, answer.text
+    return sum(each["kind"] == "correction" for each in batch)
+
+
+def sync(server: Server, folder: Path, root: Path) -> dict[str, Any]:
+    """``loop device sync`` in a process of its own."""
+    place = ["--url", f"{server.url}/v1", "--state", str(folder), "--root", str(root)]
+    command = [sys.executable, "-m", "loop", "device", "sync", *place, "--json"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def accuracy(synced: dict[str, Any], people: list[Hand]) -> float:
+    """How well the model on the phone reads these hands."""
+    reader = reading.reader(coreml.load(Path(synced["model"]).read_bytes()))
+    images, labels = np.concatenate([p.images for p in people]), np.concatenate([p.labels for p in people])
+    return float((reader.probabilities(images).argmax(1) == labels).mean())
+
+
+def test_the_circle(server: Server, tmp_path: Path) -> None:
+    """Upload, night, feed, sync, rollback, sync: the phone ends where it began, on a feed that only ever rose."""
+    home, root, folder = server.home, tmp_path / "root.json", tmp_path / "phone"
+    root.write_bytes(ledger.first(home))
+    people = hands(server)
+    app, ops = server.client("app"), server.client("ops")
+
+    upkeep.follow(home, WHY, utc_now())  # what a scheduler does
+    first = sync(server, folder, root)
+    assert first["current"]["version"] == 1
+
+    corrections = sum(told(app, hand) for hand in people)
+    assert corrections > 100
+
+    slot = ops.post("/v1/runs", json={"family": "cnn"}).json()["slot"]
+    done = night.retrain(home, slot=slot)
+    assert done.version is not None, done.reason
+    assert done.judged is not None
+    assert done.judged.outcome == "passed", [r.text for v in done.judged.verdicts.values() for r in v.reasons]
+    upkeep.follow(home, WHY, utc_now())
+    [run] = [each for each in ops.get("/v1/runs").json() if each["slot"] == slot]
+    assert (run["status"], run["version"]) == ("finished", 2)
+    assert ops.get("/v1/versions/2").json()["alias"] == "champion"
+
+    second = sync(server, folder, root)
+    assert (second["current"]["version"], second["previous"]["version"]) == (2, 1)
+    assert accuracy(second, people) > accuracy(first, people) + 0.1
+
+    moved = ops.post("/v1/rollbacks", json={"family": "cnn", "reason": "a test"})
+    assert moved.status_code == 201, moved.text
+    assert asked(app, people[0], 0)["version"] in {1, 2}  # the server looks once a second
+
+    third = sync(server, folder, root)
+    assert third["current"] == first["current"]
+    assert first["sequence"] < second["sequence"] < third["sequence"] == moved.json()["sequence"]
+    for client in (app, ops):
+        client.close()

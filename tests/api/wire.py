@@ -1,0 +1,70 @@
+"""HTTP as bytes: what well-behaved clients would mend or refuse to send."""
+
+import contextlib
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def connect(url: str, seconds: float = 60) -> socket.socket:
+    """A connection to a server."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    made = socket.create_connection((parts.hostname, parts.port or 80), seconds)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def request(method: str, target: bytes, headers: Headers = (), body: bytes = b"") -> bytes:
+    """A request with exactly these bytes in it; host and length are added."""
+    lines = [method.encode() + b" " + target + b" HTTP/1.1", b"Host: test", *(n + b": " + v for n, v in headers)]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
+
+
+def ask(url: str, sent: bytes) -> Answer | None:
+    """The answer to one request on a connection of its own; None if the server just closed."""
+    with connect(url) as line:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # answered before all was sent
+            line.sendall(sent)
+        return read(line)
+
+
+def read(line: socket.socket) -> Answer | None:
+    """The next answer on a connection; None if it ended before one."""
+    with line.makefile("rb") as file:
+        try:
+            first = file.readline()
+            if not first:
+                return None
+            found = {}
+            while (field := file.readline().strip()) and b":" in field:
+                name, _, value = field.decode("latin-1").partition(":")
+                found[name.lower()] = value.strip()
+            status = int(first.split()[1])
+            if status == 100:
+                return Answer(status, found, b"")
+            assert "transfer-encoding" not in found, "the API announces the length of every answer"
+            return Answer(status, found, file.read(int(found.get("content-length", 0))))
+        except ConnectionResetError:
+            return None
+
+
+def rest(line: socket.socket) -> bytes:
+    """All that still comes, until the other side closes."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := line.recv(65536):
+            found += piece
+    return found
