@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from loop.errors import BadReason, KeyRefused, NoKey, NoSource, NotAllowed, StoreUnavailable
+from loop.errors import BadReason, DeploymentError, KeyRefused, NoKey, NoSource, NotAllowed, StoreUnavailable
 from loop.home import Home
 from loop.store import Store, access
 from loop.store.access import Key, Role
@@ -158,7 +158,7 @@ class Ring:
         while not self._stop.wait(REFRESH_SECONDS):
             try:
                 self.refresh()
-            except StoreUnavailable:
+            except DeploymentError:
                 continue  # ``who`` says so once the ring is too old
 
 

@@ -20,7 +20,7 @@ from loop.settings import Settings
 
 Fields = dict[str, Any]
 
-QUIET = ("httpx", "httpcore", "alembic", "apscheduler.executors", "asyncio")
+QUIET = ("httpx", "httpcore", "alembic", "apscheduler", "asyncio")
 """Libraries whose everyday word is of no use to an operator, or repeats whole URLs."""
 OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "apscheduler")
 BUILT_IN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}

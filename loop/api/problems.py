@@ -1,8 +1,7 @@
 """Errors as RFC 9457 problem documents: one table says which error is whose fault.
 
 ``type`` is a URN that names the rule (``urn:digit-loop:bad-image``), ``detail`` the line that the command line would
-print. What only operators may know (paths, database trouble) is logged, and the sender gets a sentence and the number
-of the request to quote.
+print. What only operators may know (paths, database trouble) is logged, and the sender gets a sentence.
 """
 
 import http

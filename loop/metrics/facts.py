@@ -1,7 +1,8 @@
 """What the store, the feed and the disk say, asked at a scrape and remembered for a while.
 
 A question that takes long is asked more rarely: none takes more than a hundredth of the time, however large the store
-grows. So Prometheus may scrape as often as it likes, and so may somebody who hammers on the route.
+grows; and a scrape does not wait for it. So Prometheus may scrape as often as it likes, and so may somebody who hammers
+on the route.
 """
 
 import logging
@@ -34,6 +35,8 @@ from loop.store.values import RunStatus
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 SHARE = 0.01
+PATIENCE = 1.5
+"""Prometheus gives a scrape ten seconds by default, and there are five questions."""
 SOON, LATER = 15.0, 60.0
 ENDS = (RunStatus.FINISHED, RunStatus.SKIPPED, RunStatus.FAILED)
 VERSIONS = 20
@@ -42,25 +45,48 @@ ENOUGH = 10_000
 """Untaught uploads are not counted past this."""
 
 
+class Unanswered(LoopError):
+    """The answer is being found out; it will be there at a later scrape."""
+
+
 @dataclass(slots=True)
 class Seldom(Generic[T]):
-    """A question whose answer is kept for ``seconds``, and for longer where asking takes long."""
+    """A question whose answer is kept for ``seconds``, and for longer where asking takes long.
+
+    It is asked in a thread of its own: whoever wants the answer waits ``PATIENCE`` seconds, then takes the last one.
+    """
 
     ask: Callable[[], T]
     seconds: float
-    _answer: list[T] = field(default_factory=list)
+    _outcome: T | Exception = field(default_factory=lambda: Unanswered("not found out yet"))
     _due: float = 0.0
+    _asking: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self) -> T:
-        """The answer. Raises what asking raises."""
+        """The answer. Raises what asking raised, or ``Unanswered``."""
         with self._lock:
-            if not self._answer or time.monotonic() >= self._due:
-                begun = time.monotonic()
-                self._answer = [self.ask()]
-                ended = time.monotonic()
-                self._due = ended + max(self.seconds, (ended - begun) / SHARE)
-            return self._answer[0]
+            if self._asking is None and time.monotonic() >= self._due:
+                self._asking = threading.Thread(target=self._find_out, name="metrics", daemon=True)
+                self._asking.start()
+            asking = self._asking
+        if asking is not None:
+            asking.join(PATIENCE)
+        outcome = self._outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _find_out(self) -> None:
+        begun = time.monotonic()
+        try:
+            self._outcome = self.ask()
+        except Exception as error:  # noqa: BLE001 (ours: raised in whoever asks)
+            self._outcome = error
+        ended = time.monotonic()
+        rest = 0.0 if isinstance(self._outcome, Exception) else max(self.seconds, (ended - begun) / SHARE)
+        with self._lock:
+            self._due, self._asking = ended + rest, None
 
 
 class Facts:
@@ -108,7 +134,7 @@ class Facts:
             _gauge("loop_runs_running", "Runs under way.", running),
             _gauge("loop_paused", "1 while `loop pause` holds.", paused),
             _gauge("loop_arrivals_waiting", "Uploads that the champion has not read yet.", backlog),
-            _gauge("loop_uploads_untaught", f"Accepted, newer than the last lesson; {ENOUGH} and more are one.", fresh),
+            _gauge("loop_uploads_untaught", f"Accepted, newer than the last lesson; counted to {ENOUGH}.", fresh),
             _each("loop_webhook_deliveries", "Messages by what became of them.", "status", _all(Status, queued)),
             _each("loop_beat_timestamp_seconds", "Last sign of life, by what lives.", "what", beats.items()),
         ]

@@ -7,6 +7,7 @@ tried in vain comes later than what was not.
 
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -24,6 +25,9 @@ PAUSES = (30, 2 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 8 * HOUR, 16 * HOUR)
 JITTER = 0.2
 """Each pause is this share longer or shorter, so that many hooks of one dead server do not come back together."""
 
+PASS_SECONDS = 30.0
+"""No try of a pass is begun later: whoever calls has other things to do, and may be asked to stop."""
+
 
 def deliver_due(home: Home, clock: Clock = utc_now, limit: int = 100) -> int:
     """Send what is due, oldest event first, ``limit`` tries at most; how many were taken by their address.
@@ -31,8 +35,10 @@ def deliver_due(home: Home, clock: Clock = utc_now, limit: int = 100) -> int:
     An address that failed is left alone for the rest of the pass, so that a dead one costs one time limit
     (``sending.SECONDS``) and no more. Any number of processes may do this at once.
     """
-    delivered, dead = 0, set[int]()
+    delivered, dead, end = 0, set[int](), time.monotonic() + PASS_SECONDS
     for _ in range(limit):
+        if time.monotonic() > end:
+            break
         with home.store.write() as tx:
             taken = hooks.take(tx, clock(), _again_at(clock), dead)
         if taken is None:

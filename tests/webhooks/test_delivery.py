@@ -25,10 +25,10 @@ from tests.webhooks.receiver import Receiver, genuine
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def listed(home: Home, hook: int | None = None) -> list[Delivery]:
+def listed(home: Home, hook: int | None = None, limit: int = 1000) -> list[Delivery]:
     """The deliveries, oldest first."""
     with home.store.read() as tx:
-        return stored.deliveries(tx, hook, limit=1000)[::-1]
+        return stored.deliveries(tx, hook, limit=limit)[::-1]
 
 
 def add(home: Home, url: str, *kinds: str) -> stored.Hook:

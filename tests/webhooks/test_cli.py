@@ -1,0 +1,114 @@
+"""``loop webhooks`` as operators meet it: a secret shown once, addresses masked, refusals of one line."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loop import cli
+from loop.artifacts import Artifacts
+from loop.home import Home
+from loop.settings import Settings
+from loop.store import Store, hooks, schema
+from loop.store.hooks import Status
+from tests.conftest import NOW
+from tests.webhooks.conftest import happen
+from tests.webhooks.receiver import Receiver, genuine
+
+
+class Shell:
+    """Runs ``loop webhooks …`` in this process, in a home of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+        monkeypatch.chdir(folder)
+        for name, value in {"HOME": str(folder / "home"), "ACTOR": "tester", "WEBHOOKS_PRIVATE": "true"}.items():
+            monkeypatch.setenv(f"LOOP_{name}", value)
+        settings = Settings(home=folder / "home")
+        self.home = Home(settings, Store(settings.url), Artifacts(settings.home / "artifacts"))
+        schema.migrate(self.home.store)
+
+    def __call__(self, *arguments: object, status: int = 0) -> str:
+        """The command's standard output; its exit status must be ``status``."""
+        self.monkeypatch.setattr(sys, "argv", ["loop", "webhooks", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, self.err = self.capsys.readouterr()
+        assert (caught.value.code or 0) == status, out + self.err
+        assert "Traceback" not in out + self.err
+        return out
+
+    def json(self, *arguments: object) -> Any:
+        """The command's JSON."""
+        return json.loads(self(*arguments, "--json"))
+
+    def refused(self, *arguments: object) -> str:
+        """The one line on standard error of a command that fails."""
+        self(*arguments, status=1)
+        line = self.err.strip()
+        assert "\n" not in line
+        return line
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    """The command line."""
+    return Shell(monkeypatch, capsys, tmp_path)
+
+
+def test_the_circle(loop: Shell, receiver: Receiver) -> None:
+    """Add, test, deliver, look, remove: what an operator does on the first day."""
+    made = loop.json("add", f"{receiver.url}/geheim?token=geheim", "--kind", "version.promoted")
+    assert made["kinds"] == ["version.promoted"]
+    assert made["url"] == f"{receiver.url}/…"
+    tested = loop.json("test", 1)
+    assert [(each["status"], each["answer"]) for each in tested] == [("delivered", "204")]
+    happen(loop.home)
+    assert "1 messages" in loop("deliver")
+    assert [got.said["type"] for got in receiver.got] == ["webhook.test", "version.promoted"]
+    assert all(genuine(made["secret"], got) for got in receiver.got)
+    shown = loop("deliveries") + loop("list") + loop("deliveries", "--json") + loop("list", "--json")
+    assert "delivered" in shown
+    assert "version.promoted" in shown
+    assert "geheim" not in shown
+    assert made["secret"] not in shown
+    assert "secret forgotten" in loop("remove", 1)
+    assert loop.json("list") == []
+
+
+def test_the_secret_is_shown_when_it_is_made(loop: Shell, receiver: Receiver) -> None:
+    """For people: with the word that it is not shown again, and what to do next."""
+    said = loop("add", receiver.url)
+    assert "whsec_" in said
+    assert "shown only now" in said
+    assert "loop webhooks test 1" in said
+
+
+def test_what_was_given_up_is_tried_anew(loop: Shell, receiver: Receiver) -> None:
+    """After the receiver was mended."""
+    loop("add", f"{receiver.url}/status/500")
+    happen(loop.home)
+    with loop.home.store.write() as tx:
+        taken = hooks.take(tx, NOW, lambda _: NOW)
+        assert taken is not None
+        hooks.settle(tx, taken, Status.GIVEN_UP, "500", NOW)
+    assert [each["status"] for each in loop.json("deliveries", "--status", "given-up", "--hook", 1)] == ["given-up"]
+    assert "1 messages wait again" in loop("retry", 1)
+    assert [each["status"] for each in loop.json("deliveries", "--status", "waiting")] == ["waiting"]
+
+
+def test_refusals(loop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be is said in one line, with what to do, and nothing is stored."""
+    assert "expected an http or https URL" in loop.refused("add", "ftp://example.org/")
+    assert "expected kinds among night.finished" in loop.refused("add", "http://127.0.0.1/", "--kind", "webhook.test")
+    assert "no webhook 7" in loop.refused("test", 7)
+    assert "no webhook 7" in loop.refused("remove", 7)
+    assert "no webhook" in loop.refused("retry", 2**63)
+    monkeypatch.setenv("LOOP_WEBHOOKS_PRIVATE", "false")
+    line = loop.refused("add", "http://127.0.0.1:8000/geheim")
+    assert "expected a public address" in line
+    assert "webhooks_private" in line
+    assert "geheim" not in line
+    assert loop.json("list") == []
