@@ -55,7 +55,7 @@ class Schedule:
     """When nights are due, and what one may cost."""
 
     cron: str = "0 3 * * *"
-    """Minute, hour, day, month, weekday; UTC, always."""
+    """Minute, hour, day, month, weekday (by name: mon-fri); UTC, always."""
     family: str = "cnn"
     volume: int = 200
     """So many newly accepted uploads make a night due before its time; 0 turns this off."""

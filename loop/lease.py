@@ -111,10 +111,14 @@ def hold(
 def _beat(shift: Shift, lease_seconds: float, stop: threading.Event) -> None:
     """Renew the lease four times in its length, and write down what was reached, every second at most. A beat that
     fails is not the end: the lease may outlast a hiccup of the database, and if it does not, the run's next write is
-    refused.
+    refused. A slot's night is renewed no longer than it may take: nobody waits for one that hangs and whose scheduler,
+    which would have ended it, is gone.
     """
     due, written = time.monotonic() + lease_seconds / 4, shift.reached
+    ends = time.monotonic() + shift.home.settings.schedule.night_minutes * 60
     while not stop.wait(min(PROGRESS_SECONDS, lease_seconds / 4)):
+        if shift.run.slot is not None and time.monotonic() > ends:
+            return
         reached = shift.reached
         if reached == written and time.monotonic() < due:
             continue

@@ -8,6 +8,7 @@ The rules:
 - Memory is the peak of the resident set, as Linux counts it (``VmHWM``): a limit of address space would refuse
   TensorFlow, which reserves far more than it uses, a limit of resident memory is one that Linux ignores, and control
   groups need rights that the loop should not have.
+- A process whose run is over, or whose lease has run out, is ended after another lease.
 - A process that ends before it has a run leaves a failed one, with its last words. A night that outlives its
   scheduler goes on; the lease, which it renews itself, tells the next scheduler.
 """
@@ -75,7 +76,9 @@ class Nightshift:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._stopped = threading.Event()
         self._reason: str | None = None
-        self._ends = time.monotonic() + home.settings.schedule.night_minutes * 60
+        self._lived = time.monotonic()
+        self._ends = self._lived + home.settings.schedule.night_minutes * 60
+        self._patience = max(GRACE_SECONDS, home.settings.lease_seconds)
         with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 (our own command line, and a name that we made)
                 [*command, slot.name],
@@ -98,10 +101,8 @@ class Nightshift:
             if (reason := self._excess()) is not None:
                 self._refuse(run, reason)
                 self._end()
-            elif self._stopped.is_set():
+            elif self._stopped.is_set() or time.monotonic() - self._lived > self._patience:
                 self._end()
-            elif run is not None and run.status is not RunStatus.RUNNING and not self._ended(GRACE_SECONDS):
-                self._end()  # its run is over, or another's: whatever it still does is for nothing
         return self._settle(self._process.returncode)
 
     def _ended(self, seconds: float) -> bool:
@@ -110,13 +111,18 @@ class Nightshift:
         return self._process.returncode is not None
 
     def _look(self) -> values.Run | None:
-        """The run that the process claimed. Without a database the bounds hold as well."""
+        """The run that the process claimed; and is it alive? One that was stopped may hold a lock that all others wait
+        for, who therefore cannot take over. Without a database the bounds hold as well.
+        """
+        run, silent = None, False
         with suppress(StoreUnavailable), self.home.store.read() as tx:
             run = runs.held(tx, self.slot.name, self._holder)
-            if run is not None:
-                self._name(run)
-            return run
-        return None
+            silent = run is not None and not runs.alive(tx, run.id, self._clock())
+        if run is not None:
+            self._name(run)
+        if not silent:
+            self._lived = time.monotonic()
+        return run
 
     def _name(self, run: values.Run) -> None:
         """Only now is it known whose output this is."""
@@ -154,8 +160,8 @@ class Nightshift:
                 runs.finish(tx, run.id, RunStatus.FAILED, self._reason, {}, now)
             runs.reap(tx, now)
             run = None if run is None else runs.get(tx, run.id)
-            if run is not None and run.status is RunStatus.FAILED and self._yields(status):
-                slots.free(tx, run.id)
+            if run is not None and run.status is RunStatus.FAILED and self._stopped.is_set() and self._reason is None:
+                slots.free(tx, run.id)  # the loop ended it, for reasons that were not the night's
         if run is None:
             self._log.unlink(missing_ok=True)
         else:
@@ -167,10 +173,9 @@ class Nightshift:
         excused = status == NOT_NOW or (self._stopped.is_set() and self._reason is None)
         if excused or slots.get(tx, self.slot.name).run_id is not None:
             return None
-        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+        how = f"exit status {status}" if status >= 0 else f"signal {-status}"
         reason = self._reason or f"ended before it began ({how}): {last_words(self._log)}"
-        return runs.stillborn(tx, self.slot, self._holder, reason, self._clock())
-
-    def _yields(self, status: int) -> bool:
-        """Is the slot to be tried again? Not where the loop itself ended the night, or the night said why it ended."""
-        return self._reason is None and (self._stopped.is_set() or status < 0)
+        run = runs.stillborn(tx, self.slot, self._holder, reason, self._clock())
+        if status < 0 and self._reason is None:
+            slots.free(tx, run.id)  # it died without a word
+        return run

@@ -29,6 +29,7 @@ from loop.lease import Clock, utc_now
 from loop.nightshift import Nightshift
 from loop.store import beats, runs, values
 from loop.store.slots import Slot
+from loop.store.values import RunStatus
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Scheduler:
         now = self._clock()
         with self.home.store.write() as tx:
             beats.beat(tx, runs.me(), WHAT, now)
-        if self._closing.is_set() or self.night is not None or self._jumped():
+        if self._jumped() or self._closing.is_set() or self.night is not None:
             return
         if (slot := slots.ready(self.home, now)) is not None:
             self._begin(slot)
@@ -129,7 +130,8 @@ class Scheduler:
         if run is None:
             log.info("not taken: another has it, or may have it")
         else:
-            log.info("run %d %s", run.id, run.status, extra={"run": run.id, "reason": run.reason})
+            level = logging.WARNING if run.status is RunStatus.FAILED else logging.INFO
+            log.log(level, "run %d %s", run.id, run.status, extra={"run": run.id, "reason": run.reason})
 
     def _beats_for(self, *chores: Chore) -> BackgroundScheduler:
         rhythm = BackgroundScheduler(

@@ -1,7 +1,8 @@
 """``loop …`` in a process of its own, with the fast family, and with nights that go wrong at a given point.
 
 ``python -m tests.loop_child CORPUS POINT ARGUMENTS…``; settings come from the environment (``environ``). Points are
-``ACT:STEP`` for the steps of a night, ``unimportable`` for one that cannot even begin, ``end`` for none. The act
+``ACT:STEP`` for the steps of a night, ``unimportable`` for one that cannot even begin, ``end`` for none, ``warm`` for
+none and for nights of a scheduler that begin at once (``tests.warm``). The act
 happens to the first night that finds the file ``armed`` in LOOP_HOME, and takes it away.
 """
 
@@ -80,12 +81,25 @@ def deaf() -> None:
     sleep()
 
 
+def wait() -> None:
+    """As a training that takes until somebody makes the file ``go`` in LOOP_HOME."""
+    while not Path(os.environ["LOOP_HOME"], "go").exists():
+        time.sleep(0.05)
+
+
+def grip(home: Home) -> None:
+    """Stopped in the middle of a write: on SQLite nobody else can write."""
+    with home.store.exclusive():
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 ACTS: dict[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "sleep": sleep,
     "grow": grow,
+    "wait": wait,
     "deaf": deaf,
 }
 
@@ -110,7 +124,7 @@ def arm(point: str) -> None:
     def treacherous(self: Shift, name: str) -> Iterator[None]:
         with step(self, name):
             if name == where and armed():
-                ACTS[act]()
+                grip(self.home) if act == "grip" else ACTS[act]()
             yield
 
     Shift.step = treacherous
@@ -120,13 +134,18 @@ def main(corpus: str, point: str, *arguments: str) -> None:
     """The command line, with what was asked for in place."""
     if point == "unimportable" and arguments[0] == "retrain" and armed():
         raise ImportError("libtensorflow.so: cannot open shared object file")
-    from loop import cli, nightshift
+    from loop import cli, nightshift, schedule
     from tests import linear
 
+    if point == "warm":
+        from tests import warm
+
+        warm.install()
+        point = "end"
     linear.install(Path(corpus))
     arm(point)
     nightshift.COMMAND = tuple(command(Path(corpus), point, "retrain", "--slot"))
-    cli.schedule.Scheduler.__init__.__kwdefaults__["command"] = nightshift.COMMAND
+    schedule.Scheduler.__init__.__kwdefaults__["command"] = nightshift.COMMAND
     sys.argv = ["loop", *arguments]
     cli.main()
 

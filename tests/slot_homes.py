@@ -1,15 +1,23 @@
-"""A home whose family was founded long ago, without the founding: slots look at the base's row and nothing else."""
+"""A home whose family was founded long ago, without the founding: slots look at the base's row and nothing else. And
+a clock to look at it by.
+"""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from loop import slots as due
 from loop.artifacts import Artifacts
 from loop.home import Home
 from loop.knobs import Schedule
 from loop.settings import Settings
-from loop.store import Store, runs, slots, values, versions
+from loop.store import Store, runs, slots, tables, values, versions
+from loop.store.slots import Slot
 from loop.store.values import RunStatus
 
+THREE = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+AT_THREE = "clock/cnn/2026-11-20T03:00Z"
 FOUNDED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
@@ -56,3 +64,32 @@ def take(home: Home, name: str, now: datetime, status: RunStatus = RunStatus.FIN
         if status is not RunStatus.RUNNING:
             runs.finish(tx, run.id, status, None, {}, now)
     return run.id
+
+
+def names(home: Home, now: datetime) -> list[str]:
+    """What is due."""
+    return [slot.name for slot in due.due(home, now)]
+
+
+def every(home: Home) -> list[Slot]:
+    """All slots, by the time they were due."""
+    with home.store.read() as tx:
+        rows = tx.query(tables.Slot).order_by(tables.Slot.due_at)
+        return [slots.get(tx, row.name) for row in rows]
+
+
+def night_after_night(home: Home, moments: Iterator[datetime]) -> list[str]:
+    """Look at each moment, and let a night take what is due; the slots that were taken, in order."""
+    taken = []
+    for now in moments:
+        slot = due.ready(home, now)
+        if slot is not None:
+            take(home, slot.name, now)
+            taken.append(slot.name)
+    return taken
+
+
+def each(start: datetime, hours: float, minutes: float = 20) -> Iterator[datetime]:
+    """A clock that runs as it should."""
+    for step in range(int(hours * 60 / minutes)):
+        yield start + timedelta(minutes=minutes) * step

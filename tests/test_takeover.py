@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import models
-from loop import lease, night, registry
+from loop import lease, night, registry, slots
 from loop.errors import LeaseLost, RunInProgress, StoreUnavailable
 from loop.home import Home
 from loop.store import runs, versions
 from loop.store.values import RunStatus
 from models.family import Lesson, Progress, Weights
 from tests.linear import Line, Linear
+from tests.loop_child import scheduled
 from tests.test_killed import child
 from tests.test_night import champion, home, write
 
@@ -62,6 +63,21 @@ def test_a_living_night_keeps_its_lease(home: Home) -> None:
         with home.store.exclusive() as tx, pytest.raises(RunInProgress):
             runs.claim(tx, "cnn", "night", "elsewhere:-:1", 1, lease.utc_now())
         shift.finish(RunStatus.SKIPPED, "test")
+
+
+def test_a_hanging_night_without_a_scheduler_loses_its_lease(home: Home) -> None:
+    """A slot's night that takes longer than it may is renewed no more; one by hand is."""
+    short = scheduled(home, lease_seconds=1.0, night_minutes=0.01)
+    slot = slots.ask(short, "cnn", "ops", lease.utc_now())
+    with lease.hold(short, "cnn", "night", lease.utc_now, slot=slot.name) as shift:
+        time.sleep(2)
+        with lease.hold(short, "cnn", "night", lease.utc_now) as by_hand:
+            time.sleep(2)
+            with home.store.exclusive() as tx, pytest.raises(RunInProgress):
+                runs.claim(tx, "cnn", "night", "elsewhere:-:1", 1, lease.utc_now())
+            by_hand.finish(RunStatus.SKIPPED, "test")
+        with pytest.raises(LeaseLost, match="taken over"):
+            shift.finish(RunStatus.SKIPPED, "too late")
 
 
 def test_the_champion_changed_while_the_night_ran(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

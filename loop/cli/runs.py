@@ -38,11 +38,12 @@ def runs(
     if as_json:
         emit([asdict(run) for run in recent])
         return
-    shown = table("Runs", ">run", "slot", "family", "kind", "status", "started", ">seconds", "reason")
+    shown = table("Runs", ">run", "family", "kind", "due by", "status", "started", ">seconds", "reason")
     for run in recent:
         took = f"{sum(run.seconds.values()):.1f}"
         status = _at(run) if run.status is RunStatus.RUNNING else run.status
-        cells = (str(run.id), run.slot or "–", run.family, run.kind, status, when(run.started_at), took)
+        cause = "hand" if run.slot is None else run.slot.partition("/")[0]
+        cells = (str(run.id), run.family, run.kind, cause, status, when(run.started_at), took)
         shown.add_row(*cells, run.reason or "")
     console.print(shown)
 

@@ -6,17 +6,20 @@ import threading
 from loop import lease, logs, slots
 from loop.cli.output import Json, Reason, emit, open_home, say, when
 from loop.registry import Order
-from loop.schedule import Scheduler
 
 
 def schedule() -> None:
     """Start nights when they are due, until SIGTERM or Ctrl-C. Any number of these may share a database.
 
-    A night under way is then asked to end at its next step, and its slot is free for the next scheduler.
+    A night under way is then asked to end at its next step, and its slot is free for the next scheduler. Beside nights
+    it keeps the feed true and sends webhooks, as `loop up` does.
     """
+    from loop import chores  # here, so that other commands start without them
+    from loop.schedule import Scheduler
+
     home = open_home()
     logs.begin(home.settings)
-    scheduler = Scheduler(home)
+    scheduler = Scheduler(home, chores=chores.of(home))
     stopped = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopped.set())

@@ -11,15 +11,18 @@ Rules: a device's own checks are asked before anything is written. Models, vecto
 the sequence away second, the feed last: whatever is killed when, devices see the old feed or the new one, and a
 sequence is never given twice. It is one more than any sequence of this epoch in the store or the folder, and not below
 the time in seconds: it rises also where store and folder were both restored from backups. Files of withdrawn models go
-last.
+last. Only after a rotation there is a moment between: the new root beside the old feed. Devices then refuse the feed
+and stay on the model that they have until the next publication.
 """
 
 import fcntl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import models
 from loop import artifacts, registry
@@ -34,6 +37,9 @@ from loop.home import Home
 from loop.registry import Order
 from loop.store import feeds, values
 from models import coreml
+
+LOCK_SECONDS = 30.0
+"""How long one publication waits for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +219,24 @@ def _write_once(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _locked(to: Path) -> Iterator[None]:
-    """One publication at a time into a folder; a killed one's lock is gone with it."""
+    """One publication at a time into a folder; a killed one's lock is gone with it, one that hangs is told of."""
     try:
         to.mkdir(parents=True, exist_ok=True)
         file = (to / ".lock").open("ab")
     except OSError as error:
         raise BadSettings(f"{to}: expected a folder to publish to ({error.strerror})") from None
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        end = time.monotonic() + LOCK_SECONDS
+        while not _taken(file):
+            if time.monotonic() > end:
+                raise NotPublishable(f"{to}: another publication has been under way for {LOCK_SECONDS:g} s; end it")
+            time.sleep(LOCK_SECONDS / 300)
         yield
+
+
+def _taken(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
