@@ -13,12 +13,12 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from loop import intake
-from loop.errors import Busy, DeploymentError
+from loop.errors import Busy, DeploymentError, StoreUnavailable
 from loop.home import Home
 from loop.intake import Answer, Prepared
 from loop.lease import Clock, utc_now
@@ -26,6 +26,8 @@ from loop.lease import Clock, utc_now
 RETRY_SECONDS = 1.0  # a full queue is written in less
 
 Outcome = list[Answer] | Exception
+OnCommit = Callable[[int, float], object]
+"""Told of each transaction: how many uploads were in it, how many seconds it took. Called in the writer's thread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,12 +51,14 @@ class _Waiting:
 class GroupCommit:
     """The queue in front of the store, and the thread that empties it. ``close`` it, or uploads may be left waiting."""
 
-    def __init__(self, home: Home, clock: Clock = utc_now) -> None:
+    def __init__(self, home: Home, clock: Clock = utc_now, on_commit: OnCommit | None = None) -> None:
         self._home = home
         self._clock = clock
+        self._on_commit = on_commit
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0  # uploads in the queue
         self._closed = False
+        self._in_doubt = False  # since the last batch failed
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -119,20 +123,35 @@ class GroupCommit:
     def _commit(self, batch: Sequence[_Waiting]) -> list[Outcome]:
         """The outcome of each; what goes wrong reaches whoever waits, and this thread lives on."""
         try:
+            if self._in_doubt:
+                self._settle()
             answers = iter(self._answers([upload for waiting in batch for upload in waiting.prepared]))
             return [[next(answers) for _ in waiting.prepared] for waiting in batch]
         except DeploymentError as error:
-            self._home.store.close()  # a connection whose fsync failed may believe what is not so: open another
+            self._in_doubt = True
             return [error] * len(batch)
         except Exception as error:  # noqa: BLE001 (ours: raised again in every request that waits for it)
             return [error] * len(batch)
+
+    def _settle(self) -> None:
+        """After a failure, before anything is answered: have on disk whatever can be read.
+
+        A commit whose fsync failed has left its rows in SQLite's log. A connection that is opened later may take them
+        for stored, and the sender's retry would be answered as a replay of what the disk never got.
+        """
+        self._home.store.close()
+        if not self._home.store.compact():
+            raise StoreUnavailable("the database's log is in use since the last failure; send it again")
+        self._in_doubt = False
 
     def _answers(self, uploads: Sequence[Prepared]) -> list[Answer]:
         settings, answers = self._home.settings, list[Answer]()
         for start in range(0, len(uploads), settings.serve.commit_batch):
             part = uploads[start : start + settings.serve.commit_batch]
-            per_day = settings.serve.source_per_day
+            per_day, began = settings.serve.source_per_day, time.monotonic()
             answers += intake.commit(self._home.store, part, settings.holdout_share, self._clock(), per_day)
+            if self._on_commit is not None:
+                self._on_commit(len(part), time.monotonic() - began)
         return answers
 
 

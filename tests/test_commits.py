@@ -1,9 +1,6 @@
 """Uploads that share a transaction, on both databases: every answer follows the commit, and failures fail alone."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +17,7 @@ from loop import digits, intake
 from loop import home as homes
 from loop.artifacts import Artifacts
 from loop.commits import GroupCommit
-from loop.errors import Busy, DiskFull, StoreUnavailable
+from loop.errors import Busy, StoreUnavailable
 from loop.home import Home
 from loop.intake import Prepared, Receipt, Upload
 from loop.knobs import Serving
@@ -105,19 +102,32 @@ def test_an_answer_means_committed(store: Store, url: str, tmp_path: Path) -> No
 
 def test_what_comes_together_is_stored_together(store: Store, tmp_path: Path) -> None:
     """A submission is never torn over two transactions, unless it alone is larger than a batch."""
-    with writing(home_of(store, tmp_path, commit_batch=10, commit_wait_ms=20)) as commits, commits_of(store) as made:
+    sixes = [[upload(100 + i) for i in range(start, start + 6)] for start in range(0, 24, 6)]
+    sizes: list[int] = []
+    home = home_of(store, tmp_path, commit_batch=10, commit_wait_ms=20)
+    commits = GroupCommit(home, lambda: NOW, lambda uploads, seconds: sizes.append(uploads))
 
-        async def pairs() -> None:
-            await asyncio.gather(
-                *(commits.submit([upload(100 + i) for i in range(6 * n, 6 * n + 6)]) for n in range(4))
-            )
+    async def at_once() -> None:
+        await asyncio.gather(*(commits.submit(six) for six in sixes))
 
-        asyncio.run(pairs())
-        assert len(made) == 4  # 6 + 6 do not fit into 10
-        answers = asyncio.run(commits.submit([upload(i) for i in range(25)]))
-        assert len(made) == 4 + 3
+    asyncio.run(at_once())
+    answers = asyncio.run(commits.submit([upload(i) for i in range(25)]))
+    commits.close()
+    assert sizes == [6, 6, 6, 6, 10, 10, 5]  # 6 + 6 do not fit into 10
     assert [type(answer) for answer in answers] == [Receipt] * 25
     assert stored(store) == 24 + 25
+
+
+def test_every_commit_is_told(store: Store, tmp_path: Path) -> None:
+    """``on_commit`` hears of each transaction, its uploads and its time; not of one that failed."""
+    heard: list[tuple[int, float]] = []
+    commits = GroupCommit(home_of(store, tmp_path, commit_batch=10), lambda: NOW, lambda *told: heard.append(told))
+    asyncio.run(commits.submit([upload(i) for i in range(25)]))
+    with pytest.raises(Exception, match=r"(?i)label"):
+        asyncio.run(commits.submit([Prepared("s", True, upload(30).columns | {"label": 77})]))
+    commits.close()
+    assert [size for size, _ in heard] == [10, 10, 5]
+    assert all(0 < seconds < 30 for _, seconds in heard)
 
 
 def test_a_refusal_stays_with_its_sender(store: Store, tmp_path: Path) -> None:
@@ -203,6 +213,25 @@ def test_a_database_that_fails_and_returns(store: Store, tmp_path: Path) -> None
     assert [type(answer) for answer in answers] == [Receipt] * 9
 
 
+def test_after_a_failure_the_log_is_written_back_first(tmp_path: Path) -> None:
+    """SQLite's log is emptied before the next answer: what a failed commit left there is never taken for stored."""
+    store = Store(f"sqlite:///{tmp_path / 'loop.db'}")
+    schema.migrate(store)
+    log = tmp_path / "loop.db-wal"
+    with writing(home_of(store, tmp_path)) as commits:
+        asyncio.run(each(commits, [upload(i) for i in range(300)]))
+        with store.write() as tx:
+            tx.connection().exec_driver_sql("ALTER TABLE arrivals RENAME TO gone")
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(commits.submit([upload(500)]))
+        with store.write() as tx:
+            tx.connection().exec_driver_sql("ALTER TABLE gone RENAME TO arrivals")
+        before = log.stat().st_size
+        asyncio.run(commits.submit([upload(500)]))
+        assert log.stat().st_size < before / 10
+    store.close()
+
+
 def test_a_fault_of_ours_is_not_silent(store: Store, tmp_path: Path) -> None:
     """A row that the schema refuses is a bug: its callers see the error itself, and the writer lives on."""
     broken = Prepared("s", True, upload(0).columns | {"label": 77})
@@ -211,54 +240,6 @@ def test_a_fault_of_ours_is_not_silent(store: Store, tmp_path: Path) -> None:
             asyncio.run(commits.submit([broken]))
         [answer] = asyncio.run(commits.submit([upload(0)]))
     assert isinstance(answer, Receipt)
-
-
-@pytest.fixture
-def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A file system of so many MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount, unmount = shutil.which("mount"), shutil.which("umount")
-    if not mount or not unmount or os.geteuid() != 0:
-        pytest.skip("a full disk needs the right to mount a small one (root)")
-    command = [mount, "-t", "tmpfs", "-o", f"size={request.param}m", "tmpfs", str(folder)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no small disk can be mounted here ({made.stderr.strip()})")
-    yield folder
-    subprocess.run([unmount, "-l", str(folder)], check=True)
-
-
-def fill(commits: GroupCommit, acknowledged: list[int]) -> None:
-    """Uploads in tens, their numbers noted as they are answered, until the disk refuses."""
-    for start in range(0, 20_000, 10):
-        answers = asyncio.run(each(commits, [upload(i) for i in range(start, start + 10)]))
-        acknowledged += [answer.id for answer in answers if isinstance(answer, Receipt)]
-
-
-@pytest.mark.parametrize("small_disk", [3, 6], indirect=True)  # full while the WAL grows; and while it is copied back
-def test_a_disk_that_fills_and_empties(small_disk: Path, tmp_path: Path) -> None:
-    """On a full disk callers are told so, what was acknowledged stays, and with space back the same retry is stored."""
-    store = Store(f"sqlite:///{small_disk / 'loop.db'}")
-    schema.migrate(store)
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(900_000))
-    acknowledged: list[int] = []
-    with writing(home_of(store, tmp_path)) as commits:
-        with pytest.raises(DiskFull, match="free some space"):
-            fill(commits, acknowledged)
-        assert len(acknowledged) > 50
-        with pytest.raises(DiskFull):
-            asyncio.run(commits.submit([upload(len(acknowledged) + i) for i in range(100)]))
-        assert stored(store) == len(acknowledged)
-        ballast.unlink()
-        answers = asyncio.run(each(commits, [upload(i) for i in range(len(acknowledged) + 40)]))
-    again = [answer.replayed for answer in answers if isinstance(answer, Receipt)]
-    assert again == [True] * len(acknowledged) + [False] * 40
-    with store.read() as tx:
-        assert tx.connection().exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
-        assert set(acknowledged) <= set(tx.scalars(select(tables.Correction.id)))
-    store.close()
 
 
 def test_opened_home(tmp_path: Path) -> None:

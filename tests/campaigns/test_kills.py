@@ -1,0 +1,48 @@
+"""The server is killed under load, again and again: what it acknowledged is there, once."""
+
+import logging
+import signal
+from pathlib import Path
+
+import pytest
+
+from loop.store import Store
+from tests.campaigns.checked import found, struck
+from tests.campaigns.served import Served
+from tests.phones import Heard
+
+APART = 125  # acknowledged uploads between two kills, on average
+
+log = logging.getLogger(__name__)
+
+
+def killed_under_load(served: Served, kills: int, seed: int) -> Heard:
+    """None lost, none doubled; what the phones heard."""
+
+    def strike() -> None:
+        served.stop(signal.SIGKILL)
+        served.start()
+
+    sent, heard = struck(served, strike, kills, APART, seed)
+    store = Store(served.settings.url)
+    there = found(store, sent, heard)
+    store.close()
+    assert (there.lost, there.doubled, there.stored) == ([], [], len(sent))
+    assert heard.reconnects >= kills
+    assert set(heard.refusals) <= {503}
+    log.info("%d kills, %d acknowledged, none lost, none doubled", kills, len(heard.answers))
+    log.info("%d connections lost or refused, %d first answers given again", heard.reconnects, heard.replays)
+    return heard
+
+
+def test_killed_a_few_times(url: str, tmp_path: Path) -> None:
+    """Five kills, 1,500 uploads: none lost, none doubled."""
+    killed_under_load(Served(tmp_path, tmp_path / "log", url), kills=5, seed=1)
+
+
+@pytest.mark.campaign
+def test_killed_two_hundred_times(url: str, tmp_path: Path) -> None:
+    """200 kills, 50,250 uploads: none lost, none doubled."""
+    heard = killed_under_load(Served(tmp_path, tmp_path / "log", url), kills=200, seed=2)
+    assert len(heard.answers) > 50_000
+    assert heard.replays > 0, "no kill fell between a commit and its answer: this proves nothing"

@@ -1,0 +1,87 @@
+"""The power is cut under load, again and again: what was acknowledged is on the disk."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loop.errors import DiskFull, StoreUnavailable
+from loop.store import Store, schema
+from tests.campaigns.checked import Found, found, struck
+from tests.campaigns.disk import Disk, Unavailable
+from tests.campaigns.served import Served
+from tests.test_commits import each, home_of, upload, writing
+
+APART = 150  # acknowledged uploads between two cuts, on average
+
+log = logging.getLogger(__name__)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A drive of this test's own; skipped where none can be mounted."""
+    made = Disk(tmp_path / "drive.img", tmp_path / "drive")
+    try:
+        made.make()
+    except Unavailable as reason:
+        pytest.skip(f"no disk whose power can be cut: {reason}")
+    yield made
+    made.unmount()
+
+
+def test_a_disk_that_fails(disk: Disk, tmp_path: Path) -> None:
+    """Once the disk takes nothing more, nothing is acknowledged, and everybody who sends is told why."""
+    store = Store(f"sqlite:///{disk.folder / 'loop.db'}")
+    schema.migrate(store)
+    with writing(home_of(store, tmp_path)) as commits:
+        assert asyncio.run(each(commits, [upload(i) for i in range(20)]))
+        disk.cut()
+        for place in (20, 40, 0):  # new ones, more new ones, and again what is there
+            with pytest.raises((DiskFull, StoreUnavailable)):
+                asyncio.run(each(commits, [upload(place + i) for i in range(20)]))
+    store.close()
+
+
+def cut_under_load(served: Served, disk: Disk, cuts: int, seed: int) -> Found:
+    """What is found on the disk after so many cuts, and as many recoveries."""
+
+    def strike() -> None:
+        served.freeze()  # without power nobody acknowledges: least of all what was on its way to the disk just then
+        disk.cut()
+        served.stop(signal.SIGKILL)
+        disk.unmount()
+        disk.mount()
+        served.start()
+
+    sent, heard = struck(served, strike, cuts, APART, seed)
+    store = Store(served.settings.url)
+    there = found(store, sent, heard)
+    store.close()
+    assert set(heard.refusals) <= {503}
+    log.info("%d cuts, %d acknowledged, %d lost", cuts, len(heard.answers), len(there.lost))
+    log.info("%d connections lost or refused, %d first answers given again", heard.reconnects, heard.replays)
+    return there
+
+
+def test_cut_a_few_times(disk: Disk, tmp_path: Path) -> None:
+    """Three cuts: none lost, none doubled."""
+    there = cut_under_load(Served(disk.folder, tmp_path / "log"), disk, cuts=3, seed=1)
+    assert (there.lost, there.doubled) == ([], [])
+
+
+def test_a_careless_server_is_found_out(disk: Disk, tmp_path: Path) -> None:
+    """With ``synchronous=NORMAL`` three cuts lose what was acknowledged: the cuts are real."""
+    there = cut_under_load(Served(disk.folder, tmp_path / "log", careless=True), disk, cuts=3, seed=1)
+    assert there.lost
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("careless", [False, True], ids=["FULL", "NORMAL"])
+def test_cut_thirty_times(disk: Disk, tmp_path: Path, careless: bool) -> None:
+    """Thirty cuts: none lost as it is, some lost with ``synchronous=NORMAL``."""
+    there = cut_under_load(Served(disk.folder, tmp_path / "log", careless=careless), disk, cuts=30, seed=2)
+    assert bool(there.lost) == careless
+    assert there.doubled == []
