@@ -1,0 +1,145 @@
+"""A whole loop, as ``loop up`` runs it, in a month whose days a test turns over; killed again and again meanwhile."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from datetime import time as hours
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from loop.errors import UnknownVersion
+from loop.home import Home
+from loop.knobs import Schedule
+from loop.settings import Settings
+from loop.store import runs, slots
+from loop.store.values import Run, RunStatus
+from tests.campaigns import month_child
+from tests.campaigns.fast_clock import FastClock
+from tests.campaigns.served import ROOT
+from tests.loop_child import environ
+from tests.test_night import settings
+
+Found = TypeVar("Found")
+SCHEDULE = Schedule(cron="0 3 * * *", volume=0, heartbeat_seconds=0.3)
+LEASE_SECONDS = 3.0  # each day that is turned over is a jump of the clock, after which half of it is waited
+PATIENCE = 300.0
+STRIKES = ("", "night", "up", "both")
+
+
+def made(url: str, folder: Path) -> Settings:
+    """Settings of a home that has a night each day."""
+    changed = {"schedule": SCHEDULE, "lease_seconds": LEASE_SECONDS, "min_new": 5}
+    return settings(url, folder).model_copy(update=changed)
+
+
+def strikes(days: int, chance: np.random.Generator) -> list[str]:
+    """Which night is killed, or the loop that started it, or both; each equally often, and none in the last night."""
+    every = [STRIKES[(day + 1) % len(STRIKES)] for day in range(days - 1)]
+    return [every[place] for place in chance.permutation(days - 1)] + [""]
+
+
+@dataclass(eq=False)
+class Month:
+    """The loop's processes, and the clock they live by."""
+
+    home: Home
+    clock: FastClock
+    corpus: Path
+    chance: np.random.Generator
+    up: "subprocess.Popen[bytes] | None" = None
+    killed_up: int = 0
+    killed_nights: int = 0
+
+    def __post_init__(self) -> None:
+        """Find a port that stays."""
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = int(one.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def run(self, *arguments: str) -> None:
+        """A command, to its end."""
+        done = subprocess.run(self._command(*arguments), capture_output=True, text=True, check=False, **self._place())
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self) -> None:
+        """``loop up``, until it answers."""
+        with (self.home.settings.home / "up.log").open("ab") as log:
+            command = self._command("up", "--port", str(self.port))
+            self.up = subprocess.Popen(command, stdout=log, stderr=log, **self._place())
+        wait(f"an answer at {self.url}", self._answers)
+
+    def kill(self) -> None:
+        """SIGKILL for API and scheduler, which are one process; then a new one, as from a service manager."""
+        assert self.up is not None
+        self.up.kill()
+        self.up.wait()
+        self.killed_up += 1
+        self.start()
+
+    def end(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.up is not None
+        self.up.terminate()
+        return self.up.wait(PATIENCE)
+
+    def night(self, day: date, strike: str) -> None:
+        """Turn the day over, and wait until its night has ended, whatever it is struck by."""
+        self.clock.set(datetime.combine(day, hours(2, 59, 59), self.clock.now().tzinfo))
+        name = f"clock/{SCHEDULE.family}/{day:%Y-%m-%d}T03:00Z"
+        if strike in {"night", "both"}:
+            self._kill_night(name)
+        if strike in {"up", "both"}:
+            time.sleep(self.chance.random())
+            self.kill()
+        wait(f"the end of {name}", lambda: self._ended(name))
+
+    def _kill_night(self, name: str) -> None:
+        run = wait(f"a run of {name}", lambda: self._run(name))
+        time.sleep(self.chance.random() * 0.3)
+        with suppress(ProcessLookupError):  # it may just have ended
+            os.kill(int(run.holder.rpartition(":")[2]), signal.SIGKILL)
+            self.killed_nights += 1
+
+    def _answers(self) -> bool:
+        assert self.up is not None
+        assert self.up.poll() is None, (self.home.settings.home / "up.log").read_text()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+    def _run(self, name: str) -> Run | None:
+        with self.home.store.read() as tx:
+            return next((run for run in runs.recent(tx) if run.slot == name), None)
+
+    def _ended(self, name: str) -> bool:
+        """Has it a run that has ended, or was it tried as often as it may be?"""
+        with suppress(UnknownVersion), self.home.store.read() as tx:
+            slot = slots.get(tx, name)
+            if slot.run_id is None:
+                return slot.attempts >= SCHEDULE.attempts
+            return runs.get(tx, slot.run_id).status is not RunStatus.RUNNING
+        return False
+
+    def _command(self, *arguments: str) -> list[str]:
+        return month_child.command(self.clock.path, self.corpus, *arguments)
+
+    def _place(self) -> dict[str, Any]:
+        return {"cwd": ROOT, "env": environ(self.home.settings)}
+
+
+def wait(what: str, found: Callable[[], Found], seconds: float = PATIENCE) -> Found:
+    """What is found, once it is."""
+    end = time.monotonic() + seconds
+    while not (came := found()):
+        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+        time.sleep(0.05)
+    return came

@@ -1,0 +1,137 @@
+"""People with phones: each reads digits with the model that its phone has installed, and sends what phones send."""
+
+import base64
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from loop import access, corpus, device, digits, reading
+from loop.device import state
+from loop.errors import FeedRefused
+from loop.feed.refusals import Unavailable
+from loop.reading import Reader
+from tests.campaigns.fast_clock import FastClock
+
+CHANNEL = "cnn.mlmodel"
+CONFIRMED = 0.5  # chance with which a right answer is confirmed
+LOOK_SECONDS = 0.5  # from one look for a newer model to the next
+A_DAY = 16  # digits that somebody draws
+PATIENCE_SECONDS = 60.0  # until an upload must have been acknowledged, whoever is killed meanwhile
+DRAWN = corpus.digits()
+
+
+@dataclass(eq=False)
+class Person:
+    """One phone and its owner, who writes every other digit further to the side than the base has ever seen."""
+
+    folder: Path
+    url: str
+    key: str
+    root: bytes
+    clock: FastClock
+    chance: np.random.Generator
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    """Idempotency key → the digest that the server says it keeps."""
+    resent: int = 0
+    syncs: int = 0
+    refused: list[str] = field(default_factory=list)
+    """What the server refused of what was sent, and the phone of what the server showed."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        """Get a secret, and an order in which to draw: nobody draws the same digit twice."""
+        self.secret = base64.urlsafe_b64encode(self.chance.bytes(32)).decode().rstrip("=")
+        self.source = access.source_name(self.secret)
+        self._order = iter(self.chance.permutation(len(DRAWN.train_images)))
+        self._reader: Reader | None = None
+        self._version = 0
+        self._left, self._day = 0, date.min
+        self._thread = threading.Thread(target=self._live, name=self.source, daemon=True)
+
+    def start(self) -> None:
+        """Begin to live; ``end`` waits until what was begun is acknowledged."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """No more digits."""
+        self.stop.set()
+        self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive(), f"{self.source} still waits for an answer"
+
+    def erase(self) -> int:
+        """Ask for everything of this phone to be forgotten; the answer's status."""
+        headers = {"Authorization": f"Bearer {self.key}", "Loop-Source": self.secret}
+        return httpx.delete(f"{self.url}/v1/sources/{self.source}", headers=headers).status_code
+
+    def client(self) -> httpx.Client:
+        """A connection, to be closed."""
+        return httpx.Client(base_url=f"{self.url}/v1/", timeout=10)
+
+    def sync(self, client: httpx.Client) -> bool:
+        """Look for a newer model; False where nobody answers. What the phone itself refuses is kept."""
+        try:
+            found = device.sync(device.Server(client), self.folder, CHANNEL, self.clock.now(), root=self.root)
+        except FeedRefused as error:
+            if not isinstance(error, Unavailable):  # the server was just being killed
+                self.refused.append(f"{type(error).__name__}: {error}")
+            return False
+        self.syncs += 1
+        if found.current is not None and found.current.digest != self.model:
+            self.model, self._version = found.current.digest, found.current.version
+            data = state.model_file(self.folder, self.model).read_bytes()
+            self._reader = reading.reader(reading.load(data))
+        return True
+
+    def _live(self) -> None:
+        with self.client() as client:
+            while not self.stop.wait(LOOK_SECONDS):
+                self.sync(client)
+                if (today := self.clock.now().date()) != self._day:
+                    self._day, self._left = today, A_DAY
+                while self._left and self._reader is not None and not self.stop.is_set():
+                    self._left -= 1
+                    self._draw(client, self._reader)
+
+    def _draw(self, client: httpx.Client, reader: Reader) -> None:
+        row = next(self._order)
+        aside = 6 if row % 2 else 0
+        pixels, label = np.roll(DRAWN.train_images[row], aside, axis=1), int(DRAWN.train_labels[row])
+        answer = reader.probabilities(pixels[None])[0]
+        said = int(answer.argmax())
+        if said == label and self.chance.random() > CONFIRMED:
+            return
+        correction = {
+            "image": base64.b64encode(digits.to_png(pixels)).decode(),
+            "label": label,
+            "kind": "confirmation" if said == label else "correction",
+            "predicted": said,
+            "confidence": float(answer.max()),
+            "version": self._version,
+            "rate": CONFIRMED if said == label else 1.0,
+        }
+        self._send(client, f"{self.source}-{row}", correction)
+
+    def _send(self, client: httpx.Client, key: str, correction: dict[str, object]) -> None:
+        """The same request again and again, until it is answered."""
+        headers = {"Authorization": f"Bearer {self.key}", "Loop-Source": self.secret, "Idempotency-Key": key}
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            try:
+                answer = client.post("corrections", json=correction, headers=headers)
+            except httpx.HTTPError:
+                answer = None
+            if answer is not None and answer.is_success:
+                self.acknowledged[key] = answer.json()["digest"]
+                return
+            if answer is not None and 400 <= answer.status_code < 500:
+                self.refused.append(answer.text)
+                return
+            self.resent += 1
+            time.sleep(0.1)
+        self.refused.append(f"{key}: no answer within {PATIENCE_SECONDS:g} s")

@@ -1,0 +1,203 @@
+"""``loop up`` left alone for a month of nights, with phones that sync and correct all the while, operators who do what
+operators do, and somebody who kills API, scheduler and nights at random: what stands in the end is consistent.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from loop import access, registry
+from loop import home as homes
+from loop import slots as due
+from loop.access import Role
+from loop.feed import ledger, upkeep
+from loop.home import Home
+from loop.operations import backup, doctor, restore, verify
+from loop.operations.finding import Finding, Severity
+from loop.registry import Order
+from loop.store import arrivals, feedback, schema, tables, versions
+from loop.store.values import RunStatus
+from tests.campaigns import month
+from tests.campaigns.fast_clock import FastClock, real_now
+from tests.campaigns.month import Month, wait
+from tests.campaigns.people import Person
+
+PEOPLE = 6
+WHY = Order("ops", "it was time")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_few_days(url: str, tmp_path: Path, small_corpus: Path) -> None:
+    """Four nights, on the embedded database."""
+    lived = live(url, tmp_path, small_corpus, days=4, seed=1)
+    assert lived.finished >= 3
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_month(url: str, tmp_path: Path, small_corpus: Path, seed: int) -> None:
+    """Thirty nights, on each database."""
+    lived = live(url, tmp_path, small_corpus, days=30, seed=seed)
+    print(lived)  # noqa: T201 (for docs/results.md)
+    assert lived.finished >= 25
+    assert lived.killed_up >= 10
+    assert lived.killed_nights >= 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What a month came to."""
+
+    nights: int
+    finished: int
+    versions: int
+    champions: int
+    killed_up: int
+    killed_nights: int
+    acknowledged: int
+    resent: int
+    syncs: int
+
+
+def live(url: str, folder: Path, corpus: Path, days: int, seed: int) -> Lived:
+    """So many days, which end now."""
+    chance = np.random.default_rng(seed)
+    clock = FastClock(folder / "clock")
+    first = real_now().date() - timedelta(days=days)
+    clock.begin(datetime.combine(first, datetime.min.time(), real_now().tzinfo) - timedelta(hours=12))
+    with ExitStack() as stack:
+        home = _founded(url, folder)
+        stack.callback(home.store.close)
+        loop = Month(home, clock, corpus, chance)
+        loop.run("init")
+        key, _ = access.create(home, "the app", Role.APP, actor="ops", now=clock.now())
+        ledger.create(home, 2, 1, 365, None, WHY, clock.now())
+        loop.start()
+        stack.callback(lambda: loop.up and loop.up.kill())
+        people = [_person(loop, key, each, folder, ledger.first(home)) for each in range(PEOPLE)]
+        erased = _days(loop, people, first, days, folder)
+        _calm(loop, people)
+        lived = _examined(loop, people, erased)
+        _restored(folder)
+        assert loop.end() == 0
+    return lived
+
+
+def _founded(url: str, folder: Path) -> Home:
+    home = homes.at(month.made(url, folder), migrated=False)
+    home.settings.home.mkdir()
+    schema.migrate(home.store)
+    with home.store.write() as tx:
+        feedback.set_salt(tx, "salt")  # which decides who teaches and who judges
+    return home
+
+
+def _person(loop: Month, key: str, number: int, folder: Path, root: bytes) -> Person:
+    chance = np.random.default_rng([number, int(loop.chance.integers(1 << 30))])
+    return Person(folder / f"phone-{number}", loop.url, key, root, loop.clock, chance)
+
+
+def _days(loop: Month, people: list[Person], first: date, days: int, folder: Path) -> Person:
+    """The month itself; who was erased in it."""
+    home, clock = loop.home, loop.clock
+    for person in people:
+        person.start()
+    for number, strike in enumerate(month.strikes(days, loop.chance)):
+        wait("a day's uploads", lambda goal=(number + 1) * 5 * PEOPLE: _acknowledged(people) >= goal)
+        loop.night(first + timedelta(days=number), strike)
+        if number + 1 == days // 4:
+            ledger.rotate(home, ledger.Wish(), [ledger.folder(home)], lambda _: None, None, WHY, clock.now())
+        if number + 1 == days // 2:
+            backup.backup(home, folder / "backup.tar.gz", clock.now())
+            people[0].end()
+            assert people[0].erase() == 200
+        if number + 1 == days * 3 // 4:
+            left = registry.champion(home, "cnn")
+            registry.rollback(home, "cnn", None, WHY, clock.now())
+            ledger.withdraw(home, left.number, WHY, clock.now())
+    return people[0]
+
+
+def _acknowledged(people: list[Person]) -> int:
+    return sum(len(person.acknowledged) for person in people)
+
+
+def _calm(loop: Month, people: list[Person]) -> None:
+    """The real time has come; nobody draws any more, what is due is done, every phone looks once more."""
+    home, clock = loop.home, loop.clock
+    for person in people[1:]:
+        person.end()
+    clock.set(real_now())
+    wait("nights that are due", lambda: not due.due(home, clock.now()) and not _running(home))
+    wait("the scorer", lambda: not _backlog(home))
+    wait("the feed", lambda: upkeep.reason(home, upkeep.published(home), clock.now()) is None)
+    champion = registry.champion(home, "cnn")
+    for person in people[1:]:
+        with person.client() as client:
+            assert person.sync(client)
+        assert person.model == champion.artifact_digest
+        assert person.refused == []
+
+
+def _running(home: Home) -> int:
+    with home.store.read() as tx:
+        running = tables.Run.status == RunStatus.RUNNING
+        return tx.scalar(select(func.count()).select_from(tables.Run).where(running)) or 0
+
+
+def _backlog(home: Home) -> int:
+    with home.store.read() as tx:
+        return arrivals.backlog(tx)
+
+
+def _examined(loop: Month, people: list[Person], erased: Person) -> Lived:
+    home, now = loop.home, real_now()
+    assert _wrong(verify.verify(home, now).findings, Severity.WARNING) == []
+    assert _wrong(doctor.examine(home, now), Severity.WARNING) == []
+    sent = {(person.source, key): digest for person in people[1:] for key, digest in person.acknowledged.items()}
+    assert Counter(_stored(home)) == Counter((*told, digest) for told, digest in sent.items())
+    assert erased.acknowledged
+    with home.store.read() as tx:
+        nights = [run for run in tx.scalars(select(tables.Run)) if run.kind == "night"]
+        finished = [run for run in nights if run.status == RunStatus.FINISHED]
+        champions = {move.after for move in versions.ledger(tx, "cnn") if move.alias == "champion"}
+        every = versions.every(tx)
+    assert max(Counter(run.slot for run in finished).values()) == 1
+    assert len(every) == len(finished) + 1
+    return Lived(
+        nights=len(nights),
+        finished=len(finished),
+        versions=len(every),
+        champions=len(champions),
+        killed_up=loop.killed_up,
+        killed_nights=loop.killed_nights,
+        acknowledged=_acknowledged(people),
+        resent=sum(person.resent for person in people),
+        syncs=sum(person.syncs for person in people),
+    )
+
+
+def _wrong(findings: list[Finding] | tuple[Finding, ...], least: Severity) -> list[Finding]:
+    return [found for found in findings if found.severity >= least]
+
+
+def _stored(home: Home) -> Iterator[tuple[str, str, str]]:
+    with home.store.read() as tx:
+        upload, source = tables.Correction, tables.Source
+        yield from map(tuple, tx.execute(select(source.name, upload.key, upload.digest).join(source)))
+
+
+def _restored(folder: Path) -> None:
+    """The backup of the month's middle makes a home of its own."""
+    home = homes.at(month.made(f"sqlite:///{folder / 'other.db'}", folder / "other"), migrated=False)
+    restore.restore(home, folder / "backup.tar.gz", restore.Wish(), real_now())
+    findings = [found for found in verify.verify(home, real_now()).findings if found.check != "feed"]
+    assert _wrong(findings, Severity.WARNING) == []
+    home.store.close()

@@ -1,0 +1,84 @@
+"""What must hold of a home after a crash, and again when the next night is over. Each fault is a sentence."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from loop import device
+from loop.errors import FeedRefused
+from loop.feed import ledger, upkeep
+from loop.feed.verify import verify as verify_feed
+from loop.home import Home
+from loop.operations import files, litter, verify
+from loop.operations.finding import Severity
+from loop.store import tables, versions
+from loop.store.values import RunStatus
+
+
+def sound(home: Home, now: datetime) -> list[str]:
+    """What may not be wrong at any moment, also right after a crash, before anybody has looked."""
+    return [*_verified(home, now, but="feed"), *_device(home, now), *_rows(home)]
+
+
+def settled(home: Home, now: datetime) -> list[str]:
+    """What may not be wrong either once the next night and the next look at the feed are over."""
+    litter.sweep(home, litter.Wish(grace_hours=0), now + timedelta(hours=2))
+    return [*_verified(home, now), *_device(home, now), *_rows(home), *_ended(home), *_fed(home, now), *_tidy(home)]
+
+
+def _verified(home: Home, now: datetime, but: str = "") -> Iterator[str]:
+    """``loop verify``, but for one of its checks."""
+    for found in verify.verify(home, now).findings:
+        if found.severity >= Severity.BROKEN and found.check != but:
+            yield f"verify: {found.check}: expected {found.expected}, {found.came}"
+
+
+def _device(home: Home, now: datetime) -> Iterator[str]:
+    """A phone with nothing but the first root believes the feed and installs what it names."""
+    try:
+        with device.at(str(home.settings.published)) as source:
+            verify_feed(source, ledger.first(home), now)
+    except FeedRefused as error:
+        yield f"device: {error}"
+
+
+def _rows(home: Home) -> Iterator[str]:
+    with home.store.read() as tx:
+        slots = {slot.name: slot.attempts for slot in tx.scalars(select(tables.Slot))}
+        version, run = tables.Version, tables.Run
+        counted = select(run.slot, func.count()).join(version, version.run_id == run.id).group_by(run.slot)
+        published = dict(tx.execute(counted).all())
+        events = [(event.kind, event.body) for event in tx.scalars(select(tables.Event))]
+        deliveries = tx.scalar(select(func.count()).select_from(tables.Delivery))
+        first = tx.scalar(select(tables.Hook.since))
+        told = tx.scalar(select(func.count()).select_from(tables.Event).where(tables.Event.id > first))
+    for name, attempts in slots.items():
+        if attempts > home.settings.schedule.attempts:
+            yield f"slot {name}: tried {attempts} times"
+        if published.get(name, 0) > 1:
+            yield f"slot {name}: {published[name]} versions"
+    told_of = Counter((kind, body.get("run", body.get("version"))) for kind, body in events)
+    yield from (f"event {kind} of {which}: {n} times" for (kind, which), n in told_of.items() if n > 1)
+    if deliveries != told:
+        yield f"{deliveries} deliveries of {told} events"
+
+
+def _ended(home: Home) -> Iterator[str]:
+    with home.store.read() as tx:
+        found = tx.scalars(select(tables.Run.id).where(tables.Run.status == RunStatus.RUNNING)).all()
+    yield from (f"run {run} is still called running" for run in found)
+
+
+def _fed(home: Home, now: datetime) -> Iterator[str]:
+    if (why := upkeep.reason(home, upkeep.published(home), now)) is not None:
+        yield f"feed: {why}"
+
+
+def _tidy(home: Home) -> Iterator[str]:
+    """No file that nothing names, nothing half-written, nothing under a digest that is not its own."""
+    with home.store.read() as tx:
+        named = files.named(versions.every(tx))
+    yield from (f"orphan {path.name}" for name, path in files.lying(home.artifacts) if name not in named)
+    yield from (f"unfinished {path}" for path in files.unfinished(home.settings.home))

@@ -1,0 +1,51 @@
+"""What a night would be without one of its protections: for the tests to prove that they would notice."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from loop import artifacts
+from loop.artifacts import Artifacts
+from loop.store import runs, slots
+
+
+def unfenced() -> None:
+    """Nobody asks whether the run still is the running one."""
+    runs.hold = lambda tx, run_id: None
+
+
+def unclaimed() -> None:
+    """Nobody asks whether the slot is free."""
+    slots.take = lambda tx, name, run_id, attempts: slots.count(tx, name, run_id)
+
+
+def in_place(victim: Callable[[Path], bool]) -> None:
+    """Files are written under their own names, and what is there is trusted; killed in the middle of one of them."""
+
+    def write(path: Path, data: bytes, mode: int = 0o644) -> None:  # noqa: ARG001 (the signature that it replaces)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            if victim(path):
+                os.kill(os.getpid(), signal.SIGKILL)
+            file.write(data[len(data) // 2 :])
+
+    def put(self: Artifacts, data: bytes, suffix: str) -> str:
+        name = artifacts.digest(data)
+        if not self.path(name, suffix).exists():
+            write(self.path(name, suffix), data)
+        return name
+
+    artifacts.write_whole, Artifacts.put = write, put
+
+
+CONTROLS: dict[str, Callable[[], None]] = {
+    "": lambda: None,
+    "unfenced": unfenced,
+    "unclaimed": unclaimed,
+    "torn weights": lambda: in_place(lambda path: path.suffix == ".npz"),
+    "torn feed": lambda: in_place(lambda path: path.name == "feed.json"),
+    "trusting": lambda: in_place(lambda path: False),
+}

@@ -1,0 +1,196 @@
+"""Nights in processes of their own, forked from one that has imported everything: a case costs a second, not five."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import models
+from loop import events, lease, night, slots
+from loop import home as homes
+from loop.feed import ledger, upkeep
+from loop.home import Home
+from loop.registry import Order
+from loop.store import feedback, hooks, schema
+from models.cnn import Cnn
+from models.cnn.recipe import NIGHT
+from models.cnn.train import REPORT_EVERY
+from models.family import Family, Images, Labels, Lesson, Progress, Weights
+from tests import linear
+from tests.crashes import acts, controls, points
+from tests.loop_child import QUIET
+from tests.test_night import settings, write
+
+WHY = Order("ops", "a crash test")
+PATIENCE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A night: in which home, of which slot, how far ahead its clock is; where it is stopped, how; without what."""
+
+    url: str
+    folder: Path
+    corpus: Path
+    slot: str = ""
+    ahead: timedelta = timedelta()
+    point: str = ""
+    act: str = ""
+    control: str = ""
+    hand: int = 0
+    """How far to the side whoever sends something new before the night pushes his digits; 0: nobody does."""
+    family: str = "fast"
+    log: str = "night"
+
+    def now(self) -> datetime:
+        """The night's clock."""
+        return lease.utc_now() + self.ahead
+
+    @property
+    def output(self) -> Path:
+        """Where the process writes what it has to say."""
+        return self.folder / f"{self.log}.log"
+
+    @property
+    def reached(self) -> Path:
+        """There once the point was reached."""
+        return self.folder / f"{self.log}.reached"
+
+
+class Epochs(linear.Linear):
+    """The fast family, reporting epochs as the slow one does; faster still, for it looks at a quarter of the pixels."""
+
+    def _fit(self, images: Images, labels: Labels, weights: NDArray[np.float64], progress: Progress) -> linear.Line:
+        blurred = images.reshape(-1, 14, 2, 14, 2).mean((2, 4))
+        arrays = super()._fit(blurred, labels, weights, progress).arrays
+        kernel = arrays["digits/kernel"].reshape(14, 14, 10).repeat(2, 0).repeat(2, 1).reshape(784, 10) / 4
+        return linear.Line(arrays | {"digits/kernel": kernel})
+
+    def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> linear.Line:
+        """Three epochs that change nothing, then the solution."""
+        for done in range(1, 4):
+            progress("epoch", done, 3)
+        return super().fine_tune(base, lesson, seed, progress)
+
+
+def opened(plan: Plan, *, founded: bool = True) -> Home:
+    """The plan's home; no night is due but those that somebody asked for."""
+    return homes.at(settings(plan.url, plan.folder).model_copy(update={"schedule": QUIET}), migrated=founded)
+
+
+FAMILIES: dict[str, Callable[[str], Family]] = {
+    "fast": Epochs,
+    "cnn": lambda name: Cnn(night_recipe=replace(NIGHT, steps=3 * REPORT_EVERY)),
+}
+
+
+def work(plan: Plan) -> None:
+    """A night that is stopped, if the plan says where."""
+    home = _begun(plan)
+    _send(home, plan)
+    if plan.point:
+        points.POINTS[plan.point].arm(acts.once(plan.act, plan.reached))
+    night.retrain(home, slot=plan.slot, clock=plan.now)
+
+
+def follow(plan: Plan) -> None:
+    """What a scheduler does next: the slot that is free, else a new one with something new to teach."""
+    home = _begun(plan)
+    slot = slots.ready(home, plan.now())
+    if slot is None:
+        _send(home, plan)
+        slot = slots.ask(home, "cnn", "ops", plan.now())
+    done = night.retrain(home, slot=slot.name, clock=plan.now)
+    sys.stdout.write(f"{slot.name}: {done.status}\n")
+    sys.stdout.flush()
+
+
+def found(plan: Plan) -> None:
+    """A home with a base, uploads, a webhook, keys, a published feed, and a second root that no phone has seen."""
+    home = _begun(plan, founded=False)
+    schema.migrate(home.store)
+    with home.store.write() as tx:
+        feedback.set_salt(tx, "salt")
+    night.found(home, weights=models.get("cnn").shipped())
+    write(home)
+    with home.store.write() as tx:
+        hooks.add(tx, "https://example.org/hook", "secret", list(events.Kind), "ops", plan.now())
+    ledger.create(home, 2, 1, 365, None, WHY, plan.now())
+    assert upkeep.follow(home, WHY, plan.now()).feed is not None
+    keys = [ledger.folder(home)]
+    ledger.rotate(home, ledger.Wish(), keys, lambda _: None, None, WHY, plan.now())
+
+
+def _send(home: Home, plan: Plan) -> None:
+    if plan.hand:
+        write(home, hand=lambda images: np.roll(images, plan.hand, axis=2))
+
+
+def _begun(plan: Plan, *, founded: bool = True) -> Home:
+    output = os.open(plan.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, sys.stdout.fileno())
+    os.dup2(output, sys.stderr.fileno())
+    linear.install(plan.corpus)
+    models.get = lambda name: FAMILIES[plan.family](name)
+    controls.CONTROLS[plan.control]()
+    return opened(plan, founded=founded)
+
+
+AHEAD = timedelta(minutes=5)
+"""Past any lease: how far ahead the clock of whoever takes over is, so that no test waits for a lease to end."""
+HELD_UP = 1.0
+"""Seconds after which a successor that finds a lock taken is believed to be waiting for it."""
+
+
+def overtaken(plan: Plan, *, waits: bool = False) -> str:
+    """A night stalls, another does its work, for which its lease is over; then it goes on: the end of what it said.
+
+    ``waits``: the first one holds a lock, so that the other cannot end before it goes on.
+    """
+    late = begin(work, plan)
+    assert stopped(late), f"{plan.point} was never reached: {plan.output.read_text()}"
+    successor = replace(plan, point="", control="", ahead=AHEAD, hand=5, log="successor")
+    other = begin(follow, successor)
+    if waits:
+        other.join(HELD_UP)
+    else:
+        assert ended(other, successor) == 0, successor.output.read_text()
+    os.kill(late.pid, signal.SIGCONT)
+    assert ended(other, successor) == 0, successor.output.read_text()
+    ended(late, plan)
+    return plan.output.read_text()
+
+
+def begin(task: Callable[[Plan], None], plan: Plan) -> ForkServerProcess:
+    """The task under way."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "tests.crashes.warm"])
+    process = context.Process(target=task, args=(plan,))
+    process.start()
+    return process
+
+
+def ended(process: ForkServerProcess, plan: Plan, seconds: float = PATIENCE) -> int:
+    """The exit status; minus the signal where one killed it."""
+    process.join(seconds)
+    assert process.exitcode is not None, f"still running: {plan}\n{plan.output.read_text()}"
+    return process.exitcode
+
+
+def stopped(process: ForkServerProcess, seconds: float = PATIENCE) -> bool:
+    """Wait until the process stands still, by SIGSTOP; False if it ended instead."""
+    stat, end = Path(f"/proc/{process.pid}/stat"), time.monotonic() + seconds
+    while process.is_alive() and time.monotonic() < end:
+        if stat.read_text().rpartition(") ")[2].startswith("T"):
+            return True
+        time.sleep(0.01)
+    return False

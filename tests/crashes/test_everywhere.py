@@ -1,0 +1,122 @@
+"""A night killed, made to fail, or stalled past its lease, at every point there is: what stands afterwards is whole,
+and the next night needs no help.
+"""
+
+import random
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from loop import lease, slots
+from loop.store import feedback, runs, tables, versions
+from loop.store import slots as stored
+from loop.store.values import Role, Run, RunStatus
+from tests.crashes import acts, checks, process
+from tests.crashes.acts import ACTS, RAISED
+from tests.crashes.points import POINTS, STEPS, Lock, Phase, Point
+from tests.crashes.process import Plan, begin, ended
+from tests.crashes.site import BACKENDS, Site, Templates
+
+UNCERTIFIED = "device: feed: expected 1 valid signatures by keys certified, got 0"
+EVERYWHERE = [(point, act, backend) for point in POINTS for act in ACTS for backend in BACKENDS]
+
+
+def sample(seed: int) -> Iterator[tuple[str, str, str]]:
+    """Every step killed, made to fail and stalled, each at one of its points, on the databases in turn."""
+    chance = random.Random(seed)  # noqa: S311 (which cases, not a secret)
+    cases = [(step, kind) for step in STEPS for kind in ("killed", "stalled", "failed")]
+    for turn, (step, kind) in enumerate(cases):
+        point = chance.choice([point.name for point in POINTS.values() if point.step == step])
+        yield point, chance.choice(RAISED) if kind == "failed" else kind, BACKENDS[turn % 2]
+
+
+@pytest.mark.parametrize(("point", "act", "backend"), list(sample(seed=5)))
+def test_a_sample(templates: Templates, tmp_path: Path, point: str, act: str, backend: str) -> None:
+    """Each step and each kind of crash once."""
+    crash(templates, tmp_path, POINTS[point], act, backend)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(("point", "act", "backend"), EVERYWHERE)
+def test_everywhere(templates: Templates, tmp_path: Path, point: str, act: str, backend: str) -> None:
+    """Each point, each kind of crash, both databases."""
+    crash(templates, tmp_path, POINTS[point], act, backend)
+
+
+def crash(templates: Templates, folder: Path, point: Point, act: str, backend: str, family: str = "fast") -> None:
+    """One case."""
+    with templates.site(backend, folder, family) as site:
+        slot = slots.ask(site.home, "cnn", "ops", lease.utc_now())
+        plan = replace(site.plan, slot=slot.name, point=point.name, act=act)
+        now = _stalled(plan, point) if act == "stalled" else _ended(site, plan, point)
+        _consistent(site, plan, now)
+
+
+def _ended(site: Site, plan: Plan, point: Point) -> datetime:
+    """A night that dies, or raises, at the point."""
+    status = ended(begin(process.work, plan), plan)
+    assert plan.reached.exists(), f"{point.name} was never reached: {plan.output.read_text()}"
+    killed = plan.act == "killed"
+    silent = killed or point.unheard
+    assert (status == -signal.SIGKILL) == killed, plan.output.read_text()
+    assert checks.sound(site.home, lease.utc_now()) == ([UNCERTIFIED] if point.halfway else [])
+    again = slots.ready(site.home, lease.utc_now())  # what a scheduler asks; it also ends runs whose process is gone
+    run = _last(site)
+    if point.phase is Phase.BEFORE:
+        assert run.kind == "base"
+    elif point.phase is Phase.DURING:
+        assert run.status is RunStatus.FAILED
+        assert ("stopped without a word" if silent else acts.SAID[plan.act]) in str(run.reason)
+    else:
+        assert run.status is RunStatus.FINISHED
+    free = point.phase is Phase.BEFORE or (silent and point.phase is Phase.DURING)
+    assert (None if again is None else again.name) == (plan.slot if free else None)
+    return lease.utc_now()
+
+
+def _stalled(plan: Plan, point: Point) -> datetime:
+    """A night that stands still at the point while another does its work, for which its lease is over; then goes on."""
+    said = process.overtaken(plan, waits=point.lock is not Lock.NONE)
+    if point.lock is not Lock.DATABASE:
+        _refused(said, point)
+    return lease.utc_now() + process.AHEAD
+
+
+def _refused(said: str, point: Point) -> None:
+    """Whoever stood still past its lease writes nothing any more; one that had published has nothing left to write."""
+    if point.phase is Phase.AFTER:
+        assert "Error" not in said
+    elif point.phase is Phase.DURING:
+        assert "loop.errors.LeaseLost: run 2 was taken over" in said
+    else:
+        assert "loop.errors.SlotTaken" in said
+
+
+def _consistent(site: Site, plan: Plan, now: datetime) -> None:
+    """The night after works, teaches everything there is, and leaves nothing that is not as it should be."""
+    lost = [run for run in _runs(site) if run.status is RunStatus.FAILED]
+    assert len(lost) <= 1
+    after = replace(plan, point="", ahead=now - lease.utc_now(), log="after", hand=4)
+    assert ended(begin(process.follow, after), after) == 0, after.output.read_text()
+    assert after.output.read_text().endswith("finished\n")
+    assert checks.settled(site.home, now + timedelta(minutes=1)) == []
+    with site.home.store.read() as tx:
+        assert stored.get(tx, plan.slot).attempts <= 2
+        newest = versions.every(tx)[0]
+        assert newest.run_id == _last(site).id
+        taught = select(func.count()).where(tables.SnapshotItem.snapshot_id == newest.snapshot_id)
+        assert tx.scalar(taught) == len(feedback.pool(tx, Role.TRAIN))
+
+
+def _runs(site: Site) -> list[Run]:
+    with site.home.store.read() as tx:
+        return runs.recent(tx)
+
+
+def _last(site: Site) -> Run:
+    return _runs(site)[0]
