@@ -29,6 +29,7 @@ __all__ = ["Caller", "Key", "Ring", "Role", "create", "every", "first_key", "rev
 STALE_SECONDS = 2.0
 BLIND_SECONDS = 60.0
 REFRESH_SECONDS = STALE_SECONDS / 2  # the other half is for a slow answer of the database
+LONGEST_NAME = 96  # the ledger has 100 characters for ``Caller.actor``
 
 _BEARER = re.compile(r"bearer +(\S+) *", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"loop_(?:app|reviewer|ops)_[A-Za-z0-9_-]{43}", re.ASCII)
@@ -43,6 +44,11 @@ class Caller:
     name: str
     role: Role
     source: str | None
+
+    @property
+    def actor(self) -> str:
+        """Who the ledger names."""
+        return f"key {self.name}"
 
 
 def create(
@@ -173,7 +179,7 @@ def _bearer(authorization: str | None) -> str:
 
 
 def _check(name: str, role: Role, source: str | None, expires: datetime | None, now: datetime) -> None:
-    for field, value, longest in (("name", name, 100), ("source", source, 128)):
+    for field, value, longest in (("name", name, LONGEST_NAME), ("source", source, 128)):
         if value is not None and not (0 < len(value.strip()) <= len(value) <= longest and value.isprintable()):
             raise BadReason(f"{field}: expected 1 to {longest} printable characters, got {len(value)}; say it again")
     if source is not None and role is not Role.APP:

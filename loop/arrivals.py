@@ -33,7 +33,7 @@ from loop.store.arrivals import Said, Tally, Waiting
 
 FEW = 128
 """Uploads that are scored between two looks at the clock: 15 to 40 ms."""
-BUSY = 0.25
+BUSY = 0.05
 POLL_SECONDS = 5.0
 """How often to look without being told: other processes store uploads too."""
 REST = timedelta(minutes=1)

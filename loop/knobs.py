@@ -66,12 +66,12 @@ class Schedule:
     night_memory: int = 8_192 * MIB
     """A night that needs more memory (bytes, resident) is ended, and fails with that reason."""
     attempts: int = 2
-    """How often a slot is tried when its night dies without a word; one that failed with a reason is not tried again."""
+    """How often a slot is tried when its night dies without a word; one that failed with a reason is not."""
     heartbeat_seconds: float = 30.0
     """How often a scheduler looks whether something is due."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers outside their range with a ``ValueError``; ``loop.schedule`` reads the cron expression."""
+        """Refuse numbers outside their range with a ``ValueError``; ``loop.slots`` reads the cron expression."""
         if len(self.cron.split()) != 5:
             raise ValueError(f"cron: expected five fields (minute hour day month weekday), got {self.cron!r}")
         if self.volume < 0:

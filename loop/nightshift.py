@@ -26,7 +26,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from loop.errors import LeaseLost, StoreUnavailable
+from loop.errors import DeploymentError, LeaseLost
 from loop.home import Home
 from loop.lease import Clock
 from loop.logs import masked
@@ -112,10 +112,10 @@ class Nightshift:
 
     def _look(self) -> values.Run | None:
         """The run that the process claimed; and is it alive? One that was stopped may hold a lock that all others wait
-        for, who therefore cannot take over. Without a database the bounds hold as well.
+        for, who therefore cannot take over. Without a database, or room on its disk, the bounds hold as well.
         """
         run, silent = None, False
-        with suppress(StoreUnavailable), self.home.store.read() as tx:
+        with suppress(DeploymentError), self.home.store.read() as tx:
             run = runs.held(tx, self.slot.name, self._holder)
             silent = run is not None and not runs.alive(tx, run.id, self._clock())
         if run is not None:
@@ -141,7 +141,7 @@ class Nightshift:
         """End the run before the process: a night that is told to stop must not publish on its way out."""
         self._reason = reason
         if run is not None:
-            with suppress(StoreUnavailable, LeaseLost), self.home.store.write() as tx:
+            with suppress(DeploymentError, LeaseLost), self.home.store.write() as tx:
                 runs.finish(tx, run.id, RunStatus.FAILED, reason, {}, self._clock())
 
     def _end(self) -> None:
@@ -152,7 +152,7 @@ class Nightshift:
             self._process.wait()
 
     def _settle(self, status: int) -> values.Run | None:
-        """Write down what the process did not. Raises ``StoreUnavailable``; then the next claim finds out."""
+        """Write down what the process did not. Raises ``DeploymentError``; then the next claim finds out."""
         now = self._clock()
         with self.home.store.exclusive() as tx:
             run = runs.held(tx, self.slot.name, self._holder) or self._stillborn(tx, status)
@@ -161,7 +161,7 @@ class Nightshift:
             runs.reap(tx, now)
             run = None if run is None else runs.get(tx, run.id)
             if run is not None and run.status is RunStatus.FAILED and self._stopped.is_set() and self._reason is None:
-                slots.free(tx, run.id)  # the loop ended it, for reasons that were not the night's
+                slots.spare(tx, run.id)  # the loop ended it, for reasons that were not the night's
         if run is None:
             self._log.unlink(missing_ok=True)
         else:

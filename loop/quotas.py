@@ -38,6 +38,10 @@ class Bucket:
         """When it will be full after ``n`` were taken."""
         return max(full_at, now) + n * MINUTE / self.capacity
 
+    def without(self, full_at: float, n: float) -> float:
+        """When it would be full if ``n`` had not been taken."""
+        return full_at - n * MINUTE / self.capacity
+
 
 class Quotas:
     """The buckets of one process. One thread asks: the API's."""
@@ -54,31 +58,36 @@ class Quotas:
         """How many sources are remembered."""
         return len(self._sources)
 
-    def take(self, key_id: int, source: str | None, n: int, now: float) -> None:
+    def take(self, key_id: int, source: str | None, n: int, now: float, counted: int = 0) -> None:
         """Count ``n`` requests; ``now`` in seconds of a monotonic clock. Raises ``QuotaSpent``: then none is counted.
 
-        Without a ``source`` (nothing is stored), the key's bucket alone is asked.
+        Without a ``source`` (nothing is stored), the key's bucket alone is asked. ``counted`` of the ``n`` were taken
+        before: a batch is one request until it is read, and then must not stand in its own way.
         """
-        key = self._keys.get(key_id, FULL)
+        key = self._of_key.without(self._keys.get(key_id, FULL), counted)
         asked = [(self._of_key.wait(key, n, now), self._of_key)]
         if source is not None:
-            asked += self._asked_of_source(key_id, source, n, now)
+            asked += self._asked_of_source(key_id, source, n, now, counted)
         _refuse(*max(asked, key=lambda pair: pair[0]))
         self._keys[key_id] = self._of_key.taken(key, n, now)
         if source is not None:
-            self._take_of_source(key_id, source, n, now)
+            self._take_of_source(key_id, source, n, now, counted)
 
-    def _asked_of_source(self, key_id: int, source: str, n: int, now: float) -> list[tuple[float, Bucket]]:
+    def _asked_of_source(
+        self, key_id: int, source: str, n: int, now: float, counted: int
+    ) -> list[tuple[float, Bucket]]:
         if source in self._sources:
-            return [(self._of_source.wait(self._sources[source], n, now), self._of_source)]
+            full_at = self._of_source.without(self._sources[source], counted)
+            return [(self._of_source.wait(full_at, n, now), self._of_source)]
         ration = self._of_newcomers.wait(self._newcomers.get(key_id, FULL), 1, now)
         return [(max(ration, self._room(now)), self._of_newcomers)]
 
-    def _take_of_source(self, key_id: int, source: str, n: int, now: float) -> None:
+    def _take_of_source(self, key_id: int, source: str, n: int, now: float, counted: int) -> None:
         if source not in self._sources:
             self._newcomers[key_id] = self._of_newcomers.taken(self._newcomers.get(key_id, FULL), 1, now)
             self._forget(now)
-        self._sources[source] = self._of_source.taken(self._sources.get(source, FULL), n, now)
+        full_at = self._of_source.without(self._sources.get(source, FULL), counted)
+        self._sources[source] = self._of_source.taken(full_at, n, now)
         self._sources.move_to_end(source)
 
     def _room(self, now: float) -> float:

@@ -78,7 +78,8 @@ def pause(home: Home, order: Order, now: datetime) -> Pause:
         raise BadReason(f"reason: expected at most {facts.LONGEST - len(said) + len(order.reason)} characters")
     with home.store.exclusive() as tx:
         if (before := _pause(tx)) is not None:
-            raise OpsError(f"paused since {before.since:%Y-%m-%d %H:%M}Z by {before.actor}: {before.reason}")
+            since = f"{before.since:%Y-%m-%d %H:%M}Z by {before.actor}"
+            raise OpsError(f"paused since {since}: {before.reason}; `loop resume` ends it")
         facts.put(tx, PAUSE, said)
     return Pause(order.actor, order.reason, now)
 

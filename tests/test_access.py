@@ -19,6 +19,7 @@ from loop.access import Caller, Ring, Role
 from loop.artifacts import Artifacts
 from loop.errors import BadReason, KeyRefused, NoKey, NoSource, NotAllowed, OpsError, StoreUnavailable
 from loop.home import Home
+from loop.registry import Order
 from loop.settings import Settings
 from loop.store import Store
 from tests.conftest import NOW
@@ -203,7 +204,7 @@ SENSELESS: list[dict[str, object]] = [
     {"name": ""},
     {"name": " "},
     {"name": "a\nb"},
-    {"name": "x" * 101},
+    {"name": "x" * (access.LONGEST_NAME + 1)},
     {"source": ""},
     {"source": "x" * 129},
     {"role": Role.OPS, "source": "s"},
@@ -219,6 +220,13 @@ def test_a_key_that_makes_no_sense_is_not_made(home: Home, changes: dict[str, ob
     with pytest.raises(BadReason):
         access.create(home, wish.pop("name"), wish.pop("role"), actor="a", now=NOW, **wish)  # type: ignore[arg-type]
     assert access.every(home) == []
+
+
+def test_the_ledger_has_room_for_every_key(home: Home, ring: Ring) -> None:
+    """A key with the longest name can give orders."""
+    secret, _ = access.create(home, "x" * access.LONGEST_NAME, Role.OPS, actor="a", now=NOW)
+    ring.refresh()
+    assert Order(ring.who(f"Bearer {secret}", NOW).actor, "why").actor.startswith("key x")
 
 
 @given(st.text(ALPHABET, min_size=43, max_size=43), st.text(ALPHABET, min_size=43, max_size=43))

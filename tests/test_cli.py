@@ -194,6 +194,12 @@ def test_help_reads_well(loop: Shell, command: list[str]) -> None:
     assert "Usage: loop" in loop(*command, "--help")
 
 
+def test_help_is_broken_where_the_terminal_ends(loop: Shell) -> None:
+    """And not where the lines of the source end."""
+    loop.monkeypatch.setenv("COLUMNS", "200")
+    assert "for the next scheduler. Beside nights it keeps the feed true" in loop("schedule", "--help")
+
+
 def test_listing_never_loads_tensorflow(tmp_path: Path) -> None:
     """`loop versions` and friends start without TensorFlow, Keras, coremltools, scikit-learn or matplotlib."""
     script = (

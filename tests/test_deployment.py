@@ -28,7 +28,7 @@ from loop.home import Home
 from loop.operations import doctor, verify
 from loop.operations.finding import Severity
 from loop.registry import Order
-from loop.store import Store, beats, feedback, schema
+from loop.store import Store, feedback, health, schema
 from loop.store.values import RunStatus
 from loop.webhooks import hooks
 from tests import linear
@@ -341,7 +341,7 @@ def test_the_scheduler_s_unit(home: Home) -> None:
             while True:
                 assert process.poll() is None, process.stdout and process.stdout.read()
                 with home.store.read() as tx:
-                    alive = any(beat > now for beat in beats.every(tx, "scheduler").values())
+                    alive = any(beat.what == "scheduler" and beat.beat_at > now for beat in health.beats(tx))
                 feed = upkeep.published(home)
                 if alive and feed is not None and feed.sequence > before.sequence:
                     break

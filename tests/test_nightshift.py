@@ -5,10 +5,12 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loop import lease, nightshift, slots
+from loop.errors import DiskFull
 from loop.home import Home
 from loop.knobs import MIB
 from loop.nightshift import Nightshift
@@ -91,6 +93,28 @@ def test_too_much_memory(home: Home, small_corpus: Path, monkeypatch: pytest.Mon
     assert slot_of(home, night).run_id == run.id
 
 
+def test_bounds_hold_while_nothing_can_be_written(
+    home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full just when a night is to be ended is no reason to let it go on."""
+    write(home)
+    finish, full = runs.finish, [DiskFull("no space left")]
+
+    def once_full(*arguments: Any) -> None:
+        if full:
+            raise full.pop()
+        finish(*arguments)
+
+    monkeypatch.setattr(runs, "finish", once_full)  # here; the night's process has its own
+    night = shift(scheduled(home, night_memory=512 * MIB), small_corpus, "grow:teach", monkeypatch)
+    run = night.watch()
+    assert run is not None
+    assert not full
+    assert run.status is RunStatus.FAILED
+    assert published(home) == [1]
+    assert slot_of(home, night).run_id == run.id
+
+
 def test_too_much_time(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for time, by a night that does not listen to SIGTERM."""
     write(home)
@@ -114,7 +138,7 @@ def test_sigterm_during_teach(home: Home, small_corpus: Path, monkeypatch: pytes
 
 
 def test_the_loop_stops_a_night(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scheduler that ends asks its night to end; the slot is free for the next scheduler."""
+    """A scheduler that ends asks its night to end; the slot is free for the next, and as good as never tried."""
     write(home)
     night = shift(home, small_corpus, "sleep:teach", monkeypatch)
     reaches(home, "teach")
@@ -124,7 +148,7 @@ def test_the_loop_stops_a_night(home: Home, small_corpus: Path, monkeypatch: pyt
     assert "stopped from outside" in str(run.reason)
     again = slots.ready(home, lease.utc_now())
     assert again is not None
-    assert (again.name, again.attempts) == (night.slot.name, 1)
+    assert (again.name, again.attempts) == (night.slot.name, 0)
 
 
 def test_a_night_killed_twice_is_not_tried_a_third_time(

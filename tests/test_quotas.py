@@ -132,6 +132,20 @@ def test_a_phone_that_was_offline_for_weeks() -> None:
     assert refused.value.retry_after == pytest.approx(50)  # until it is full: 30 × 5 s after the first
 
 
+def test_a_batch_does_not_stand_in_its_own_way() -> None:
+    """Counted as one request before it is read, and whole afterwards: as if it had been taken at once."""
+    buckets = Quotas(LIMITS)
+    buckets.take(1, "a", 1, 0.0)
+    buckets.take(1, "a", 30, 0.01, counted=1)
+    assert refusal(buckets, 1, "a", 1, 0.01) == pytest.approx((30 - 12 + 1) * 5)
+    buckets.take(1, "b", 1, 0.0)
+    buckets.take(1, "b", 1, 0.0)
+    with pytest.raises(QuotaSpent):
+        buckets.take(1, "b", 12, 0.0, counted=1)
+    buckets.take(1, "b", 11, 0.0, counted=1)  # the refusal gave nothing back: two were counted, now there are twelve
+    assert refusal(buckets, 1, "b", 1, 0.0) == pytest.approx(5)
+
+
 def test_newcomers_are_rationed_per_key() -> None:
     """Made-up sources run into the ration of their key; known ones, and another key's, do not."""
     buckets = Quotas(LIMITS)

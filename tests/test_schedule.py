@@ -19,7 +19,7 @@ from loop import lease, schedule, slots
 from loop.errors import BadSettings, StoreUnavailable
 from loop.home import Home
 from loop.schedule import Chore, Every, Scheduler
-from loop.store import Store, beats, runs, versions
+from loop.store import Store, health, runs, versions
 from loop.store import slots as stored
 from loop.store.values import Run, RunStatus
 from tests import loop_child, plain
@@ -50,9 +50,9 @@ def until(what: Callable[[], Any], seconds: float = 180) -> Any:
     raise AssertionError(f"waited {seconds} s")
 
 
-def _beats(home: Home) -> dict[str, datetime]:
+def _beats(home: Home) -> list[str]:
     with home.store.read() as tx:
-        return beats.every(tx, schedule.WHAT)
+        return [beat.holder for beat in health.beats(tx) if beat.what == schedule.WHAT]
 
 
 def stopped(pid: int) -> bool:
@@ -282,8 +282,7 @@ def test_a_chore_that_fails_is_called_again(quiet: Home, caplog: pytest.LogCaptu
     scheduler.close()
     assert "refused: no database" in caplog.text
     assert "ZeroDivisionError: a bug" in caplog.text
-    with quiet.store.read() as tx:
-        assert list(beats.every(tx, schedule.WHAT)) == [runs.me()]
+    assert _beats(quiet) == [runs.me()]
 
 
 def test_every_has_no_backlog() -> None:

@@ -413,6 +413,7 @@ struct Correction: Codable {
 /// Corrections wait here, a file each, until the server says that it has them: through restarts, for weeks.
 actor Outbox {
     private let folder: URL, api: URL, token: String, secret: String
+    private var uploading = false  // an actor lets others in wherever it awaits
 
     init(folder: URL, api: URL, token: String, secret: String) throws {
         (self.folder, self.api, self.token, self.secret) = (folder, api, token, secret)
@@ -428,6 +429,9 @@ actor Outbox {
 
     /// Sends what waits. The key makes a second sending harmless; what the server refuses for good is dropped.
     func upload() async throws {
+        guard !uploading else { return }
+        uploading = true
+        defer { uploading = false }
         for place in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
         where place.pathExtension == "json" {
             var request = self.request("POST", "v1/corrections")
@@ -446,6 +450,7 @@ actor Outbox {
         for place in try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) {
             try FileManager.default.removeItem(at: place)
         }
+        if uploading { return false }  // what is on its way now could arrive after the erasure
         let (_, response) = try await URLSession.shared.data(for: request("DELETE", "v1/sources/\(Install.source(secret))"))
         return (response as? HTTPURLResponse)?.statusCode == 200
     }

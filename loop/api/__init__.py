@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from loop import web
 from loop.api import corrections, files, health, nights, predictions, problems, sources, versions
+from loop.api.express import Express
 from loop.api.service import Service
 from loop.api.watch import Watch
 from loop.home import Home
@@ -43,6 +44,7 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     app = FastAPI(title="Digit Loop", version="1", description=DESCRIPTION, lifespan=life, **PLAIN)
     app.state.service = service
     problems.install(app)
+    app.add_middleware(Express, routes=corrections.express())
     app.add_middleware(Watch, metrics=service.metrics)
     for room in (corrections, sources, files, predictions, versions, nights):
         app.include_router(room.router)

@@ -6,21 +6,39 @@ Whatever is refused before the last step has left nothing.
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any, cast
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from loop import access
 from loop.api import examples, problems, schemas, uploads
 from loop.api.guard import Guarded, caller, needs, raw, service
-from loop.api.service import Service
 from loop.errors import LoopError
 from loop.intake import Prepared, Receipt
 
-router = APIRouter(prefix="/v1", route_class=Guarded, tags=["corrections"])
+
+class Counted(Guarded):
+    """A route whose refused requests are counted by their reason, a key that is not taken among them."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """The guarded endpoint, and who looks at how it ends."""
+        handler = super().get_route_handler()
+
+        async def counted(request: Request) -> Response:
+            try:
+                return cast(Response, await handler(request))
+            except LoopError as refused:
+                service(request).metrics.refused(refused)
+                raise
+
+        return counted
+
+
+router = APIRouter(prefix="/v1", route_class=Counted, tags=["corrections"])
 
 
 @router.post(
@@ -34,11 +52,6 @@ router = APIRouter(prefix="/v1", route_class=Guarded, tags=["corrections"])
 @raw
 async def add(request: Request) -> Response:
     """Stored once by (source, Idempotency-Key); resent, it is answered as before, with `Idempotency-Replayed: true`."""
-    with _counted(service(request)):
-        return await _add(request)
-
-
-async def _add(request: Request) -> Response:
     to, by = service(request), caller(request)
     source = access.source_of(by, request.headers.get("loop-source"))
     to.quotas.take(by.key_id, source, 1, time.monotonic())
@@ -63,16 +76,11 @@ async def _add(request: Request) -> Response:
 )
 async def add_many(request: Request) -> schemas.Answers:
     """Each is answered by itself: what can be taken is, whatever the others are. All is on disk before the answer."""
-    with _counted(service(request)):
-        return await _add_many(request)
-
-
-async def _add_many(request: Request) -> schemas.Answers:
     to, by = service(request), caller(request)
     source = access.source_of(by, request.headers.get("loop-source"))
     to.quotas.take(by.key_id, source, 1, time.monotonic())
-    found = await uploads.many(request, to.serving)
-    to.quotas.take(by.key_id, source, len(found) - 1, time.monotonic())
+    found = await uploads.many(request, to.serving, to.readers)
+    to.quotas.take(by.key_id, source, len(found), time.monotonic(), counted=1)
     prepared = await asyncio.get_running_loop().run_in_executor(
         to.readers, uploads.prepare_many, found, source, to.clock()
     )
@@ -90,14 +98,9 @@ async def _add_many(request: Request) -> schemas.Answers:
     return schemas.Answers(answers=[_answer(each) for each in answers])
 
 
-@contextmanager
-def _counted(to: Service) -> Iterator[None]:
-    """A whole request that is refused is counted by its reason."""
-    try:
-        yield
-    except LoopError as refused:
-        to.metrics.refused(refused)
-        raise
+def express() -> list[APIRoute]:
+    """The routes that every phone takes all the time."""
+    return [each for each in router.routes if isinstance(each, APIRoute) and each.endpoint is add]
 
 
 def _accepted(receipt: Receipt) -> bytes:

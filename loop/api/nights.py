@@ -37,7 +37,7 @@ def ask(
     if wanted.family not in models.NAMES:
         raise BadReason(f"family: expected {' or '.join(models.NAMES)}, got {wanted.family!r}")
     to = service(request)
-    slot = slots.ask(to.home, wanted.family, f"key {caller(request).name}", to.clock(), idempotency_key)
+    slot = slots.ask(to.home, wanted.family, caller(request).actor, to.clock(), idempotency_key)
     return schemas.Slot(slot=slot.name, family=slot.family, due_at=slot.due_at, run=slot.run_id)
 
 

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 def install(app: FastAPI) -> None:
     """Let every error of the app leave as a problem document."""
-    app.add_exception_handler(LoopError, _of_ours)
+    app.add_exception_handler(LoopError, answer)
     app.add_exception_handler(HTTPException, _of_starlette)
     app.add_exception_handler(RequestValidationError, _of_pydantic)
     app.add_exception_handler(Exception, _of_nobody)
@@ -89,7 +89,8 @@ def response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = Non
     return Response(body, problem["status"], dict(headers or {}), MEDIA_TYPE)
 
 
-async def _of_ours(request: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
+    """What one of our errors is answered with; any other is raised again."""
     if not isinstance(error, LoopError):
         raise error
     problem, headers = of(error), {}

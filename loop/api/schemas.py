@@ -34,9 +34,12 @@ Picture = Annotated[
 ]
 Label = Annotated[int, Field(strict=True, ge=0, le=9)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Number = Annotated[int, Field(strict=True, ge=1, lt=2**31, description="A version's number.")]
+Number = Annotated[int, Field(strict=True, ge=1, lt=2**31, description="A version's number.", examples=[3])]
 FAMILY = "^[a-z0-9]{1,20}$"  # a database need not be asked about others, and PostgreSQL takes no NUL
-Reason = Annotated[str, Field(min_length=1, max_length=1000, description="Why; the ledger keeps it.")]
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=1000, description="Why; the ledger keeps it.", examples=["reads new hands better"]),
+]
 
 
 class Incoming(BaseModel):

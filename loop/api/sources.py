@@ -4,6 +4,7 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from loop import access, erasure
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/v1", route_class=Guarded, tags=["sources"])
     openapi_extra=needs("app", "ops", **examples.WITH_SOURCE),
     summary="Erase a source",
 )
-def erase(
+async def erase(
     request: Request,
     source: Annotated[str, Path(min_length=1, max_length=128, pattern=NAME, examples=["s" + "0" * 40])],
 ) -> schemas.Erased:
@@ -32,5 +33,5 @@ def erase(
     to.quotas.take(by.key_id, None, 1, time.monotonic())
     if by.role is Role.APP and access.source_of(by, request.headers.get("loop-source")) != source:
         raise NotAllowed("expected your own source; another's is not yours to erase")
-    gone = erasure.erase(to.home, source, f"key {by.name}", to.clock())
+    gone = await run_in_threadpool(erasure.erase, to.home, source, by.actor, to.clock())
     return schemas.Erased(uploads=gone.uploads, taught=list(gone.taught))

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from loop import intake
@@ -21,10 +20,14 @@ from loop.knobs import Serving
 KEY = "idempotency-key"
 WHOLE_NUMBERS = {"label", "predicted", "version"}
 NUMBERS = {"confidence", "rate"}
+FIELDS = len(schemas.Correction.model_fields)
 BATCH_PIXELS = 64_000_000
 """Of all pictures of a batch together: two seconds of reading. Of 500, each may have 350×350."""
-SMALL = (28).to_bytes(4, "big") * 2
-"""Width and height in the header of a PNG that costs microseconds to read; others are read in a thread."""
+SIDES = (28).to_bytes(4, "big") * 2
+"""Width and height as the header of a PNG has them."""
+SMALL = 8_192
+"""Bytes of a PNG of these sides that takes microseconds to read; others are read in a thread. (One of 256 KiB may
+consist of twenty thousand empty chunks, and nobody else would be served meanwhile.)"""
 
 
 async def one(request: Request, serving: Serving) -> schemas.Correction:
@@ -36,19 +39,26 @@ async def one(request: Request, serving: Serving) -> schemas.Correction:
     return _checked(_from_parts(forms.parts(data, boundary)))
 
 
-async def many(request: Request, serving: Serving) -> list[schemas.Correction | ClientError]:
-    """The corrections in a batch; one that is malformed stands there as its error. Raises ``ClientError``."""
+async def many(request: Request, serving: Serving, readers: Executor) -> list[schemas.Correction | ClientError]:
+    """The corrections in a batch; one that is malformed stands there as its error. Raises ``ClientError``.
+
+    Parsed where large pictures are read, few at a time: 16 MiB of ``[],`` are 360 MB of empty lists.
+    """
     kind, _ = bodies.media_type(request)
     if kind != bodies.JSON:
         raise NotReadable(f"Content-Type: expected {bodies.JSON} for a batch")
     data = await bodies.read(request, serving.max_batch, serving.body_seconds)
-    found = await run_in_threadpool(bodies.json, data)
+    return await asyncio.get_running_loop().run_in_executor(readers, _items, data, serving.max_batch_items)
+
+
+def _items(data: bytes, most: int) -> list[schemas.Correction | ClientError]:
+    found = bodies.json(data)
     items = found.get("corrections") if isinstance(found, dict) and set(found) == {"corrections"} else None
     if not isinstance(items, list) or not items:
         raise NotReadable('body: expected {"corrections": [...]} with at least one')
-    if len(items) > serving.max_batch_items:
-        raise TooLarge(f"body: expected at most {serving.max_batch_items} corrections, {len(items):,} came")
-    return await run_in_threadpool(lambda: [_checked_or_reason(item) for item in items])
+    if len(items) > most:
+        raise TooLarge(f"body: expected at most {most} corrections, {len(items):,} came")
+    return [_checked_or_reason(item) for item in items]
 
 
 def header_key(request: Request) -> str | None:
@@ -66,7 +76,7 @@ async def prepare(
     if key is not None and found.key not in {None, key}:
         raise BadLabel("key: expected it once, the header Idempotency-Key says another")
     upload = _upload(found, source, found.key if key is None else key)
-    if found.image[16:24] == SMALL:
+    if found.image[16:24] == SIDES and len(found.image) <= SMALL:
         return intake.prepare(upload, now)
     return await asyncio.get_running_loop().run_in_executor(readers, intake.prepare, upload, now)
 
@@ -122,6 +132,8 @@ def _number(name: str, value: bytes) -> Any:
 
 
 def _checked(found: Any) -> schemas.Correction:
+    if isinstance(found, dict) and len(found) > FIELDS:  # pydantic would complain of each, a kilobyte a complaint
+        raise BadLabel(f"body: expected at most {FIELDS} fields, {len(found):,} came")
     try:
         return schemas.Correction.model_validate(found)
     except ValidationError as error:

@@ -87,7 +87,7 @@ def moves(
 def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
     """Refused unless its verdict is passed, or `override` is said with a reason."""
     to = service(request)
-    order = Order(f"key {caller(request).name}", wanted.reason, wanted.override)
+    order = Order(caller(request).actor, wanted.reason, wanted.override)
     return _told(to, registry.promote(to.home, wanted.version, order, to.clock()), order)
 
 
@@ -101,7 +101,7 @@ def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
 def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:
     """To the champion before, or to the one that `to` names. Phones follow: the feed's sequence rises all the same."""
     to = service(request)
-    order = Order(f"key {caller(request).name}", wanted.reason)
+    order = Order(caller(request).actor, wanted.reason)
     return _told(to, registry.rollback(to.home, wanted.family, wanted.to, order, to.clock()), order)
 
 

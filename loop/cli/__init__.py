@@ -5,7 +5,9 @@ error; ``--json`` prints one document and nothing else. Exit status: 0 done, 1 r
 says what to do, 2 a wrong command line.
 """
 
+import inspect
 import io
+import re
 import signal
 import sys
 
@@ -44,14 +46,20 @@ app = typer.Typer(
 
 def _add(panel: str, **commands: object) -> None:
     for name, command in commands.items():
-        app.command(name.replace("_", "-"), rich_help_panel=panel)(command)  # type: ignore[type-var]  # plain functions
+        add = app.command(name.replace("_", "-"), help=_help(command), rich_help_panel=panel)
+        add(command)  # type: ignore[type-var]  # plain functions
 
 
 def _group(panel: str, name: str, about: str, **commands: object) -> None:
     group = typer.Typer(name=name, help=about, no_args_is_help=True)
     for verb, command in commands.items():
-        group.command(verb.strip("_"))(command)  # type: ignore[type-var]  # plain functions
+        group.command(verb.strip("_"), help=_help(command))(command)  # type: ignore[type-var]  # plain functions
     app.add_typer(group, rich_help_panel=panel)
+
+
+def _help(command: object) -> str:
+    """What the docstring says, to be broken where the terminal ends and not where the source does."""
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(command) or "")
 
 
 _add("Begin", demo=demo.demo, init=setup.init, migrate=setup.migrate, settings=setup.settings)

@@ -19,7 +19,7 @@ from loop import settings
 from loop.home import Home
 from models.family import Progress as Report
 
-FREE_TEXT = {"why", "reason", "value", "what it is", "layer", "shape", "who", "most often taken for"}
+FREE_TEXT = {"why", "reason", "value", "what it is", "layer", "shape", "who", "most often taken for", "private half"}
 """Columns that may be broken where a line is too long; the others would read badly."""
 
 # No markup: whatever is printed may come from a stranger's file, a reason in the ledger, or a source's name.

@@ -58,7 +58,7 @@ def logs(
     with home.store.read() as tx:
         stored.get(tx, run)  # an unknown run says so
     if not path.exists():
-        raise OpsError(f"run {run} has no log in {path.parent}: it was run by hand, or on another machine")
+        raise OpsError(f"run {run} has no log in {path.parent}: it was run by hand, on another machine, or long ago")
     for part in _grown(home, run, path) if follow else [path.read_bytes()]:
         sys.stdout.buffer.write(part)
         sys.stdout.flush()

@@ -1,5 +1,6 @@
 """``loop serve``, ``loop up``: the service, and the whole loop in one command."""
 
+import gc
 import signal
 import socket
 import subprocess
@@ -68,8 +69,19 @@ def _serve(home: Home) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):  # until uvicorn has handlers of its own, and when it is done
         signal.signal(sign, lambda *_: setattr(server, "should_exit", True))
     shown = f"[{serving.host}]" if ":" in serving.host else serving.host
+    _spare_the_collector()
     say(f"listening on http://{shown}:{listening.getsockname()[1]}")
     server.run(sockets=[listening])
+
+
+def _spare_the_collector() -> None:
+    """Leave out of every collection what lives as long as the server, and collect less often.
+
+    Walking all that was imported took about 100 ms each time: a third of the uploads a second, and nearly all of p99.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _settings(host: str | None, port: int | None) -> Settings:

@@ -44,7 +44,7 @@ def sensible(
         if number not in known:
             found.append(broken("ledger", f"a champion of {family} that exists", f"there is no version {number}", FIX))
         elif number in withdrawn:
-            fix = f"loop rollback --family {family}"
+            fix = f"loop rollback --family {family} --reason …"
             found.append(broken("ledger", "a champion that may run", f"version {number} was withdrawn", fix))
     return found
 

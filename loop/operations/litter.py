@@ -28,6 +28,8 @@ FEW = 100
 """Files a transaction: milliseconds, for which writers wait."""
 WRITING = timedelta(hours=1)
 """A file that was not written to for so long has no writer any more."""
+PROMISED = {"replays": timedelta(days=30)}
+"""Rows that stay for so long whatever is wished: the API has promised to know a key again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ def sweep(home: Home, wish: Wish, now: datetime, progress: Progress = no_progres
             _published(home, wish),
             _files("logs of old runs", _older((home.settings.home / "logs").glob("*.log"), before), wish),
         ]
-        swept += [_rows(home, what, before, wish, progress) for what in litter.OLD]
+        swept += [
+            _rows(home, what, min(before, now - PROMISED.get(what, timedelta())), wish, progress) for what in litter.OLD
+        ]
     return swept
 
 

@@ -96,7 +96,10 @@ def _ready(tx: Session, wish: Wish, now: datetime) -> None:
     working = [f"{each.what} {each.holder}" for each in health.beats(tx) if lives(each, now)]
     working += [f"run {run.id}" for run in health.running(tx) if runs.alive(tx, run.id, now)]
     if working:
-        raise OpsError(f"{working[0]} is at work here; stop it, and every `loop up` and `loop serve`, then again")
+        raise OpsError(
+            f"{working[0]} is at work here; stop every `loop up`, `loop serve` and `loop schedule`, then again (one on "
+            f"another machine counts until {AT_WORK.seconds // 60} minutes after its last sign of life)"
+        )
 
 
 def lives(beat: health.Beat, now: datetime) -> bool:

@@ -1,5 +1,5 @@
 """What a restored backup must not take back: roots, sequences and withdrawals that phones have seen, erased sources,
-revoked keys, and numbers that were given.
+revoked keys, removed webhooks, and numbers that were given.
 
 ``read`` is asked of the store that is about to be replaced, ``give_back`` of the one that replaced it, in the same
 transaction.
@@ -14,7 +14,7 @@ from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from loop.errors import BadBackup
-from loop.store import sequences, tables
+from loop.store import hooks, sequences, tables
 
 Rows = list[dict[str, Any]]
 
@@ -28,6 +28,7 @@ class Kept:
     withdrawals: Rows
     erasures: Rows
     revoked: Mapping[str, datetime]
+    unhooked: Rows
     number: int
     last: Mapping[str, int]
 
@@ -40,12 +41,15 @@ def read(tx: Session) -> Kept:
         .join(tables.Version, tables.Version.number == tables.Withdrawal.version)
         .order_by(tables.Withdrawal.version)
     )
+    hook = tables.Hook
+    unhooked = select(hook.id, hook.added_at, hook.removed_at).where(hook.removed_at.is_not(None))
     return Kept(
         roots=_rows(tx, select(_table(tables.FeedRoot)).order_by(tables.FeedRoot.version)),
         entries=_rows(tx, select(_table(tables.FeedEntry)).order_by(tables.FeedEntry.epoch, tables.FeedEntry.sequence)),
         withdrawals=_rows(tx, withdrawn),
         erasures=_rows(tx, select(_table(tables.Erasure)).order_by(tables.Erasure.id)),
         revoked={digest: moment for digest, moment in tx.execute(revoked) if moment is not None},
+        unhooked=_rows(tx, unhooked),
         number=tx.scalar(select(func.max(tables.Run.reserved))) or 0,
         last=sequences.last(tx),
     )
@@ -61,6 +65,7 @@ def give_back(tx: Session, kept: Kept) -> None:
     for digest, moment in kept.revoked.items():
         mine = (tables.Key.secret_digest == digest, tables.Key.revoked_at.is_(None))
         tx.execute(update(tables.Key).where(*mine).values(revoked_at=moment))
+    _hooks(tx, kept.unhooked)
 
 
 def _roots(tx: Session, kept: Rows) -> None:
@@ -91,6 +96,15 @@ def _erasures(tx: Session, kept: Rows) -> None:
     known = set(tx.execute(select(tables.Erasure.name_digest, tables.Erasure.erased_at)))
     rows = [row for row in kept if (row["name_digest"], row["erased_at"]) not in known]
     _add(tx, tables.Erasure, [{name: value for name, value in row.items() if name != "id"} for row in rows])
+
+
+def _hooks(tx: Session, kept: Rows) -> None:
+    """Whoever is told no more since the backup is not told what waited for him then, either."""
+    live = select(tables.Hook.id, tables.Hook.added_at).where(tables.Hook.removed_at.is_(None))
+    added = dict(tx.execute(live).all())
+    for row in kept:
+        if added.get(row["id"]) == row["added_at"]:
+            hooks.remove(tx, row["id"], row["removed_at"])
 
 
 def _add(tx: Session, kind: type[tables.Base], rows: Rows) -> None:

@@ -1,5 +1,6 @@
 """The schema's revision: migrate to the newest, and refuse to work on any other."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -16,21 +17,24 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 def head() -> str:
     """The revision this code was written for."""
-    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    revision = _scripts().get_current_head()
     if revision is None:
         raise SchemaBehind(f"no migrations found in {MIGRATIONS}; install the project whole")
     return revision
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """This code's migrations, read once: ``/readyz`` asks for them, and anybody may ask that."""
+    return ScriptDirectory(str(MIGRATIONS))
 
 
 def current(store: Store) -> str | None:
     """The database's revision; None for an empty database, or none yet. Raises ``StoreUnavailable``."""
     if store.is_sqlite and not Path(store.url.database or "").is_file():
         return None  # looking must not make the file
-    try:
-        with store.engine.execution_options(loop_begin="DEFERRED").connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
-    except DBAPIError as error:
-        raise store.unavailable(error) from error
+    with store.read() as tx:
+        return MigrationContext.configure(tx.connection()).get_current_revision()
 
 
 def require_head(store: Store) -> None:
@@ -63,7 +67,7 @@ def migrate(store: Store, revision: str = "head") -> None:
 def _known(store: Store) -> str | None:
     """The database's revision, unless it is one that this code has never heard of."""
     have = current(store)
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if have is not None and have not in known:
         raise SchemaBehind(
             f"{store.shown_url} is at revision {have}, newer than this code ({head()}); upgrade the code"

@@ -89,6 +89,12 @@ def free(tx: Session, run_id: int) -> None:
     tx.execute(update(tables.Slot).where(tables.Slot.run_id == run_id).values(run_id=None))
 
 
+def spare(tx: Session, run_id: int) -> None:
+    """The run gives its slot back, and it does not count as an attempt: however often a scheduler is restarted."""
+    slot = tables.Slot
+    tx.execute(update(slot).where(slot.run_id == run_id).values(run_id=None, attempts=slot.attempts - 1))
+
+
 def fresh(tx: Session, family: str, enough: int) -> int:
     """How many accepted uploads, of sources that teach, are newer than the newest that the family's last finished night
     taught; not counted past ``enough``. An older one that a reviewer accepted later waits for the clock.

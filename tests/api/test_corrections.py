@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from loop.digits import to_png
 from loop.knobs import Serving
 from loop.lease import utc_now
 from loop.store import tables
-from tests.api.conftest import Serve, Server, picture
+from tests.api.conftest import Phone, Serve, Server, picture
 
 
 def stored(server: Server) -> int:
@@ -104,6 +105,18 @@ def test_a_batch_that_is_sent_again_stores_nothing(server: Server) -> None:
     assert stored(server) == 20
 
 
+def test_a_batch_of_a_phone_that_was_offline_for_weeks(small: Server) -> None:
+    """As many as a batch may hold, more than a minute's quota: taken at once, and nothing for minutes after."""
+    phone, most = small.phone(), small.home.settings.serve.max_batch_items
+    body = {"corrections": [correction(seed, key=f"k{seed}") for seed in range(most)]}
+    answer = httpx.post(f"{small.url}/v1/corrections:batch", json=body, headers=phone.headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert stored(small) == most
+    refused = small.send(phone)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 60
+
+
 def test_the_pictures_of_a_batch_share_their_pixels(small: Server) -> None:
     """Each alone would be taken; many such would hold a reader for a minute."""
     large = correction(1, image=base64.b64encode(to_png(np.pad(np.full((900, 900), 255, np.uint8), 550))).decode())
@@ -146,7 +159,21 @@ def test_refused_with_a_problem_document(small: Server, name: str) -> None:
     assert stored(small) == 0
 
 
+def test_every_refused_upload_is_counted_by_its_reason(small: Server) -> None:
+    """Also one whose key is not taken: a revoked key in an app looks like silence otherwise."""
+    phone = small.phone()
+    small.send(phone)
+    small.send(phone, label=17)
+    small.send(Phone(small.keys["ops"]))
+    small.send(Phone("loop_app_" + "x" * 43))
+    with small.client("ops") as client:
+        said = client.get("/metrics").text
+    found = re.findall(r'loop_uploads_refused_total{reason="(\w+)"} (\S+)', said)
+    assert dict(found) == {"BadLabel": "1.0", "NotAllowed": "1.0", "KeyRefused": "1.0"}
+
+
 BODIES = {
+    "many fields": (json.dumps(dict.fromkeys(map(str, range(15_000)))).encode(), "application/json", 422),
     "not JSON": (b"{", "application/json", 400),
     "deep JSON": (b"[" * 100_000, "application/json", 400),
     "a list": (b"[]", "application/json", 422),

@@ -17,7 +17,7 @@ from loop.home import Home
 from loop.operations import backup, restore, verify
 from loop.operations.finding import Severity, worst
 from loop.settings import Settings
-from loop.store import Store, beats, dump, feeds, kept, runs, schema, sequences, values
+from loop.store import Store, beats, dump, feeds, hooks, kept, runs, schema, sequences, values
 from tests.operations.conftest import HOUR, WHY, Site, no_passphrase, numbers
 
 WORDS = "a long passphrase"
@@ -152,15 +152,19 @@ def test_the_feed_never_goes_back_where_the_store_was_lost(site: Site, empty: Ho
 
 
 def test_what_was_revoked_or_withdrawn_stays_so(site: Site, tmp_path: Path) -> None:
-    """A key revoked and a version withdrawn after the backup do not come back to life."""
+    """A key revoked, a version withdrawn and a webhook removed after the backup do not come back to life."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     [key] = access.every(site.home)
     access.revoke(site.home, key.id, site.now)
     ledger.withdraw(site.home, 1, WHY, site.now)
+    with site.home.store.write() as tx:
+        hooks.remove(tx, 1, site.now)
     restore.restore(site.home, made.path, REPLACE, site.now)
     assert [each.revoked_at for each in access.every(site.home)] == [site.now]
     with site.home.store.read() as tx:
         assert [each.version for each in feeds.withdrawn(tx)] == [1]
+        assert hooks.live(tx) == []
+        assert [(each.status, each.hook.secret) for each in hooks.deliveries(tx)] == [("given-up", "")]
 
 
 def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, m
     access.revoke(site.home, key.id, site.now)
     site.register()
     newest = [site.publish() for _ in range(3)][-1]
-    monkeypatch.setattr(kept, "read", lambda tx: kept.Kept([], [], [], [], {}, 0, {}))
+    monkeypatch.setattr(kept, "read", lambda tx: kept.Kept([], [], [], [], {}, [], 0, {}))
     monkeypatch.setattr(restore, "_seen_by_phones", lambda home, tx: 0)
     restore.restore(site.home, made.path, REPLACE, site.now)
     assert [each.revoked_at for each in access.every(site.home)] == [None]

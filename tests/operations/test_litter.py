@@ -89,6 +89,16 @@ def test_what_goes(site: Site) -> None:
     assert all(each.count == 0 for each in litter.sweep(site.home, litter.Wish(), site.now))
 
 
+def test_a_key_is_known_for_thirty_days(site: Site) -> None:
+    """Whatever is wished: phones were promised that a key that they send again gets its first answer."""
+    mess(site)
+    before = rows(site.home)["replays"]
+    litter.sweep(site.home, litter.Wish(days=1), site.now - 11 * DAY)
+    assert rows(site.home)["replays"] == before
+    litter.sweep(site.home, litter.Wish(days=1), site.now)
+    assert rows(site.home)["replays"] != before
+
+
 def test_published_files_of_withdrawn_models(small: Site) -> None:
     """Their vectors go from the published folder, too; those of the champion and of versions that may run stay."""
     small.register()

@@ -10,6 +10,7 @@ from loop.store import health
 
 LATE = timedelta(hours=1)
 SOON = timedelta(days=14)
+WHY = "loop webhooks deliveries --status given-up says why; then loop webhooks retry N, or loop gc forgets them"
 
 
 def queues(patient: Patient) -> Iterator[Finding]:
@@ -25,7 +26,7 @@ def queues(patient: Patient) -> Iterator[Finding]:
         came = f"{deliveries.count:,} wait, one since {deliveries.oldest:%Y-%m-%d %H:%M} UTC"
         yield warning("deliveries", "events told when they are due", came, fix)
     if given_up.count:
-        yield note("deliveries", f"{given_up.count:,} were given up", "loop webhooks shows why; loop gc forgets them")
+        yield note("deliveries", f"{given_up.count:,} were given up", WHY)
     yield ok("queues", f"{arrivals.count:,} arrivals and {deliveries.count:,} deliveries wait")
 
 
@@ -36,13 +37,13 @@ def keys(patient: Patient) -> Iterator[Finding]:
     serving = patient.home.settings.serve
     if not usable and not serving.loopback:
         came = f"serve.host is {serving.host}, and no API key is valid"
-        yield broken("API keys", "a public address with keys", came, "loop keys create")
+        yield broken("API keys", "a public address with keys", came, "loop keys create NAME")
     elif not usable:
-        yield note("API keys", "none: nobody can upload", "loop serve makes a first one; loop keys create")
+        yield note("API keys", "none: nobody can upload", "loop keys create NAME, or loop serve: it makes a first one")
     else:
         yield ok("API keys", f"{len(usable)} valid")
     for key in every:
         if key.expires_at is not None and key.expires_at - patient.now < SOON:
             came = f"{key.name} (key {key.id}, {key.role}): {key.expires_at:%Y-%m-%d %H:%M} UTC"
-            fix = f"loop keys create, then loop keys revoke {key.id}"
+            fix = f"loop keys create NAME, then loop keys revoke {key.id}"
             yield warning("API keys", f"keys that are valid for {SOON.days} days more", came, fix)
