@@ -1,6 +1,6 @@
 """From the command line to the first answer: ``loop serve`` started anew, and what it then needs of memory.
 
-    python benchmarks/serve_start.py [--rounds 7]
+python benchmarks/serve_start.py [--rounds 7]
 """
 
 import argparse
@@ -13,19 +13,19 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 
 def once(home: str) -> tuple[float, float]:
     """Seconds until ``/readyz`` answers, and the peak of resident memory in MiB after a few answers."""
     begun = time.perf_counter()
-    server = subprocess.Popen(
+    server: Any = subprocess.Popen(
         [sys.executable, "-m", "loop", "serve", "--port", "0"],
         env=os.environ | {"LOOP_HOME": home},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert server.stdout is not None
     try:
         url = server.stdout.readline().rpartition(" ")[2].strip()
         urllib.request.urlopen(f"{url}/readyz").read()  # noqa: S310 (our own server)
@@ -50,7 +50,8 @@ def main() -> None:
         subprocess.run(command, env=os.environ | {"LOOP_HOME": home}, check=True, stdout=subprocess.DEVNULL)
         found = [once(home) for _ in range(rounds)]
     for name, unit, values in zip(("first answer", "memory"), ("s", "MiB"), zip(*found, strict=True), strict=True):
-        print(f"{name}: median {statistics.median(values):.2f} {unit}, {min(values):.2f} to {max(values):.2f}, n={rounds}")
+        middle, low, high = statistics.median(values), min(values), max(values)
+        print(f"{name}: median {middle:.2f} {unit}, {low:.2f} to {high:.2f}, n={rounds}")
 
 
 if __name__ == "__main__":

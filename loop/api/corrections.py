@@ -79,6 +79,12 @@ async def add_many(request: Request) -> schemas.Answers:
     to, by = service(request), caller(request)
     source = access.source_of(by, request.headers.get("loop-source"))
     to.quotas.take(by.key_id, source, 1, time.monotonic())
+    with to.batch():
+        return await _add_many(request, source)
+
+
+async def _add_many(request: Request, source: str) -> schemas.Answers:
+    to, by = service(request), caller(request)
     found = await uploads.many(request, to.serving, to.readers)
     to.quotas.take(by.key_id, source, len(found), time.monotonic(), counted=1)
     prepared = await asyncio.get_running_loop().run_in_executor(

@@ -1,6 +1,8 @@
 """What the API composes: one home, and everything that lives as long as the server."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from loop.access import Ring
@@ -10,6 +12,7 @@ from loop.api.pulse import Pulse
 from loop.api.shelf import Shelf
 from loop.arrivals import Scorer
 from loop.commits import GroupCommit
+from loop.errors import Busy
 from loop.home import Home
 from loop.knobs import Serving
 from loop.lease import Clock, utc_now
@@ -18,6 +21,8 @@ from loop.quotas import Quotas
 
 READERS = 2
 """Threads for large pictures: one takes 0.1 s and 100 MB, and others need the other threads."""
+BATCHES = 8
+"""Bodies of batches in memory at once, of up to ``serve.max_batch`` bytes each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +40,7 @@ class Service:
     oracle: Oracle = field(init=False)
     shelf: Shelf = field(init=False)
     metrics: Metrics = field(init=False)
+    _batches: int = 0
     readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "reader"))
 
     def __post_init__(self) -> None:
@@ -48,6 +54,17 @@ class Service:
         self.oracle = Oracle(self.home, settings.schedule.family)
         self.shelf = Shelf(settings.published)
         self.metrics = Metrics(self.home)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Room for the body of one batch; asked by the event loop's thread only. Raises ``Busy``."""
+        if self._batches == BATCHES:
+            raise Busy(f"{BATCHES} batches are being read already; send it again", 2.0)
+        self._batches += 1
+        try:
+            yield
+        finally:
+            self._batches -= 1
 
     def start(self) -> None:
         """Begin. Raises ``StoreUnavailable``."""

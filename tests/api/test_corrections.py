@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from loop import access
+from loop.api.service import BATCHES
 from loop.digits import to_png
 from loop.knobs import Serving
 from loop.lease import utc_now
@@ -234,6 +237,37 @@ def test_a_body_that_never_ends_is_given_up(serve: Serve) -> None:
 
     headers = server.phone().headers | {"Content-Type": "application/json"}
     assert httpx.post(f"{server.url}/v1/corrections", content=slow(), headers=headers).status_code == 408
+
+
+def test_bodies_of_batches_are_bounded_together(small: Server) -> None:
+    """Eight that are being read are all; the next is told when to come again, and gets its turn when they are gone."""
+    host, _, port = small.url.removeprefix("http://").partition(":")
+    held = []
+    for phone in (small.phone() for _ in range(BATCHES)):
+        head = "".join(f"{name}: {value}\r\n" for name, value in phone.headers.items())
+        connection = socket.create_connection((host, int(port)))
+        connection.sendall(
+            f"POST /v1/corrections:batch HTTP/1.1\r\nHost: x\r\n{head}Content-Type: application/json\r\n"
+            "Content-Length: 1000\r\n\r\n{".encode()
+        )
+        held.append(connection)
+    send = partial(httpx.post, f"{small.url}/v1/corrections:batch", headers=small.phone().headers, timeout=60)
+    body = {"corrections": [correction(1, key="k")]}
+    refused = _until(lambda: send(json=body), 503)
+    assert refused.json()["type"] == "urn:digit-loop:busy"
+    assert int(refused.headers["Retry-After"]) >= 1
+    for connection in held:
+        connection.close()
+    assert _until(lambda: send(json=body), 200).json()["answers"][0]["status"] == 201
+
+
+def _until(send: Callable[[], httpx.Response], status: int) -> httpx.Response:
+    for _ in range(100):
+        if (answer := send()).status_code == status:
+            break
+        time.sleep(0.05)
+    assert answer.status_code == status
+    return answer
 
 
 def test_quotas_are_answered_with_the_time_to_wait(serve: Serve) -> None:

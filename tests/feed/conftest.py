@@ -44,7 +44,8 @@ class Office:
                 artifact_bytes=len(data),
                 golden_digest=self.home.artifacts.put(golden, ".json"),
             )
-            registry.register(tx, new, [values.Verdict(new.number, "good enough", "passed", {"reasons": []}, NOW)], WHY, NOW)
+            passed = values.Verdict(new.number, "good enough", "passed", {"reasons": []}, NOW)
+            registry.register(tx, new, [passed], WHY, NOW)
             registry.promote_in(tx, new, WHY, self.now)
         return new.number
 
