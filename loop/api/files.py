@@ -80,10 +80,11 @@ async def feed_file(request: Request) -> Response:
 
 for _path, _endpoint in (
     ("/feed", feed),
+    ("/feed.json", feed),
     ("/root/{name}", root),
     ("/models/{name}", model),
     ("/golden/{name}", golden),
-):
+):  # CDNs ask so whether what they hold is still true; the server sends no body
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, openapi_extra=needs())
 
 
