@@ -1,5 +1,6 @@
 """Stores on both databases, and the clock that the tests use."""
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -25,6 +26,17 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("corpus") / "digits.npz"
     np.savez(path, **{field.name: getattr(made, field.name) for field in fields(made)})
     return path
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """What a command sets up for its logs ends with the test that ran it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture

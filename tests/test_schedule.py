@@ -121,11 +121,13 @@ def test_what_plain_apscheduler_does(store: Store, tmp_path: Path) -> None:
     """The control: four of its schedulers on one shared job store make more than sixteen runs of sixteen times."""
     url, done = store.url.render_as_string(hide_password=False), tmp_path / "done"
     command, pipe = [sys.executable, "-m", "tests.plain", url], subprocess.PIPE
-    started = [
-        subprocess.Popen(command, cwd=loop_child.ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
-        for _ in range(4)
-    ]
-    assert all(process.stdout and process.stdout.readline() == "ready\n" for process in started)
+    started = []
+    for _ in range(4):  # one after the other: the first makes the table that they share
+        process = subprocess.Popen(
+            command, cwd=loop_child.ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        started.append(process)
     plain.plan(url, done, datetime.now(UTC) + timedelta(seconds=2), 16)
     for process in started:
         print("begin", file=process.stdin, flush=True)
