@@ -126,7 +126,8 @@ def test_what_plain_apscheduler_does(store: Store, tmp_path: Path) -> None:
         process = subprocess.Popen(
             command, cwd=loop_child.ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
         )
-        assert process.stdout and process.stdout.readline() == "ready\n"
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
         started.append(process)
     plain.plan(url, done, datetime.now(UTC) + timedelta(seconds=2), 16)
     for process in started:
