@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from loop import corpus as corpora
+from loop.metrics import facts
 from loop.store import Store, schema
 
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
@@ -37,6 +38,12 @@ def own_logs() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
+
+
+@pytest.fixture(autouse=True)
+def patient_scrapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scrape waits for the store's answers as long as a busy machine needs: what is tested is what they say."""
+    monkeypatch.setattr(facts, "PATIENCE", 60.0)
 
 
 @pytest.fixture
