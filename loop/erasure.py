@@ -51,9 +51,3 @@ def scrub(home: Home) -> bool:
     with home.store.exclusive() as tx:
         erasures.scrubbed(tx, erasure)
     return True
-
-
-def tainted(home: Home) -> list[int]:
-    """The versions that learned from something that was erased since."""
-    with home.store.read() as tx:
-        return erasures.tainted(tx)

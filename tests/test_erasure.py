@@ -31,6 +31,12 @@ from tests.test_night import champion, home, settings, write  # noqa: F401 (a fi
 VICTIM = "person-1"
 
 
+def tainted(of: Home) -> list[int]:
+    """The versions that learned from something that was erased since."""
+    with of.store.read() as tx:
+        return erasures.tainted(tx)
+
+
 def send(store: Store, source: str, seed: int, count: int = 15) -> list[bytes]:
     """Random pictures of one source, each under a key of its own; what was stored of them."""
     pictures = [digit(each) for each in np.random.default_rng(seed).integers(1, 255, (count, 28, 28), np.uint8)]
@@ -105,10 +111,10 @@ def test_what_had_learned_from_it_is_said(home: Home) -> None:  # noqa: F811 (th
         judges = list(tx.scalars(select(tables.Source.name).where(tables.Source.role == "holdout")))
     assert night.retrain(home).version is not None
     assert erasure.erase(home, judges[0], "ops", NOW).taught == ()
-    assert erasure.tainted(home) == []
+    assert tainted(home) == []
     assert erasure.erase(home, teachers[0], "ops", NOW).taught == (2,)
     assert erasure.erase(home, teachers[1], "ops", NOW).taught == (2,)
-    assert erasure.tainted(home) == [2]
+    assert tainted(home) == [2]
     with home.store.read() as tx:
         found = versions.get(tx, 2)
         assert found.snapshot_id is not None
@@ -123,7 +129,7 @@ def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> N
     assert erasure.erase(home, f"person-{last}", "ops", NOW).uploads == 40
     done = night.retrain(home)
     assert done.version is not None, done.reason
-    assert erasure.tainted(home) == [2]
+    assert tainted(home) == [2]
     innocent = homes.at(settings(f"sqlite:///{tmp_path / 'innocent.db'}", tmp_path / "innocent"), migrated=False)
     schema.migrate(innocent.store)
     with innocent.store.write() as tx:
@@ -288,7 +294,7 @@ def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytes
     assert champion(home) == 1
     done = night.retrain(home)
     assert done.version is not None
-    assert erasure.tainted(home) == []
+    assert tainted(home) == []
 
 
 def test_erased_between_the_choice_and_the_snapshot(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -310,7 +316,7 @@ def test_erased_between_the_choice_and_the_snapshot(home: Home, monkeypatch: pyt
     done = night.retrain(home)
     assert done.version is not None
     assert chosen == [chosen[0], chosen[0] - 40]
-    assert erasure.tainted(home) == []
+    assert tainted(home) == []
 
 
 def test_a_lesson_that_comes_again_is_whole_again(home: Home) -> None:  # noqa: F811 (the fixture)
@@ -324,12 +330,12 @@ def test_a_lesson_that_comes_again_is_whole_again(home: Home) -> None:  # noqa: 
         teacher = tx.scalars(select(tables.Source.name).where(tables.Source.role == "train")).first()
     assert teacher is not None
     erasure.erase(home, teacher, "a phone", NOW)
-    assert erasure.tainted(home) == [first.number]
+    assert tainted(home) == [first.number]
     write(home)  # the others' uploads are known already
     again = night.retrain(home)
     assert (again.status, again.version) == (RunStatus.SKIPPED, None)
     assert f"version {first.number}" in str(again.reason)
-    assert erasure.tainted(home) == []
+    assert tainted(home) == []
     with home.store.read() as tx:
         items = tx.scalars(select(tables.SnapshotItem.correction_id)).all()
         size = tx.scalar(select(tables.Snapshot.size).where(tables.Snapshot.id == first.snapshot_id))
