@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from loop import lease
-from loop.artifacts import Artifacts
-from loop.digits import digit
+from loop.clock import utc_now
+from loop.data.digits import digit
 from loop.home import Home
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
 from loop.intake import Upload, accept_many
 from loop.operations import backup, restore, verify
-from loop.settings import Settings
-from loop.store import Store, feedback, schema
+from loop.store import Store, schema
+from loop.store.feedback import corrections
 
 BATCH = 64
 
@@ -40,7 +41,7 @@ def uploads(home: Home, count: int, first: int) -> list[float]:
         pixels[:, 4:24, 10:17] = random.integers(0, 255, (BATCH, 20, 7), np.uint8)  # about as much ink as a digit has
         sent = [Upload(f"s{(begin + i) % 500}", digit(pixels[i]), label=i % 10) for i in range(BATCH)]
         began = time.perf_counter()
-        accept_many(home.store, sent, 0.2, lease.utc_now())
+        accept_many(home.store, sent, 0.2, utc_now())
         took.append(time.perf_counter() - began)
     return took
 
@@ -60,7 +61,7 @@ def main(count: int) -> None:
         home = opened(Path(place) / "home")
         schema.migrate(home.store)
         with home.store.write() as tx:
-            feedback.set_salt(tx)
+            corrections.set_salt(tx)
         timed(f"{count:,} uploads stored", lambda: uploads(home, count, 0))
         quiet = uploads(home, 200 * BATCH, 10_000_000)
         stop, during = threading.Event(), []
@@ -74,7 +75,7 @@ def main(count: int) -> None:
         writer = threading.Thread(target=keep_on)
         writer.start()
         path = Path(place) / "b.tar.gz"
-        timed("backup, uploads going on", lambda: backup.backup(home, path, lease.utc_now()))
+        timed("backup, uploads going on", lambda: backup.backup(home, path, utc_now()))
         stop.set()
         writer.join()
         for name, took in (("alone", quiet), ("during the backup", during)):
@@ -85,8 +86,8 @@ def main(count: int) -> None:
         sizes = [each.stat().st_size / 1e6 for each in (path, home.settings.home / "loop.db")]
         print(f"backup {sizes[0]:,.1f} MB, database {sizes[1]:,.1f} MB")
         other = opened(Path(place) / "other")
-        timed("restore into an empty home", lambda: restore.restore(other, path, restore.Wish(), lease.utc_now()))
-        found = verify.verify(other, lease.utc_now())
+        timed("restore into an empty home", lambda: restore.restore(other, path, restore.Options(), utc_now()))
+        found = verify.verify(other, utc_now())
         print(f"verify: {len(found.findings)} findings")
 
 

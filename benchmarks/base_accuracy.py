@@ -17,12 +17,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
-from loop import corpus  # noqa: E402 - after the path
+from loop.data import corpus  # noqa: E402 - after the path
 from models import coreml  # noqa: E402
 from models.cnn import Cnn  # noqa: E402
 from models.family import Candidate, Card  # noqa: E402
 
-SHARED = Path(os.environ.get("LOOP_SHARED", ROOT.parent / "shared"))
+SHARED = Path(os.environ.get("TEST_SHARED", ROOT.parent / "shared"))
 
 
 def accuracy(candidate: Candidate, mnist: corpus.Corpus) -> float:

@@ -13,10 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
-from loop import corpus  # noqa: E402 - after the path
+from loop.data import corpus  # noqa: E402 - after the path
 from models.cnn import Cnn, backend, recipe  # noqa: E402
 
-SHARED = Path(os.environ.get("LOOP_SHARED", ROOT.parent / "shared"))
+SHARED = Path(os.environ.get("TEST_SHARED", ROOT.parent / "shared"))
 STEPS = 60_000 // recipe.BASE.batch
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from unseen_writers import CONFIRMATION_RATE, DEVELOPMENT, SHARED, Array, Writer, read_writers
 
 import models  # unseen_writers has put the clone on the path
-from loop import corpus, reading
-from loop.evaluation import intervals
+from loop.data import corpus
+from loop.evaluation import digit_classifier, intervals
 from models.family import Candidate, Card, Family, Lesson, no_progress
 
 
@@ -40,7 +40,7 @@ class Row:
 def guesses(candidate: Candidate, images: Array) -> tuple[Array, int]:
     """What the published bytes answer, and how many bytes they are."""
     data = candidate.export(Card("", "", "", ""))
-    answers = reading.reader(reading.load(data)).probabilities(images)
+    answers = digit_classifier.classifier(digit_classifier.load(data)).probabilities(images)
     return answers.argmax(axis=1), len(data)
 
 

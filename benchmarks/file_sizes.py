@@ -20,7 +20,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from unseen_writers import DEVELOPMENT, SHARED, Writer, guesses, lesson_of, read_writers
 
-from loop import artifacts, corpus, evaluation, gate, reading  # unseen_writers has put the clone on the path
+from loop.data import corpus
+from loop.evaluation import digit_classifier, gate, scoring
+from loop.home import artifacts  # unseen_writers has put the clone on the path
 from models.cnn import Cnn, Network
 from models.family import Card, no_progress
 
@@ -44,14 +46,14 @@ class Row:
     gate: str
 
 
-def slices(mnist: corpus.Corpus, writers: list[Writer]) -> list[evaluation.Slice]:
+def slices(mnist: corpus.Corpus, writers: list[Writer]) -> list[scoring.Slice]:
     """What is read."""
     images = np.concatenate([writer.images for writer in writers])
     labels = np.concatenate([writer.labels for writer in writers]).astype(np.uint8)
     last = mnist.train_images[-VALIDATION:], mnist.train_labels[-VALIDATION:]
     parts = {"MNIST test": (mnist.test_images, mnist.test_labels), "MNIST train, last": last}
     parts["development writers"] = images, labels
-    return [evaluation.Slice(name, *part, np.ones(len(part[1]))) for name, part in parts.items()]
+    return [scoring.Slice(name, *part, np.ones(len(part[1]))) for name, part in parts.items()]
 
 
 def networks(mnist: corpus.Corpus, writers: list[Writer], seed: int) -> Iterator[tuple[str, Network]]:
@@ -66,14 +68,14 @@ def networks(mnist: corpus.Corpus, writers: list[Writer], seed: int) -> Iterator
     yield f"a night on {len(lesson.labels)}", family.fine_tune(shipped, lesson, seed, no_progress)
 
 
-def rows(name: str, network: Network, parts: list[evaluation.Slice]) -> Iterator[Row]:
+def rows(name: str, network: Network, parts: list[scoring.Slice]) -> Iterator[Row]:
     """Each precision on each slice."""
-    champions: dict[str, evaluation.Report] = {}
+    champions: dict[str, scoring.Report] = {}
     for precision in Cnn().precisions:
         data = network.rounded(precision).export(Card("", "", "", ""))
-        read = reading.reader(reading.load(data)).probabilities
+        read = digit_classifier.classifier(digit_classifier.load(data)).probabilities
         for part in parts:
-            report = evaluation.score(read, artifacts.digest(data), (part,))
+            report = scoring.score(read, artifacts.digest(data), (part,))
             champion = champions.setdefault(part.name, report)
             before, after = champion.scores[0], report.scores[0]
             policy = gate.Policy().at(after.n)

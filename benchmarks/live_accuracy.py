@@ -23,14 +23,16 @@ from sqlalchemy import insert, select, text
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
-from loop import arrivals, night, registry  # noqa: E402
 from loop import home as homes  # noqa: E402
-from loop.arrivals import FEW, Readers, score_waiting  # noqa: E402
+from loop import registry  # noqa: E402
+from loop.clock import utc_now  # noqa: E402
 from loop.home import Home  # noqa: E402
-from loop.lease import utc_now  # noqa: E402
-from loop.settings import load  # noqa: E402
+from loop.home.settings import load  # noqa: E402
+from loop.intake import live_accuracy  # noqa: E402
+from loop.intake.live_accuracy import BATCH_UPLOADS, ModelCache, score_waiting  # noqa: E402
+from loop.night import retrain  # noqa: E402
 from loop.store import schema, tables  # noqa: E402
-from tests import crowd  # noqa: E402
+from tests.helpers import crowd  # noqa: E402
 
 CROWDS = (
     (40, 30, 0.95, 1e9),
@@ -48,7 +50,7 @@ def covered(people: int, each: int, accuracy: float, alike: float, seeds: int) -
     held, plain, halves, sizes = 0, [], [], []
     for seed in range(seeds):
         sent = crowd.write(seed, people, each, accuracy, alike=alike)
-        found = arrivals._live(crowd.tally(sent))
+        found = live_accuracy._live(crowd.tally(sent))
         held += found.low <= accuracy <= found.high
         plain.append(float(sent.right.mean()))
         halves.append((found.high - found.low) / 2)
@@ -63,7 +65,7 @@ def covered(people: int, each: int, accuracy: float, alike: float, seeds: int) -
 def cost(home: Home, uploads: int) -> None:
     """Print what scoring one upload and summing all of them takes."""
     schema.migrate(home.store)
-    champion = night.found(home)
+    champion = retrain.create_base(home)
     if registry.champion(home, "cnn") is None:
         raise SystemExit("the base is no champion; see `loop verdict 1`")
     now = utc_now()
@@ -73,13 +75,13 @@ def cost(home: Home, uploads: int) -> None:
         crowd.send(tx, sent, now, version=champion.number)
         ids = tx.scalars(select(tables.Correction.id)).all()
         tx.execute(insert(tables.Arrival), [{"correction_id": id_} for id_ in ids])
-    readers, begin, processor, scored = Readers(home.artifacts), time.perf_counter(), time.process_time(), 0
+    readers, begin, processor, scored = ModelCache(home.artifacts), time.perf_counter(), time.process_time(), 0
     score_waiting(home, now, 1, readers)
     while scored < 5_000:
-        scored += score_waiting(home, now, FEW, readers)
+        scored += score_waiting(home, now, BATCH_UPLOADS, readers)
     each = (time.perf_counter() - begin) / scored
     used = (time.process_time() - processor) / scored
-    print(f"  scoring, {FEW} at a time: {each * 1e6:.0f} µs each, {used * 1e6:.0f} µs of processor time")
+    print(f"  scoring, {BATCH_UPLOADS} at a time: {each * 1e6:.0f} µs each, {used * 1e6:.0f} µs of processor time")
     with home.store.write() as tx:
         spoken = {"version": champion.number, "said": 3, "scored_at": now}
         tx.execute(tables.Base.metadata.tables["arrivals"].update(), spoken)
@@ -87,7 +89,7 @@ def cost(home: Home, uploads: int) -> None:
     for _ in range(5):
         begin = time.perf_counter()
         with home.store.read() as tx:
-            found = arrivals.live(tx)
+            found = live_accuracy.live(tx)
         times.append(time.perf_counter() - begin)
     print(f"  live accuracy of {len(sent.right):,} uploads, told and said: {min(times):.2f} s ({len(found)} lines)")
 

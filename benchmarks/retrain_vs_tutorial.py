@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("LOOP_SHARED", ROOT.parent / "shared"))
+SHARED = Path(os.environ.get("TEST_SHARED", ROOT.parent / "shared"))
 CORRECTIONS = 500
 LOOP = [sys.executable, "-c", "from loop.cli import main; main()"]
 

@@ -20,7 +20,7 @@ from typing import Any
 START = time.perf_counter()
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("LOOP_SHARED", ROOT.parent / "shared"))
+SHARED = Path(os.environ.get("TEST_SHARED", ROOT.parent / "shared"))
 
 
 def idx(name: str, header: int) -> Any:

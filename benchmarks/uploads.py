@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is no
 
 
 from loop import access  # noqa: E402
+from loop.clock import utc_now  # noqa: E402
 from loop.home import at  # noqa: E402
-from loop.lease import utc_now  # noqa: E402
-from loop.settings import load  # noqa: E402
+from loop.home.settings import load  # noqa: E402
 from loop.store import Store, schema  # noqa: E402
-from tests import phones  # noqa: E402
+from tests.helpers import phones  # noqa: E402
 
 SERVE = [sys.executable, "-c", "from loop.cli import main; main()", "serve", "--port", "0"]
 RAISED = ("KEY_PER_MINUTE", "SOURCE_PER_MINUTE", "SOURCE_PER_DAY", "SOURCES_PER_MINUTE")

@@ -21,15 +21,16 @@ from datetime import datetime
 
 from loop.errors import BadReason, DeploymentError, KeyRefused, NoKey, NoSource, NotAllowed, StoreUnavailable
 from loop.home import Home
-from loop.store import Store, access
-from loop.store.access import Key, Role
+from loop.store import Store
+from loop.store.service import keys
+from loop.store.service.keys import Key, Role
 
 __all__ = ["Caller", "Key", "Ring", "Role", "create", "every", "first_key", "revoke", "source_name", "source_of"]
 
 STALE_SECONDS = 2.0
-BLIND_SECONDS = 60.0
+OUTAGE_SECONDS = 60.0
 REFRESH_SECONDS = STALE_SECONDS / 2  # the other half is for a slow answer of the database
-LONGEST_NAME = 96  # the ledger has 100 characters for ``Caller.actor``
+MAX_NAME_CHARACTERS = 96  # the ledger has 100 characters for ``Caller.actor``
 
 _BEARER = re.compile(r"bearer +(\S+) *", re.ASCII | re.IGNORECASE)
 _KEY = re.compile(r"loop_(?:app|reviewer|ops)_[A-Za-z0-9_-]{43}", re.ASCII)
@@ -65,29 +66,29 @@ def create(
     _check(name, role, source, expires, now)
     secret = _secret(role)
     with home.store.write() as tx:
-        return secret, access.add(tx, _digest(secret), name, role, source, actor, expires, now)
+        return secret, keys.add(tx, _digest(secret), name, role, source, actor, expires, now)
 
 
 def first_key(home: Home, now: datetime) -> str | None:
     """The secret of a new key for ops, if the store never had a key: whoever calls shows it once."""
     secret = _secret(Role.OPS)
     with home.store.exclusive() as tx:
-        if access.count(tx):
+        if keys.count(tx):
             return None
-        access.add(tx, _digest(secret), "first key", Role.OPS, None, home.actor, None, now)
+        keys.add(tx, _digest(secret), "first key", Role.OPS, None, home.actor, None, now)
     return secret
 
 
 def every(home: Home) -> list[Key]:
     """All keys, oldest first; revoked and expired ones too."""
     with home.store.read() as tx:
-        return list(access.every(tx).values())
+        return list(keys.every(tx).values())
 
 
 def revoke(home: Home, key_id: int, now: datetime) -> Key:
     """Refuse a key from now on; revoking it again changes nothing. Raises ``OpsError`` for an unknown one."""
     with home.store.write() as tx:
-        return access.revoke(tx, key_id, now)
+        return keys.revoke(tx, key_id, now)
 
 
 def source_of(caller: Caller, secret: str | None) -> str:
@@ -141,13 +142,13 @@ class Ring:
         """Read the keys now. Raises ``StoreUnavailable``; then the ring stays as it was."""
         asked_at = self._monotonic()
         with self._store.read() as tx:
-            self._keys = access.every(tx)
+            self._keys = keys.every(tx)
         self._read_at = asked_at
 
     def who(self, authorization: str | None, now: datetime) -> Caller:
         """Who sent this ``Authorization`` header. Raises ``NoKey``, ``KeyRefused``, ``StoreUnavailable``."""
-        if self._monotonic() - self._read_at > BLIND_SECONDS:
-            raise StoreUnavailable(f"keys: the database has not answered for {BLIND_SECONDS:.0f} seconds; try later")
+        if self._monotonic() - self._read_at > OUTAGE_SECONDS:
+            raise StoreUnavailable(f"keys: the database has not answered for {OUTAGE_SECONDS:.0f} seconds; try later")
         secret = _bearer(authorization)
         # Whoever times this lookup learns about SHA-256 digests of what was sent, which nobody can steer: no need
         # to compare in constant time.
@@ -179,7 +180,7 @@ def _bearer(authorization: str | None) -> str:
 
 
 def _check(name: str, role: Role, source: str | None, expires: datetime | None, now: datetime) -> None:
-    for field, value, longest in (("name", name, LONGEST_NAME), ("source", source, 128)):
+    for field, value, longest in (("name", name, MAX_NAME_CHARACTERS), ("source", source, 128)):
         if value is not None and not (0 < len(value.strip()) <= len(value) <= longest and value.isprintable()):
             raise BadReason(f"{field}: expected 1 to {longest} printable characters, got {len(value)}; say it again")
     if source is not None and role is not Role.APP:

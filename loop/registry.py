@@ -5,48 +5,33 @@ in the same transaction that checks why it may. Promoting what did not pass need
 ledger keeps both. Rolling back goes to a version that was champion before, never to one that was not.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from loop import events
-from loop.errors import BadReason, NotPromotable
+from loop.errors import NotPromotable
 from loop.home import Home
-from loop.store import events as outbox
-from loop.store import values, versions
+from loop.store import values
+from loop.store.nights import versions
+from loop.store.service import messages, outbox
+from loop.store.values import Attribution
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Who wants an alias moved, and why."""
-
-    actor: str
-    reason: str
-    override: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what the ledger cannot keep: it is never mended. Raises ``BadReason``."""
-        for field, value, longest in (("actor", self.actor, 100), ("reason", self.reason, 1000)):
-            if not 0 < len(value.strip()) <= len(value) <= longest or not value.isprintable():
-                raise BadReason(
-                    f"{field}: expected 1 to {longest} printable characters, got {len(value)}; say it again"
-                )
-
-
-def register(tx: Session, version: values.Version, verdicts: list[values.Verdict], order: Order, now: datetime) -> None:
+def register(
+    tx: Session, version: values.Version, verdicts: list[values.Verdict], order: Attribution, now: datetime
+) -> None:
     """Write down a judged version and call it challenger."""
     versions.add(tx, version)
     for verdict in verdicts:
         versions.give(tx, verdict)
     _move(tx, version.family, CHALLENGER, "register", version.number, order, now)
-    if (refused := events.refused(version, verdicts)) is not None:
-        outbox.record(tx, events.Kind.GATE_REFUSED, refused, now)
+    if (refused := messages.refused(version, verdicts)) is not None:
+        outbox.record(tx, messages.Kind.GATE_REFUSED, refused, now)
 
 
-def promote(home: Home, number: int, order: Order, now: datetime) -> values.Move:
+def promote(home: Home, number: int, order: Attribution, now: datetime) -> values.Move:
     """Make a version champion. Raises ``UnknownVersion``, ``NotPromotable``, ``ArtifactCorrupt``."""
     version = _checked(home, number)
     with home.store.exclusive() as tx:
@@ -54,7 +39,7 @@ def promote(home: Home, number: int, order: Order, now: datetime) -> values.Move
         return versions.ledger(tx, version.family)[0]
 
 
-def promote_in(tx: Session, version: values.Version, order: Order, now: datetime) -> None:
+def promote_in(tx: Session, version: values.Version, order: Attribution, now: datetime) -> None:
     """The same inside a transaction that already knows that the files are sound."""
     if versions.holder(tx, version.family) == version.number:
         raise NotPromotable(f"version {version.number} is champion already; nothing to do")
@@ -67,7 +52,7 @@ def promote_in(tx: Session, version: values.Version, order: Order, now: datetime
     _move(tx, version.family, CHAMPION, "promote", version.number, order, now)
 
 
-def rollback(home: Home, family: str, to: int | None, order: Order, now: datetime) -> values.Move:
+def rollback(home: Home, family: str, to: int | None, order: Attribution, now: datetime) -> values.Move:
     """Go back to the champion before, or to an earlier one. Raises as ``promote`` does."""
     with home.store.read() as tx:
         target = _target(list(reversed(versions.ledger(tx, family))), family, to)
@@ -120,7 +105,7 @@ def _target(oldest_first: list[values.Move], family: str, to: int | None) -> int
     return to
 
 
-def _move(tx: Session, family: str, alias: str, verb: str, number: int, order: Order, now: datetime) -> None:
+def _move(tx: Session, family: str, alias: str, verb: str, number: int, order: Attribution, now: datetime) -> None:
     line = {
         "family": family,
         "alias": alias,
@@ -134,4 +119,4 @@ def _move(tx: Session, family: str, alias: str, verb: str, number: int, order: O
         "moved_at": now,
     }
     versions.move(tx, line)
-    outbox.record(tx, events.MOVED[verb], events.moved(line), now)
+    outbox.record(tx, messages.EVENT_OF_MOVE[verb], messages.moved(line), now)

@@ -27,7 +27,7 @@ given = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 else:
-    from loop import settings
+    from loop.home import settings
 
     with Store(settings.load().url).engine.begin() as own:
         migrate(own)

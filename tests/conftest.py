@@ -12,8 +12,8 @@ import numpy as np
 import psycopg
 import pytest
 
-from loop import corpus as corpora
-from loop.metrics import facts
+from loop.data import corpus as corpora
+from loop.operations.metrics import store_metrics
 from loop.store import Store, schema
 
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
@@ -43,7 +43,7 @@ def own_logs() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def patient_scrapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scrape waits for the store's answers as long as a busy machine needs: what is tested is what they say."""
-    monkeypatch.setattr(facts, "PATIENCE", 60.0)
+    monkeypatch.setattr(store_metrics, "SCRAPE_WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture

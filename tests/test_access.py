@@ -16,14 +16,14 @@ from sqlalchemy import MetaData, text
 
 from loop import access
 from loop.access import Caller, Ring, Role
-from loop.artifacts import Artifacts
 from loop.errors import BadReason, KeyRefused, NoKey, NoSource, NotAllowed, OpsError, StoreUnavailable
 from loop.home import Home
-from loop.registry import Order
-from loop.settings import Settings
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
 from loop.store import Store
+from loop.store.values import Attribution
+from tests.cli.test_cli import Shell
 from tests.conftest import NOW
-from tests.test_cli import Shell
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 SECRET = "A" * 43
@@ -137,7 +137,7 @@ def test_a_silent_database_is_outlived_for_a_minute(home: Home) -> None:
     ring.refresh()
     with home.store.engine.begin() as connection:
         connection.execute(text("ALTER TABLE keys RENAME TO gone"))
-    clock[0] += access.BLIND_SECONDS
+    clock[0] += access.OUTAGE_SECONDS
     with pytest.raises(StoreUnavailable):
         ring.refresh()
     assert ring.who(f"Bearer {secret}", NOW).key_id == key.id
@@ -204,7 +204,7 @@ SENSELESS: list[dict[str, object]] = [
     {"name": ""},
     {"name": " "},
     {"name": "a\nb"},
-    {"name": "x" * (access.LONGEST_NAME + 1)},
+    {"name": "x" * (access.MAX_NAME_CHARACTERS + 1)},
     {"source": ""},
     {"source": "x" * 129},
     {"role": Role.OPS, "source": "s"},
@@ -224,9 +224,9 @@ def test_a_key_that_makes_no_sense_is_not_made(home: Home, changes: dict[str, ob
 
 def test_the_ledger_has_room_for_every_key(home: Home, ring: Ring) -> None:
     """A key with the longest name can give orders."""
-    secret, _ = access.create(home, "x" * access.LONGEST_NAME, Role.OPS, actor="a", now=NOW)
+    secret, _ = access.create(home, "x" * access.MAX_NAME_CHARACTERS, Role.OPS, actor="a", now=NOW)
     ring.refresh()
-    assert Order(ring.who(f"Bearer {secret}", NOW).actor, "why").actor.startswith("key x")
+    assert Attribution(ring.who(f"Bearer {secret}", NOW).actor, "why").actor.startswith("key x")
 
 
 @given(st.text(ALPHABET, min_size=43, max_size=43), st.text(ALPHABET, min_size=43, max_size=43))

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from loop import registry
-from loop.artifacts import Artifacts
 from loop.errors import ArtifactCorrupt, NotPromotable, UnknownVersion
 from loop.home import Home
-from loop.registry import Order
-from loop.settings import Settings
-from loop.store import Store, runs, values, versions
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.store import Store, values
+from loop.store.nights import runs, versions
+from loop.store.values import Attribution
 from tests.conftest import NOW
 from tests.store.conftest import version
 
-WHY = Order("ops", "a reason")
+WHY = Attribution("ops", "a reason")
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_what_did_not_pass_needs_an_override(home: Home, outcome: str) -> None:
     number = add(home, outcome)
     with pytest.raises(NotPromotable, match=f"it is {outcome}"):
         registry.promote(home, number, WHY, NOW)
-    move = registry.promote(home, number, Order("ops", "we must", override=True), NOW)
+    move = registry.promote(home, number, Attribution("ops", "we must", override=True), NOW)
     assert (move.override, move.verdict) == (True, outcome)
 
 

@@ -10,13 +10,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from loop import web
-from loop.api import corrections, files, health, nights, predictions, problems, sources, versions
-from loop.api.express import Express
+from loop.api import corrections, files, health, nights, pages, predictions, problems, sources, versions
+from loop.api.request_metrics import RequestMetrics
 from loop.api.service import Service
-from loop.api.watch import Watch
+from loop.api.upload_fast_path import UploadFastPath
+from loop.clock import Clock, utc_now
 from loop.home import Home
-from loop.lease import Clock, utc_now
 
 DESCRIPTION = """Corrections from phones come up, judged and signed models go down.
 
@@ -44,12 +43,12 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     app = FastAPI(title="Digit Loop", version="1", description=DESCRIPTION, lifespan=life, **PLAIN)
     app.state.service = service
     problems.install(app)
-    app.add_middleware(Express, routes=corrections.express())
-    app.add_middleware(Watch, metrics=service.metrics)
+    app.add_middleware(UploadFastPath, routes=corrections.express())
+    app.add_middleware(RequestMetrics, metrics=service.metrics)
     for room in (corrections, sources, files, predictions, versions, nights):
         app.include_router(room.router)
     app.include_router(health.router)
-    app.include_router(web.router())
+    app.include_router(pages.router())
     _secure(app)
     return app
 

@@ -15,11 +15,11 @@ from starlette.responses import Response
 
 from loop.api import examples, problems
 from loop.api.guard import Guarded, needs, raw, service
-from loop.device.source import FEED, golden_path, model_path, root_path
 from loop.errors import NotPublished
+from loop.feed.client.source import FEED_FILE, golden_path, model_path, root_path
 
-YEAR = "public, max-age=31536000, immutable"
-MINUTE = "public, max-age=60"
+CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
+CACHE_FOR_A_MINUTE = "public, max-age=60"
 
 DIGEST = re.compile(r"([0-9a-f]{64})(?:\.mlmodel|\.json)?")
 ROOT = re.compile(r"([1-9][0-9]{0,8})\.json")
@@ -38,8 +38,8 @@ BY_NUMBER = ANYBODY | {"openapi_extra": needs(parameters=[examples.path("name", 
 @raw
 async def feed(request: Request) -> Response:
     """What devices shall run; see docs/feed.md for how to check it."""
-    data = await run_in_threadpool(service(request).shelf.read, FEED, None)
-    return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", MINUTE)
+    data = await run_in_threadpool(service(request).shelf.read, FEED_FILE, None)
+    return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", CACHE_FOR_A_MINUTE)
 
 
 @router.get("/root/{name}", summary="A root document, by its number", **BY_NUMBER)
@@ -50,7 +50,7 @@ async def root(request: Request) -> Response:
     if named is None:
         raise NotPublished("expected a root's number and .json")
     data = await run_in_threadpool(service(request).shelf.read, root_path(int(named[1])), None)
-    return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", MINUTE)
+    return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", CACHE_FOR_A_MINUTE)
 
 
 @router.get("/models/{name}", summary="A model, by its digest", **BY_DIGEST)
@@ -59,7 +59,7 @@ async def model(request: Request) -> Response:
     """The `.mlmodel` with this SHA-256; it never changes."""
     digest = _digest(request.path_params["name"])
     data = await run_in_threadpool(service(request).shelf.read, model_path(digest), digest)
-    return _answer(request, data, digest, "application/octet-stream", YEAR)
+    return _answer(request, data, digest, "application/octet-stream", CACHE_FOR_A_YEAR)
 
 
 @router.get("/golden/{name}", summary="Golden vectors, by their digest", **BY_DIGEST)
@@ -68,7 +68,7 @@ async def golden(request: Request) -> Response:
     """Pictures and the answers that a model must give to them before a device switches to it."""
     digest = _digest(request.path_params["name"])
     data = await run_in_threadpool(service(request).shelf.read, golden_path(digest), digest)
-    return _answer(request, data, digest, "application/json", YEAR)
+    return _answer(request, data, digest, "application/json", CACHE_FOR_A_YEAR)
 
 
 @router.get("/feed.json", include_in_schema=False, **ANYBODY)

@@ -18,7 +18,7 @@ from loop.api.service import Service
 from loop.errors import NotAllowed
 
 ROLES = "x-loop-roles"
-ORDER = 16 * 1024
+DRAIN_BYTES = 16 * 1024
 """Bytes of what operators ask for: a few numbers and a reason."""
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -65,7 +65,7 @@ class Guarded(APIRoute):
 
 async def _bounded(request: Request) -> Request:
     """The request with its body read within limits, which FastAPI would not ask about."""
-    data = await bodies.read(request, ORDER, service(request).serving.body_seconds)
+    data = await bodies.read(request, DRAIN_BYTES, service(request).serving.body_seconds)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": data, "more_body": False}

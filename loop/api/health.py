@@ -12,7 +12,7 @@ from loop.api.guard import Guarded, needs, service
 from loop.store import schema
 
 router = APIRouter(route_class=Guarded, tags=["health"])
-TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "OK"}}
+TEXT_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "OK"}}
 
 
 @router.get("/healthz", response_class=PlainTextResponse, openapi_extra=needs(), summary="Does it answer?")
@@ -36,7 +36,7 @@ def ready(request: Request) -> str:
 
 @router.get(
     "/metrics",
-    responses=TEXT | examples.refusals(401, 403),
+    responses=TEXT_RESPONSE | examples.refusals(401, 403),
     openapi_extra=needs("reviewer", "ops"),
     summary="Prometheus",
 )

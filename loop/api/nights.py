@@ -10,15 +10,15 @@ from fastapi import APIRouter, Header, Path, Query
 from starlette.requests import Request
 
 import models
-from loop import slots
 from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller, needs, service
 from loop.errors import BadReason
-from loop.store import runs as stored
+from loop.schedule import slots
 from loop.store import values
+from loop.store.nights import runs as stored
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["nights"])
-READERS = needs("reviewer", "ops")
+MAY_READ = needs("reviewer", "ops")
 
 
 @router.post(
@@ -41,7 +41,7 @@ def ask(
     return schemas.Slot(slot=slot.name, family=slot.family, due_at=slot.due_at, run=slot.run_id)
 
 
-@router.get("/runs", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="The last runs")
+@router.get("/runs", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="The last runs")
 def every(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> list[schemas.Run]:
     """Newest first."""
     with service(request).home.store.read() as tx:
@@ -49,7 +49,7 @@ def every(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 20) ->
 
 
 @router.get(
-    "/runs/{number}", responses=examples.refusals(401, 403, 404, 422, 503), openapi_extra=READERS, summary="One run"
+    "/runs/{number}", responses=examples.refusals(401, 403, 404, 422, 503), openapi_extra=MAY_READ, summary="One run"
 )
 def one(request: Request, number: Annotated[int, Path(ge=1, lt=2**63)]) -> schemas.Run:
     """How far it is, or how it ended."""

@@ -6,10 +6,10 @@ import time
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from loop import digits
 from loop.api import bodies, examples, schemas
+from loop.api.champion_model import ChampionModel
 from loop.api.guard import Guarded, caller, needs, service
-from loop.api.oracle import Oracle
+from loop.data import digits
 from loop.errors import WrongMediaType
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["predictions"])
@@ -33,7 +33,7 @@ async def predict(request: Request) -> schemas.Prediction:
     return await asyncio.get_running_loop().run_in_executor(to.readers, _read, to.oracle, data)
 
 
-def _read(oracle: Oracle, data: bytes) -> schemas.Prediction:
+def _read(oracle: ChampionModel, data: bytes) -> schemas.Prediction:
     digit = digits.read(data)
     version, shares = oracle.predict(digit)
     return schemas.Prediction(

@@ -21,7 +21,7 @@ from loop import errors
 from loop.errors import LoopError
 
 MEDIA_TYPE = "application/problem+json"
-LONGEST = 500  # characters of a detail that may repeat what was sent
+MAX_DETAIL_CHARACTERS = 500  # characters of a detail that may repeat what was sent
 
 STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.NoKey, 401),
@@ -66,7 +66,12 @@ def status_of(error: LoopError) -> int:
 def document(status: int, rule: str, detail: str) -> dict[str, Any]:
     """A problem document."""
     title = http.HTTPStatus(status).phrase
-    return {"type": f"urn:digit-loop:{rule}", "title": title, "status": status, "detail": detail[:LONGEST]}
+    return {
+        "type": f"urn:digit-loop:{rule}",
+        "title": title,
+        "status": status,
+        "detail": detail[:MAX_DETAIL_CHARACTERS],
+    }
 
 
 def of(error: LoopError) -> dict[str, Any]:

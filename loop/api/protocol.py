@@ -13,14 +13,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from loop.api import problems
 
-MAX_HEAD = 32 * 1024
+MAX_HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 15.0
 
-SAID = {
+STATUS_DETAILS = {
     400: ("malformed-request", "expected one request in HTTP/1.1, or in HTTP/1.0"),
     408: ("head-too-slow", "expected the headers sooner"),
     426: ("no-upgrade", "expected a body without Upgrade; this server speaks HTTP/1.1 alone"),
-    431: ("head-too-long", f"expected at most {MAX_HEAD:,} bytes of headers"),
+    431: ("head-too-long", f"expected at most {MAX_HEAD_BYTES:,} bytes of headers"),
 }
 
 
@@ -40,7 +40,7 @@ class Bounded(HttpToolsProtocol):
         """The next bytes of a connection."""
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD:
+            if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431)
                 return
         super().data_received(data)
@@ -61,7 +61,7 @@ class Bounded(HttpToolsProtocol):
         """Its head is whole."""
         self._in_head = False
         self._forget_timer()
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             self._refuse(431)  # it came in one piece
         elif self.parser.should_upgrade() and self._has_body():
             self._refuse(426)
@@ -95,7 +95,7 @@ class Bounded(HttpToolsProtocol):
             return
         ours = self._in_body and not self.pipeline and not self.cycle.response_started
         if (ours or not self._answering) and (self._in_head or status != 408):
-            body = json.dumps(problems.document(status, *SAID[status])).encode()
+            body = json.dumps(problems.document(status, *STATUS_DETAILS[status])).encode()
             kind = f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + kind.encode() + body)
         self.transport.close()

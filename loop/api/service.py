@@ -6,22 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from loop.access import Ring
-from loop.api import memory
-from loop.api.oracle import Oracle
-from loop.api.pulse import Pulse
-from loop.api.shelf import Shelf
-from loop.arrivals import Scorer
-from loop.commits import GroupCommit
+from loop.api import malloc
+from loop.api.champion_model import ChampionModel
+from loop.api.file_cache import FileCache
+from loop.api.heartbeat import Heartbeat
+from loop.clock import Clock, utc_now
 from loop.errors import Busy
 from loop.home import Home
-from loop.knobs import Serving
-from loop.lease import Clock, utc_now
-from loop.metrics import Metrics
-from loop.quotas import Quotas
+from loop.home.sections import Serving
+from loop.intake.group_commit import GroupCommit
+from loop.intake.live_accuracy import Scorer
+from loop.intake.rate_limits import RateLimits
+from loop.operations.metrics import Metrics
 
-READERS = 2
+READ_THREADS = 2
 """Threads for large pictures: one takes 0.1 s and 100 MB, and others need the other threads."""
-BATCHES = 8
+BATCHES_AT_ONCE = 8
 """Bodies of batches in memory at once, of up to ``serve.max_batch`` bytes each."""
 
 
@@ -33,33 +33,33 @@ class Service:
     clock: Clock = utc_now
     serving: Serving = field(init=False)
     ring: Ring = field(init=False)
-    quotas: Quotas = field(init=False)
+    quotas: RateLimits = field(init=False)
     commits: GroupCommit = field(init=False)  # from ``start`` on
     scorer: Scorer = field(init=False)
-    pulse: Pulse = field(init=False)
-    oracle: Oracle = field(init=False)
-    shelf: Shelf = field(init=False)
+    pulse: Heartbeat = field(init=False)
+    oracle: ChampionModel = field(init=False)
+    shelf: FileCache = field(init=False)
     metrics: Metrics = field(init=False)
     _batches: int = 0
-    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READERS, "reader"))
+    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READ_THREADS, "reader"))
 
     def __post_init__(self) -> None:
         """Compose; nothing runs yet."""
         settings = self.home.settings
         self.serving = settings.serve
         self.ring = Ring(self.home.store)
-        self.quotas = Quotas(settings.serve)
+        self.quotas = RateLimits(settings.serve)
         self.scorer = Scorer(self.home)
-        self.pulse = Pulse(self.home, self.clock)
-        self.oracle = Oracle(self.home, settings.schedule.family)
-        self.shelf = Shelf(settings.published)
+        self.pulse = Heartbeat(self.home, self.clock)
+        self.oracle = ChampionModel(self.home, settings.schedule.family)
+        self.shelf = FileCache(settings.published)
         self.metrics = Metrics(self.home)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Room for the body of one batch; asked by the event loop's thread only. Raises ``Busy``."""
-        if self._batches == BATCHES:
-            raise Busy(f"{BATCHES} batches are being read already; send it again", 2.0)
+        if self._batches == BATCHES_AT_ONCE:
+            raise Busy(f"{BATCHES_AT_ONCE} batches are being read already; send it again", 2.0)
         self._batches += 1
         try:
             yield
@@ -68,7 +68,7 @@ class Service:
 
     def start(self) -> None:
         """Begin. Raises ``StoreUnavailable``."""
-        memory.give_back()
+        malloc.give_back()
         self.ring.start()
         self.commits = GroupCommit(self.home, self.clock, self.metrics.committed)
         self.scorer.start()

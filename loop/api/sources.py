@@ -7,11 +7,12 @@ from fastapi import APIRouter, Path
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from loop import access, erasure
+from loop import access
 from loop.access import Role
 from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller, needs, service
 from loop.errors import NotAllowed
+from loop.intake import erasure
 
 NAME = r"^[^\x00-\x1f\x7f]+$"  # no control characters: no source has them, and PostgreSQL takes no NUL
 

@@ -11,21 +11,21 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from loop import intake
-from loop.api import bodies, forms, problems, schemas
-from loop.digits import DEFAULT_LIMITS, Limits
+from loop.api import bodies, multipart, problems, schemas
+from loop.data.digits import DEFAULT_LIMITS, Limits
 from loop.errors import BadLabel, ClientError, NotReadable, TooLarge
+from loop.home.sections import Serving
 from loop.intake import Prepared, Upload
-from loop.knobs import Serving
 
 KEY = "idempotency-key"
 WHOLE_NUMBERS = {"label", "predicted", "version"}
 NUMBERS = {"confidence", "rate"}
-FIELDS = len(schemas.Correction.model_fields)
+MAX_FIELDS = len(schemas.Correction.model_fields)
 BATCH_PIXELS = 64_000_000
 """Of all pictures of a batch together: two seconds of reading. Of 500, each may have 350×350."""
-SIDES = (28).to_bytes(4, "big") * 2
+IHDR_28 = (28).to_bytes(4, "big") * 2
 """Width and height as the header of a PNG has them."""
-SMALL = 8_192
+INLINE_BYTES = 8_192
 """Bytes of a PNG of these sides that takes microseconds to read; others are read in a thread. (One of 256 KiB may
 consist of twenty thousand empty chunks, and nobody else would be served meanwhile.)"""
 
@@ -36,7 +36,7 @@ async def one(request: Request, serving: Serving) -> schemas.Correction:
     data = await bodies.read(request, serving.max_upload, serving.body_seconds)
     if kind == bodies.JSON:
         return _checked(bodies.json(data))
-    return _checked(_from_parts(forms.parts(data, boundary)))
+    return _checked(_from_parts(multipart.parts(data, boundary)))
 
 
 async def many(request: Request, serving: Serving, readers: Executor) -> list[schemas.Correction | ClientError]:
@@ -76,7 +76,7 @@ async def prepare(
     if key is not None and found.key not in {None, key}:
         raise BadLabel("key: expected it once, the header Idempotency-Key says another")
     upload = _upload(found, source, found.key if key is None else key)
-    if found.image[16:24] == SIDES and len(found.image) <= SMALL:
+    if found.image[16:24] == IHDR_28 and len(found.image) <= INLINE_BYTES:
         return intake.prepare(upload, now)
     return await asyncio.get_running_loop().run_in_executor(readers, intake.prepare, upload, now)
 
@@ -132,8 +132,8 @@ def _number(name: str, value: bytes) -> Any:
 
 
 def _checked(found: Any) -> schemas.Correction:
-    if isinstance(found, dict) and len(found) > FIELDS:  # pydantic would complain of each, a kilobyte a complaint
-        raise BadLabel(f"body: expected at most {FIELDS} fields, {len(found):,} came")
+    if isinstance(found, dict) and len(found) > MAX_FIELDS:  # pydantic would complain of each, a kilobyte a complaint
+        raise BadLabel(f"body: expected at most {MAX_FIELDS} fields, {len(found):,} came")
     try:
         return schemas.Correction.model_validate(found)
     except ValidationError as error:

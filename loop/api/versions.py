@@ -15,16 +15,18 @@ from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller, needs, service
 from loop.api.service import Service
 from loop.feed import upkeep
-from loop.registry import Order
 from loop.store import values
-from loop.store import versions as stored
+from loop.store.nights import versions as stored
+from loop.store.values import Attribution
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["versions"])
-READERS = needs("reviewer", "ops")
+MAY_READ = needs("reviewer", "ops")
 Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
-@router.get("/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="All versions")
+@router.get(
+    "/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="All versions"
+)
 def every(
     request: Request,
     family: Annotated[str | None, Query(pattern=schemas.FAMILY)] = None,
@@ -42,7 +44,7 @@ def every(
 @router.get(
     "/versions/{number}",
     responses=examples.refusals(401, 403, 404, 422, 503),
-    openapi_extra=READERS,
+    openapi_extra=MAY_READ,
     summary="One version whole",
 )
 def one(request: Request, number: Number) -> schemas.VersionWhole:
@@ -65,7 +67,7 @@ def one(request: Request, number: Number) -> schemas.VersionWhole:
     )
 
 
-@router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=READERS, summary="The ledger")
+@router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="The ledger")
 def moves(
     request: Request,
     family: Annotated[str | None, Query(pattern=schemas.FAMILY)] = None,
@@ -87,7 +89,7 @@ def moves(
 def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
     """Refused unless its verdict is passed, or `override` is said with a reason."""
     to = service(request)
-    order = Order(caller(request).actor, wanted.reason, wanted.override)
+    order = Attribution(caller(request).actor, wanted.reason, wanted.override)
     return _told(to, registry.promote(to.home, wanted.version, order, to.clock()), order)
 
 
@@ -101,11 +103,11 @@ def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
 def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:
     """To the champion before, or to the one that `to` names. Phones follow: the feed's sequence rises all the same."""
     to = service(request)
-    order = Order(caller(request).actor, wanted.reason)
+    order = Attribution(caller(request).actor, wanted.reason)
     return _told(to, registry.rollback(to.home, wanted.family, wanted.to, order, to.clock()), order)
 
 
-def _told(to: Service, move: values.Move, order: Order) -> schemas.Moved:
+def _told(to: Service, move: values.Move, order: Attribution) -> schemas.Moved:
     """Publish the feed, and say what became of it; why it failed, if so, is in the log."""
     told = upkeep.tell(to.home, order, to.clock())
     said = told.said if told.sequence is not None else told.said.partition(":")[0]

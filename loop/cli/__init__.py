@@ -21,7 +21,7 @@ from loop.cli import (
     feedback,
     keys,
     nights,
-    operate,
+    operations,
     runs,
     schedule,
     score,
@@ -109,12 +109,12 @@ _group(
 )
 _add(
     "Operate",
-    status=operate.status,
-    doctor=operate.doctor,
-    verify=operate.verify,
-    gc=operate.gc,
-    backup=operate.backup,
-    restore=operate.restore,
+    status=operations.status,
+    doctor=operations.doctor,
+    verify=operations.verify,
+    gc=operations.gc,
+    backup=operations.backup,
+    restore=operations.restore,
 )
 _add("Any Core ML digit model", score=score.score, inspect=score.inspect)
 _add("For the engineer", base=setup.base, gate_power=nights.gate_power)

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from loop import demo as demonstration
-from loop import handwriting, night, settings
-from loop.cli import feedback, nights, versions
+from loop.cli import demonstration, feedback, nights, versions
+from loop.cli.demonstration import Shown
 from loop.cli.output import errors, progress, say
-from loop.demo import Shown
+from loop.data import handwriting
+from loop.home import settings
+from loop.night import retrain
 
 Writers = Annotated[
     list[Path] | None,
@@ -38,11 +39,11 @@ def demo(
     if not writers:
         errors.print("Handwriting: scikit-learn's digits, a person for each form that was filled in.")
     with progress() as report:
-        home = demonstration.found(made, people, report)
+        home = demonstration.create_base(made, people, report)
         replayed = demonstration.play(home, people, confirm_rate, report)
     feedback.people_table(replayed)
     with progress() as report:
-        done = night.retrain(home, demonstration.FAMILY, progress=report)
+        done = retrain.run(home, demonstration.FAMILY, progress=report)
     shown = demonstration.draw(home, done, replayed)
     nights.tell(home, done)
     versions.listing(versions.documents(home))

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import device, lease
 from loop.cli.output import Json, console, emit, when
-from loop.device import state as states
+from loop.clock import utc_now
 from loop.errors import BadSettings, FeedRefused
-from loop.feed import trust
-from loop.feed.document import IOS
+from loop.feed import client, trust
+from loop.feed.client import state as states
+from loop.feed.document import IOS_VERSION
 
 Folder = Annotated[Path, typer.Option("--state", help="The device's own folder.")]
 
@@ -28,13 +28,13 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Look for something newer: check it, download it, try it, switch; whatever is refused changes nothing."""
-    if ios is not None and not IOS.fullmatch(ios):
+    if ios is not None and not IOS_VERSION.fullmatch(ios):
         raise BadSettings(f"--ios: expected a version like 16.4, got {ios[:20]!r}")
     running = None if ios is None else trust.version_of(ios)
     app_root = None if root is None else _read(root)
     try:
-        with device.at(url, timeout_seconds) as source:
-            done = device.sync(source, state, f"{family}.mlmodel", lease.utc_now(), root=app_root, ios=running)
+        with client.at(url, timeout_seconds) as source:
+            done = client.sync(source, state, f"{family}.mlmodel", utc_now(), root=app_root, ios=running)
     except FeedRefused as error:
         if as_json:
             emit({"refused": type(error).__name__, "says": str(error)})

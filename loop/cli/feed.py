@@ -7,20 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import artifacts, device, lease
 from loop.cli.output import Json, Reason, console, emit, errors, open_home, table, when
+from loop.clock import utc_now
 from loop.errors import BadSettings
+from loop.feed import authority, client, publish, verify
 from loop.feed import keys as files
-from loop.feed import ledger, publish, verify
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
 from loop.feed.trust import Trusted
-from loop.home import Home
-from loop.registry import Order
-from loop.settings import Settings
-from loop.store import feeds
+from loop.home import Home, artifacts
+from loop.home.settings import Settings
+from loop.store.phones import feeds
+from loop.store.values import Attribution
 
-SOON = timedelta(days=30)
+EXPIRY_WARNING = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,17 @@ def keys(
     as_json: Json = False,
 ) -> None:
     """The feed's keys: who may sign, until when, and which private halves lie on this machine."""
-    home, now = open_home(), lease.utc_now()
+    home, now = open_home(), utc_now()
     made: list[Path] = []
     if create:
-        order = Order(home.actor, "first keys")
-        trusted, made = ledger.create(home, roots, threshold, days, _new(home.settings, encrypt), order, now)
+        order = Attribution(home.actor, "first keys")
+        trusted, made = authority.create(home, roots, threshold, days, _new(home.settings, encrypt), order, now)
     elif adopt is not None:
-        trusted = publish.adopt(home, adopt, Order(home.actor, "adopted from a published folder"), now)
+        trusted = publish.adopt(home, adopt, Attribution(home.actor, "adopted from a published folder"), now)
     else:
-        trusted = ledger.trusted(home)
+        trusted = authority.trusted(home)
     if save_root is not None:
-        artifacts.write_whole(save_root, ledger.first(home))
+        artifacts.write_whole(save_root, authority.first(home))
     _show(home, trusted, made, now, as_json)
 
 
@@ -82,11 +82,11 @@ def rotate(
     as_json: Json = False,
 ) -> None:
     """Replace the feed key (the old one is revoked), and root keys where wished; `loop feed publish` then tells."""
-    home, now = open_home(), lease.utc_now()
-    wish = ledger.Wish(days, tuple(replace_root or ()), recover)
-    folders = [*(keys_in or ()), ledger.folder(home)]
-    ask, order = _asking(home.settings), Order(home.actor, reason)
-    trusted, made = ledger.rotate(home, wish, folders, ask, _new(home.settings, encrypt), order, now)
+    home, now = open_home(), utc_now()
+    wish = authority.RotationOptions(days, tuple(replace_root or ()), recover)
+    folders = [*(keys_in or ()), authority.folder(home)]
+    ask, order = _asking(home.settings), Attribution(home.actor, reason)
+    trusted, made = authority.rotate(home, wish, folders, ask, _new(home.settings, encrypt), order, now)
     _show(home, trusted, made, now, as_json)
 
 
@@ -97,7 +97,7 @@ def withdraw(
 ) -> None:
     """Let no device run a version any longer, from the next publication on."""
     home = open_home()
-    version = ledger.withdraw(home, number, Order(home.actor, reason), lease.utc_now())
+    version = authority.withdraw(home, number, Attribution(home.actor, reason), utc_now())
     if as_json:
         emit({"version": number, "withdrawn": version.artifact_digest})
         return
@@ -116,10 +116,10 @@ def publish_(
     home = open_home()
     if urgent and rollout not in (None, 100):
         raise BadSettings(f"--rollout: expected 100 or none beside --urgent, got {rollout}")
-    wish = publish.Wish(home.settings.rollout_percent if rollout is None else rollout, urgent)
-    order = Order(home.actor, "publish")
+    wish = publish.Options(home.settings.rollout_percent if rollout is None else rollout, urgent)
+    order = Attribution(home.actor, "publish")
     to = to or home.settings.published
-    feed = publish.publish(home, to, wish, _asking(home.settings), order, lease.utc_now())
+    feed = publish.publish(home, to, wish, _asking(home.settings), order, utc_now())
     if as_json:
         emit(_feed(feed))
         return
@@ -133,9 +133,9 @@ def verify_(
     as_json: Json = False,
 ) -> None:
     """Look at a folder or server as a new device would: every root, the feed, every model and its golden vectors."""
-    document = ledger.first(open_home()) if root is None else _read(root)
-    with device.at(place) as source:
-        seen = verify.verify(source, document, lease.utc_now())
+    document = authority.first(open_home()) if root is None else _read(root)
+    with client.at(place) as source:
+        seen = verify.verify(source, document, utc_now())
     if as_json:
         emit({"root": seen.trusted.root.version} | _feed(seen.feed))
         return
@@ -161,7 +161,7 @@ def _feed(feed: Feed) -> dict[str, Any]:
 
 def _show(home: Home, trusted: Trusted, made: list[Path], now: datetime, as_json: bool) -> None:
     root = trusted.root
-    here = files.find([ledger.folder(home)], [*root.root_keys, *root.feed_keys])
+    here = files.find([authority.folder(home)], [*root.root_keys, *root.feed_keys])
     rows = [_Row(id_, "roots", None, here.get(id_)) for id_ in root.root_keys]
     rows += [_Row(id_, "feeds", key.expires, here.get(id_)) for id_, key in root.feed_keys.items()]
     with home.store.read() as tx:
@@ -180,7 +180,7 @@ def _show(home: Home, trusted: Trusted, made: list[Path], now: datetime, as_json
         console.print(f"new: {path}", soft_wrap=True)
     if any(path is not None for id_, path in here.items() if id_ in root.root_keys):
         errors.print("Root keys lie on this machine: move them to media that are not connected.")
-    if any(key.expires - now < SOON for key in root.feed_keys.values()):
+    if any(key.expires - now < EXPIRY_WARNING for key in root.feed_keys.values()):
         errors.print("The feed key expires soon: `loop feed rotate`, then `loop feed publish`.")
 
 

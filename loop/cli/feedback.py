@@ -8,15 +8,18 @@ from typing import Annotated
 
 import typer
 
-from loop import handwriting, intake, lease, replaying
+from loop import intake
 from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, progress, say, table
 from loop.cli.setup import known_family
+from loop.clock import utc_now
+from loop.data import handwriting
 from loop.errors import BadImage, ClientError
-from loop.replaying import Replayed
+from loop.intake import replay as replaying
+from loop.intake.replay import Replayed
 from loop.store.values import Role
 from models.family import Progress
 
-SHOWN = 20  # different reasons that are listed
+MAX_REASONS = 20  # different reasons that are listed
 Paths = Annotated[
     list[Path], typer.Argument(help="Folders or zips of <digit>/*.png, or IDX files.", show_default=False)
 ]
@@ -36,7 +39,7 @@ def import_(
     refused: Counter[str] = Counter()
     with progress(quiet=as_json) as report:
         uploads = _uploads(paths, source, refused, report)
-        answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, lease.utc_now())
+        answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
     refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
     receipts = [answer for answer in answers if isinstance(answer, intake.Receipt)]
     duplicates = sum(receipt.duplicate for receipt in receipts)
@@ -45,7 +48,7 @@ def import_(
         emit({"source": source, **counts, "reasons": dict(refused)})
     else:
         console.print(", ".join(f"{count} {name}" for name, count in counts.items()))
-        for reason, count in refused.most_common(SHOWN):
+        for reason, count in refused.most_common(MAX_REASONS):
             say(f"  {count} × {reason}")
     if not receipts:
         raise BadImage("nothing was accepted; expected labelled pictures, <digit>/*.png")
@@ -80,7 +83,7 @@ def replay(
     done = []
     with progress(quiet=as_json) as report:
         for number, person in enumerate(people, start=1):
-            done.append(replaying.replay(home, phone, person, confirm_rate, lease.utc_now()))
+            done.append(replaying.replay(home, phone, person, confirm_rate, utc_now()))
             report("people write", number, len(people))
     if as_json:
         emit([asdict(one) | {"accuracy": one.accuracy} for one in done])
@@ -99,5 +102,5 @@ def people_table(done: Sequence[Replayed]) -> None:
         shown.add_row(one.source, does, *map(str, counts))
     console.print(shown)
     for one in done:
-        for reason, count in Counter(one.refused).most_common(SHOWN):
+        for reason, count in Counter(one.refused).most_common(MAX_REASONS):
             say(f"  {one.source}: {count} × {reason}")

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from loop import access, lease
+from loop import access
 from loop.access import Key, Role
 from loop.cli.output import Json, console, emit, errors, open_home, say, table, when
+from loop.clock import utc_now
 
 
 def create(
@@ -21,7 +22,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key and show its secret, once: only a hash is stored."""
-    home, now = open_home(), lease.utc_now()
+    home, now = open_home(), utc_now()
     expires = None if days is None else now + timedelta(days=days)
     secret, key = access.create(home, name, role, source=source, expires=expires, actor=home.actor, now=now)
     if as_json:
@@ -33,7 +34,7 @@ def create(
 
 def list_(as_json: Json = False) -> None:
     """Every key: who holds it, what for, and whether it is refused."""
-    home, now = open_home(), lease.utc_now()
+    home, now = open_home(), utc_now()
     keys = access.every(home)
     if as_json:
         emit([asdict(key) for key in keys])
@@ -50,7 +51,7 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Refuse a key from now on; running servers hear of it within two seconds."""
-    key = access.revoke(open_home(), number, lease.utc_now())
+    key = access.revoke(open_home(), number, utc_now())
     if as_json:
         emit(asdict(key))
         return

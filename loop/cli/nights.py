@@ -5,16 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import evaluation, gate, logs, night, nightshift, publishing
-from loop.cli import prose
+from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, emit, open_home, progress, say
 from loop.cli.setup import known_family
 from loop.errors import RunInProgress, SlotTaken, StoreUnavailable
-from loop.gate import power
-from loop.home import Home
-from loop.night import Night
-from loop.settings import load
-from loop.store import slots
+from loop.evaluation import gate, power, scoring
+from loop.home import Home, logs
+from loop.home.settings import load
+from loop.night import publishing
+from loop.night import retrain as nightly
+from loop.night.retrain import Night
+from loop.schedule import night_process
+from loop.store.nights import slots
 
 
 def retrain(
@@ -37,7 +39,7 @@ def retrain(
         _take(home, slot)
         return
     with progress(quiet=as_json) as report:
-        done = night.retrain(home, family, dry_run=dry_run, force=force, progress=report)
+        done = nightly.run(home, family, dry_run=dry_run, force=force, progress=report)
     if as_json:
         emit(document(home, done))
     else:
@@ -50,10 +52,10 @@ def _take(home: Home, slot: str) -> None:
     try:
         with home.store.read() as tx:
             family = slots.get(tx, slot).family
-        tell(home, night.retrain(home, family, slot=slot))
+        tell(home, nightly.run(home, family, slot=slot))
     except (RunInProgress, SlotTaken, StoreUnavailable) as error:
         say(str(error))
-        raise typer.Exit(nightshift.NOT_NOW) from None
+        raise typer.Exit(night_process.EXIT_TRY_LATER) from None
 
 
 def gate_power(
@@ -85,8 +87,8 @@ def document(home: Home, done: Night) -> dict[str, Any]:
         "accuracy": {}
         if judged is None
         else {
-            "before": None if judged.before is None else evaluation.summary(judged.before),
-            "after": evaluation.summary(judged.after),
+            "before": None if judged.before is None else scoring.summary(judged.before),
+            "after": scoring.summary(judged.after),
         },
         "artifact": None
         if version is None
@@ -105,9 +107,9 @@ def tell(home: Home, done: Night) -> None:
     say(f"run {done.run}: {done.status}{f' – {done.reason}' if done.reason else ''}", "bold")
     if done.judged is None:
         return
-    prose.before_and_after(said["accuracy"]["before"], said["accuracy"]["after"])
+    verdicts.before_and_after(said["accuracy"]["before"], said["accuracy"]["after"])
     for question, each in said["verdicts"].items():
-        prose.verdict(question, each["outcome"], each["reasons"])
+        verdicts.verdict(question, each["outcome"], each["reasons"])
     if done.version is not None:
         fate = "champion now" if said["promoted"] else "registered, not promoted"
         say(f"version {done.version.number}: {fate}\n{said['artifact']['path']}")

@@ -15,8 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from loop import home as homes
-from loop import settings
-from loop.home import Home
+from loop.home import Home, settings
 from models.family import Progress as Report
 
 FREE_TEXT = {"why", "reason", "value", "what it is", "layer", "shape", "who", "most often taken for", "private half"}

@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
-from loop import lease, nightshift
 from loop.cli.output import Json, console, emit, errors, open_home, progress, say, table, when
+from loop.clock import utc_now
 from loop.errors import OpsError
 from loop.home import Home
-from loop.store import runs as stored
+from loop.schedule import night_process
 from loop.store import values
+from loop.store.nights import runs as stored
 from loop.store.values import RunStatus
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 def runs(
@@ -54,7 +55,7 @@ def logs(
 ) -> None:
     """What a run that the scheduler started wrote, TensorFlow's own messages included."""
     home = open_home()
-    path = nightshift.log_of(home, run)
+    path = night_process.log_of(home, run)
     with home.store.read() as tx:
         stored.get(tx, run)  # an unknown run says so
     if not path.exists():
@@ -75,13 +76,13 @@ def _followed(home: Home, *, quiet: bool) -> values.Run:
     with progress(quiet=quiet) as report:
         while True:
             with home.store.read() as tx:
-                alive = stored.alive(tx, run.id, lease.utc_now())
+                alive = stored.alive(tx, run.id, utc_now())
                 run = stored.get(tx, run.id)
             if run.step is not None:
                 report(run.step, run.done, run.total)
             if not alive:
                 return run
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def _tell_end(run: values.Run, as_json: bool) -> None:
@@ -101,10 +102,10 @@ def _grown(home: Home, run: int, path: Path) -> Iterator[bytes]:
         alive = True
         while alive:
             with home.store.read() as tx:
-                alive = stored.alive(tx, run, lease.utc_now())  # asked before the read: nothing is missed at the end
+                alive = stored.alive(tx, run, utc_now())  # asked before the read: nothing is missed at the end
             yield file.read()
             if alive:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
 
 
 def _at(run: values.Run) -> str:

@@ -3,9 +3,11 @@
 import signal
 import threading
 
-from loop import lease, logs, slots
 from loop.cli.output import Json, Reason, emit, open_home, say, when
-from loop.registry import Order
+from loop.clock import utc_now
+from loop.home import logs
+from loop.schedule import slots
+from loop.store.values import Attribution
 
 
 def schedule() -> None:
@@ -14,12 +16,12 @@ def schedule() -> None:
     A night under way is then asked to end at its next step, and its slot is free for the next scheduler. Beside nights
     it keeps the feed true and sends webhooks, as `loop up` does.
     """
-    from loop import chores  # here, so that other commands start without them
-    from loop.schedule import Scheduler
+    from loop.schedule import background  # here, so that other commands start without them
+    from loop.schedule.scheduler import Scheduler
 
     home = open_home()
     logs.begin(home.settings)
-    scheduler = Scheduler(home, chores=chores.of(home))
+    scheduler = Scheduler(home, chores=background.tasks(home))
     stopped = threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stopped.set())
@@ -32,7 +34,7 @@ def schedule() -> None:
 def pause(reason: Reason, as_json: Json = False) -> None:
     """Start no nights until `loop resume`. One under way goes on; missed ones are caught up once."""
     home = open_home()
-    made = slots.pause(home, Order(home.actor, reason), lease.utc_now())
+    made = slots.pause(home, Attribution(home.actor, reason), utc_now())
     if as_json:
         emit(made)
     else:

@@ -9,13 +9,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from loop import evaluation, plots, reading
 from loop.cli.output import Json, console, emit, percent, say, table
+from loop.data import labelled
+from loop.data.labelled import Labelled
 from loop.errors import BadModel, DiskFull
-from loop.evaluation import Images, Score
-from loop.handwriting import labelled
-from loop.handwriting.labelled import Labelled
-from loop.reading import Reader
+from loop.evaluation import digit_classifier, plots, scoring
+from loop.evaluation.digit_classifier import DigitClassifier
+from loop.evaluation.scoring import Images, Score
 from models import coreml
 
 File = Annotated[Path, typer.Argument(help="A Core ML model, .mlmodel.", show_default=False, metavar="FILE.mlmodel")]
@@ -32,7 +32,7 @@ Sheet = Annotated[
     typer.Option("--sheet", help="Where the sheet of worst images goes; default: <model>-worst.png, none with --json."),
 ]
 
-WORST = 40
+WORST_SHOWN = 40
 
 
 def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) -> None:
@@ -40,7 +40,7 @@ def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) ->
 
     Works on any file whose labels are the ten digits. What the file leaves open is assumed, and said.
     """
-    reader = reading.reader(reading.load(_bytes(file), file.name))
+    reader = digit_classifier.classifier(digit_classifier.load(_bytes(file), file.name))
     examples = labelled.read(data)
     result, milliseconds, problems = _scored(reader, examples)
     if sheet is None and not as_json:
@@ -83,9 +83,9 @@ def _bytes(file: Path) -> bytes:
     return data
 
 
-def _scored(reader: Reader, examples: Labelled) -> tuple[Score, float, tuple[str, ...]]:
+def _scored(reader: DigitClassifier, examples: Labelled) -> tuple[Score, float, tuple[str, ...]]:
     """The score, milliseconds per image, and what is wrong with the answers."""
-    part = evaluation.Slice(examples.name, examples.images, examples.labels, np.ones(len(examples.labels)))
+    part = scoring.Slice(examples.name, examples.images, examples.labels, np.ones(len(examples.labels)))
     seconds = 0.0
 
     def timed(images: Images) -> Any:
@@ -95,12 +95,12 @@ def _scored(reader: Reader, examples: Labelled) -> tuple[Score, float, tuple[str
         seconds += time.perf_counter() - start
         return answers
 
-    report = evaluation.score(timed, reader.model, (part,))
+    report = scoring.score(timed, reader.model, (part,))
     return report.scores[0], seconds * 1000 / len(examples.labels), report.health.problems
 
 
 def _save(sheet: Path, file: Path, examples: Labelled, result: Score) -> None:
-    worst = result.worst(WORST)
+    worst = result.worst(WORST_SHOWN)
     captions = [f"{result.labels[i]} → {_answer(int(result.predictions[i]))}" for i in worst]
     title = f"{file.stem} on {examples.name}: the {len(worst)} lowest margins of {result.n:,}, shown → answered"
     try:
@@ -110,10 +110,10 @@ def _save(sheet: Path, file: Path, examples: Labelled, result: Score) -> None:
 
 
 def _answer(prediction: int) -> str:
-    return "none" if prediction == evaluation.NO_ANSWER else str(prediction)
+    return "none" if prediction == scoring.NO_ANSWER else str(prediction)
 
 
-def _document(file: Path, data: Path, reader: Reader, examples: Labelled, result: Score) -> dict[str, Any]:
+def _document(file: Path, data: Path, reader: DigitClassifier, examples: Labelled, result: Score) -> dict[str, Any]:
     return {
         "model": reader.model,
         "file": file,

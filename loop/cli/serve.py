@@ -10,14 +10,16 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from loop import access, lease, logs
+from loop import access
 from loop import home as homes
-from loop import settings as knobs
 from loop.cli.output import errors, say
+from loop.clock import utc_now
 from loop.errors import BadSettings
-from loop.home import Home
-from loop.settings import Settings
-from loop.store import schema, versions
+from loop.home import Home, logs
+from loop.home import settings as knobs
+from loop.home.settings import Settings
+from loop.store import schema
+from loop.store.nights import versions
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: the setting serve.host.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="0: any free one; default: the setting serve.port.")]
@@ -40,15 +42,15 @@ def up(host: Host = None, port: Port = None) -> None:
     For one machine, with the embedded database. Where they are to be restarted one by one, run `loop serve` and
     `loop schedule`.
     """
-    from loop import chores  # here, so that other commands start without them
-    from loop.schedule import Scheduler
+    from loop.schedule import background  # here, so that other commands start without them
+    from loop.schedule.scheduler import Scheduler
 
     settings = _settings(host, port)
     _found(settings)
     home = homes.at(settings)
     logs.begin(settings)
     _show_first_key(home)
-    scheduler = Scheduler(home, chores=chores.of(home))
+    scheduler = Scheduler(home, chores=background.tasks(home))
     scheduler.start()
     try:
         _serve(home)
@@ -108,13 +110,13 @@ def _found(settings: Settings) -> None:
 def _show_first_key(home: Home) -> None:
     """A store without keys gets one for operators, on a loopback address. Raises ``BadSettings``."""
     if not home.settings.serve.loopback:
-        now = lease.utc_now()
+        now = utc_now()
         if not any(key.usable(now) for key in access.every(home)):
             raise BadSettings(
                 f"serve.host: {home.settings.serve.host} is public and there is no key; `loop keys create` first"
             )
         return
-    secret = access.first_key(home, lease.utc_now())
+    secret = access.first_key(home, utc_now())
     if secret is not None:
         errors.print(Text("first key, for operators; it is not shown again: ") + Text(secret, "bold"), soft_wrap=True)
 

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 import models
-from loop import artifacts, lease, night, registry
 from loop import home as homes
-from loop import settings as knobs
+from loop import registry
 from loop.cli.output import FamilyName, Json, console, emit, progress, say, table
+from loop.clock import utc_now
 from loop.errors import BadSettings
-from loop.store import feedback, schema
+from loop.home import artifacts
+from loop.home import settings as knobs
+from loop.night import retrain
+from loop.store import schema
+from loop.store.feedback import corrections
 
 
 def init(family: FamilyName = "cnn", as_json: Json = False) -> None:
@@ -23,9 +27,9 @@ def init(family: FamilyName = "cnn", as_json: Json = False) -> None:
     home = homes.at(knobs.load(), migrated=False)
     schema.migrate(home.store)
     with home.store.write() as tx:
-        feedback.set_salt(tx)
+        corrections.set_salt(tx)
     with progress(quiet=as_json) as report:
-        version = night.found(home, family, progress=report, clock=lease.utc_now)
+        version = retrain.create_base(home, family, progress=report, clock=utc_now)
     champion = registry.champion(home, family)
     if as_json:
         named = {"family": family, "base": version.number, "champion": None if champion is None else champion.number}

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from loop import erasure, lease
 from loop.cli.output import Json, emit, errors, open_home, say
+from loop.clock import utc_now
+from loop.intake import erasure
 
 
 def erase(
@@ -18,7 +19,7 @@ def erase(
     home = open_home()
     if not yes:
         typer.confirm(f"Erase every upload of {source!r}? Nobody can bring them back", abort=True, err=True)
-    gone = erasure.erase(home, source, home.actor, lease.utc_now())
+    gone = erasure.erase(home, source, home.actor, utc_now())
     if as_json:
         emit(asdict(gone))
         return

@@ -7,17 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import arrivals, lease, registry
-from loop.artifacts import write_whole
-from loop.cli import prose
+from loop import registry
+from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
+from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
+from loop.evaluation.gate import FEEDBACK
 from loop.feed import upkeep
-from loop.gate import FEEDBACK
 from loop.home import Home
-from loop.registry import Order
+from loop.home.artifacts import write_whole
+from loop.intake import live_accuracy
 from loop.store import values
-from loop.store import versions as stored
+from loop.store.nights import versions as stored
+from loop.store.values import Attribution
 
 Number = Annotated[int, typer.Argument(help="A version's number.", show_default=False)]
 OneFamily = Annotated[str | None, typer.Option("--family", help="Only this family.")]
@@ -46,7 +48,7 @@ def listing(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         accuracies = [percent(row["accuracy"].get(name)) for name in slices] + [_live(row["live"]) for _ in live]
         size = f"{row['artifact']['bytes'] / 1000:.0f}"
-        cells = (str(row["version"]), row["family"], row["is"] or "", prose.coloured(row["verdict"]))
+        cells = (str(row["version"]), row["family"], row["is"] or "", verdicts.coloured(row["verdict"]))
         shown.add_row(*cells, *accuracies, size, f"{row['registered_at']:%Y-%m-%d}")
     console.print(shown)
 
@@ -77,7 +79,7 @@ def show(
         emit(row)
         return
     say(f"version {number} · {version.family} · {row['is'] or 'not in use'} · {row['verdict']}", "bold")
-    prose.slices(version.summary)
+    verdicts.slices(version.summary)
     for name, value in _lineage(version).items():
         say(f"{name:<10} {value}")
     say(f"{'file':<10} {save or row['artifact']['path']}")
@@ -95,7 +97,7 @@ def verdict(number: Number, as_json: Json = False) -> None:
         emit([asdict(each) for each in given])
         return
     for each in given:
-        prose.verdict(f"version {number}, {each.question}", each.outcome, each.document["reasons"])
+        verdicts.verdict(f"version {number}, {each.question}", each.outcome, each.document["reasons"])
 
 
 def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False) -> None:
@@ -137,8 +139,8 @@ def promote(
 ) -> None:
     """Make a version champion; its file is checked first."""
     home = open_home()
-    order = Order(home.actor, reason, override)
-    _moved(home, registry.promote(home, number, order, lease.utc_now()), order, as_json)
+    order = Attribution(home.actor, reason, override)
+    _moved(home, registry.promote(home, number, order, utc_now()), order, as_json)
 
 
 def rollback(
@@ -149,13 +151,13 @@ def rollback(
 ) -> None:
     """Go back to the champion before, or to an earlier one."""
     home = open_home()
-    order = Order(home.actor, reason)
-    _moved(home, registry.rollback(home, family, to, order, lease.utc_now()), order, as_json)
+    order = Attribution(home.actor, reason)
+    _moved(home, registry.rollback(home, family, to, order, utc_now()), order, as_json)
 
 
-def _moved(home: Home, move: values.Move, order: Order, as_json: bool) -> None:
+def _moved(home: Home, move: values.Move, order: Attribution, as_json: bool) -> None:
     """Tell the phones, then the operator."""
-    told = upkeep.tell(home, order, lease.utc_now())
+    told = upkeep.tell(home, order, utc_now())
     if as_json:
         emit(asdict(move) | {"feed": asdict(told)})
         return
@@ -167,7 +169,7 @@ def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
     with home.store.read() as tx:
         found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
-        live = arrivals.live(tx)
+        live = live_accuracy.live(tx)
     if family is not None and not found:
         raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists what there is")
     return [

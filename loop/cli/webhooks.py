@@ -4,15 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import lease, webhooks
+from loop import webhooks
 from loop.cli.output import Json, console, emit, open_home, say, table, when
-from loop.events import Kind
-from loop.store import hooks as stored
-from loop.store.hooks import Delivery, Hook, Status
+from loop.clock import utc_now
+from loop.store.service import hooks as stored
+from loop.store.service.hooks import Delivery, Hook, Status
+from loop.store.service.messages import Kind
 from loop.webhooks import addresses, hooks
 
 Id = Annotated[int, typer.Argument(help="A webhook's number, from `loop webhooks list`.", show_default=False)]
-KINDS = ", ".join(hooks.CHOICE)
+KINDS = ", ".join(hooks.SUBSCRIBABLE_KINDS)
 
 
 def add(
@@ -22,7 +23,7 @@ def add(
 ) -> None:
     """Tell an address what happens; its secret is shown this once."""
     home = open_home()
-    made = hooks.add(home, url, kind or [], home.actor, lease.utc_now())
+    made = hooks.add(home, url, kind or [], home.actor, utc_now())
     if as_json:
         emit(_shown(made) | {"secret": made.secret})
         return
@@ -42,14 +43,14 @@ def list_(as_json: Json = False) -> None:
         return
     shown = table("Webhooks", ">webhook", "address", "who", "since", "what it is")
     for row in rows:
-        told = "everything" if len(row["kinds"]) == len(hooks.CHOICE) else ", ".join(row["kinds"])
+        told = "everything" if len(row["kinds"]) == len(hooks.SUBSCRIBABLE_KINDS) else ", ".join(row["kinds"])
         shown.add_row(str(row["webhook"]), row["url"], row["actor"], when(row["added_at"]), told)
     console.print(shown)
 
 
 def remove(number: Id) -> None:
     """Tell an address nothing more; what waits for it is given up."""
-    hooks.remove(open_home(), number, lease.utc_now())
+    hooks.remove(open_home(), number, utc_now())
     say(f"webhook {number} is removed, its secret forgotten")
 
 
@@ -73,7 +74,7 @@ def deliveries(
 
 def retry(number: Id) -> None:
     """Try everything anew that was given up for a webhook."""
-    home, now = open_home(), lease.utc_now()
+    home, now = open_home(), utc_now()
     with home.store.write() as tx:
         count = stored.again(tx, number, now)
     say(f"{count} messages wait again; the scheduler sends them, or `loop webhooks deliver`")

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 from loop.errors import one_line
 from loop.feed.refusals import NotCanonical
 
-DEPTH = 8
-LARGEST = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
-TEXT = re.compile(r"[ !#-\[\]-~]*")
-DIGITS = len(str(LARGEST))
+MAX_DEPTH = 8
+MAX_INTEGER = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
+TEXT_PATTERN = re.compile(r"[ !#-\[\]-~]*")
+MAX_INTEGER_DIGITS = len(str(MAX_INTEGER))
 
 Plain = dict[str, Any]
 
@@ -49,7 +49,7 @@ def parse(data: bytes) -> Plain:
     return value
 
 
-def require_shallow(data: bytes, depth: int = DEPTH) -> None:
+def require_shallow(data: bytes, depth: int = MAX_DEPTH) -> None:
     """Raises ``NotCanonical`` for JSON nested deeper than ``depth``, before a parser recurses into it. Brackets inside
     strings count, too: ours hold none.
     """
@@ -61,8 +61,8 @@ def require_shallow(data: bytes, depth: int = DEPTH) -> None:
 
 
 def _check(value: object, level: int) -> None:
-    if level > DEPTH:
-        raise NotCanonical(f"expected at most {DEPTH} levels, got more")
+    if level > MAX_DEPTH:
+        raise NotCanonical(f"expected at most {MAX_DEPTH} levels, got more")
     if isinstance(value, dict):
         for key, each in value.items():
             _check(key, level + 1)
@@ -71,9 +71,9 @@ def _check(value: object, level: int) -> None:
         for each in value:
             _check(each, level + 1)
     elif isinstance(value, str):
-        if not TEXT.fullmatch(value):
+        if not TEXT_PATTERN.fullmatch(value):
             raise NotCanonical(f"expected printable ASCII without quotes or backslashes, got {value[:40]!a}")
-    elif not isinstance(value, bool) and not (isinstance(value, int) and 0 <= value <= LARGEST):
+    elif not isinstance(value, bool) and not (isinstance(value, int) and 0 <= value <= MAX_INTEGER):
         raise NotCanonical(f"expected a whole number from 0 to 2^53 - 1, got {one_line(ValueError(repr(value)), 40)}")
 
 
@@ -85,8 +85,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> Plain:
 
 
 def _whole(text: str) -> int:
-    if len(text) > DIGITS:  # before int(): its cost grows with the square of the length
-        raise NotCanonical(f"expected a number of at most {DIGITS} digits, got {len(text):,}")
+    if len(text) > MAX_INTEGER_DIGITS:  # before int(): its cost grows with the square of the length
+        raise NotCanonical(f"expected a number of at most {MAX_INTEGER_DIGITS} digits, got {len(text):,}")
     return int(text)
 
 

@@ -22,8 +22,8 @@ MAX_MODEL_BYTES, MAX_GOLDEN_BYTES = 256 << 20, 1 << 20
 MAX_CHANNELS, MAX_WITHDRAWN, MAX_KEYS = 16, 256, 16
 HEX64 = re.compile(r"[0-9a-f]{64}")
 CHANNEL = re.compile(r"[a-z][a-z0-9]{0,19}\.mlmodel")
-IOS = re.compile(r"(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)")
-TIME = "%Y-%m-%dT%H:%M:%SZ"
+IOS_VERSION = re.compile(r"(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)")
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 MILLION = 1_000_000
 
 
@@ -87,7 +87,7 @@ def key_id(public: str) -> str:
 
 def when(moment: datetime) -> str:
     """A time as documents write it: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime(TIME)
+    return moment.astimezone(UTC).strftime(TIME_FORMAT)
 
 
 def feed_bytes(feed: Feed) -> bytes:
@@ -212,7 +212,7 @@ def _release(plain: object) -> Release:
         length=_number(plain, "length", 1, MAX_MODEL_BYTES),
         golden_digest=_text(golden, "digest", HEX64),
         golden_length=_number(golden, "length", 1, MAX_GOLDEN_BYTES),
-        minimum_ios=_text(plain, "minimum_ios", IOS),
+        minimum_ios=_text(plain, "minimum_ios", IOS_VERSION),
         rollout_percent=_number(plain, "rollout_percent", 0, 100),
         urgent=plain["urgent"] is True,
     )
@@ -249,7 +249,7 @@ def _exactly(plain: Plain, *names: str) -> None:
         raise BadDocument(f"expected the fields {', '.join(names)}; got {', '.join(sorted(plain)) or 'none'}"[:300])
 
 
-def _number(plain: Plain, field: str, low: int, high: int = canonical.LARGEST) -> int:
+def _number(plain: Plain, field: str, low: int, high: int = canonical.MAX_INTEGER) -> int:
     value = plain[field]
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise BadDocument(f"{field}: expected a number from {low:,} to {high:,}, got {value!r:.40}")
@@ -267,7 +267,7 @@ def parse_time(plain: Plain, field: str) -> datetime:
     """A time field. Raises ``BadDocument``."""
     value = plain[field]
     try:
-        moment = datetime.strptime(value, TIME).replace(tzinfo=UTC)
+        moment = datetime.strptime(value, TIME_FORMAT).replace(tzinfo=UTC)
     except (TypeError, ValueError):
         raise BadDocument(f"{field}: expected a time like 2026-05-03T03:00:00Z, got {value!r:.40}") from None
     if when(moment) != value:

@@ -2,23 +2,22 @@
 
 from datetime import datetime
 
-from loop import events
 from loop.feed import upkeep
 from loop.home import Home
-from loop.store import events as outbox
+from loop.store.service import messages, outbox
 
-NEAR = 1 / 4
+REMAINING_LIFE_WARNING = 1 / 4
 """Share of a feed's life that is left when the warning goes out; ``upkeep`` renews at a half."""
 
 
 def warn(home: Home, now: datetime) -> bool:
     """Record ``feed.near_expiry`` if the feed is near and was not warned of; was it done? Raises ``NotPublishable``."""
     feed = upkeep.published(home)
-    if feed is None or now < feed.expires - (feed.expires - feed.issued) * NEAR:
+    if feed is None or now < feed.expires - (feed.expires - feed.issued) * REMAINING_LIFE_WARNING:
         return False
-    body = events.near_expiry(feed.epoch, feed.sequence, feed.expires)
+    body = messages.near_expiry(feed.epoch, feed.sequence, feed.expires)
     with home.store.exclusive() as tx:
-        if any(said.body == body for said in outbox.recent(tx, events.Kind.NEAR_EXPIRY, 1)):
+        if any(said.body == body for said in outbox.recent(tx, messages.Kind.NEAR_EXPIRY, 1)):
             return False
-        outbox.record(tx, events.Kind.NEAR_EXPIRY, body, now)
+        outbox.record(tx, messages.Kind.NEAR_EXPIRY, body, now)
     return True

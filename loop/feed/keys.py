@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from loop import artifacts
 from loop.errors import BadKey, one_line
 from loop.feed.document import key_id
 from loop.feed.envelope import public_half
+from loop.home import artifacts
 
 Passphrase = Callable[[Path], str | None]
 """Asked for the passphrase of an encrypted file; None: there is none to give."""
-OTHERS = 0o077
+OTHERS_PERMISSIONS = 0o077
 MAX_BYTES = 4096
 
 
@@ -53,7 +53,7 @@ def find(folders: Iterable[Path], ids: Iterable[str]) -> dict[str, Path]:
 def load(path: Path, passphrase: Passphrase) -> Ed25519PrivateKey:
     """The key in a file. Raises ``BadKey``: unreadable, open to others, encrypted otherwise, or no Ed25519 key."""
     try:
-        if path.stat().st_mode & OTHERS:
+        if path.stat().st_mode & OTHERS_PERMISSIONS:
             raise BadKey(f"{path}: expected a file that only its owner may read; chmod 600 it, and think of rotating")
         data = path.read_bytes()[:MAX_BYTES]
         secret = passphrase(path) if b"ENCRYPTED" in data else None

@@ -25,17 +25,18 @@ from pathlib import Path
 from typing import IO
 
 import models
-from loop import artifacts, registry
-from loop.device import install
-from loop.device.source import FEED, golden_path, model_path, root_path
+from loop import registry
 from loop.errors import BadSettings, FeedRefused, NotPublishable
-from loop.feed import canonical, document, envelope, keys, ledger, roots, trust
+from loop.feed import authority, canonical, document, envelope, keys, roots, trust
+from loop.feed.client import install
+from loop.feed.client.source import FEED_FILE, golden_path, model_path, root_path
 from loop.feed.document import Feed, Release
 from loop.feed.keys import Passphrase
 from loop.feed.trust import Trusted
-from loop.home import Home
-from loop.registry import Order
-from loop.store import feeds, values
+from loop.home import Home, artifacts
+from loop.store import values
+from loop.store.phones import feeds
+from loop.store.values import Attribution
 from models import coreml
 
 LOCK_SECONDS = 30.0
@@ -43,7 +44,7 @@ LOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Options:
     """What this publication says beside the champions.
 
     With ``before``, a channel whose model is still the same keeps its rollout and urgency: a renewal changes no plan.
@@ -69,16 +70,16 @@ class Content:
     files: Mapping[str, bytes]
 
 
-def publish(home: Home, to: Path, wish: Wish, ask: Passphrase, order: Order, now: datetime) -> Feed:
+def publish(home: Home, to: Path, wish: Options, ask: Passphrase, order: Attribution, now: datetime) -> Feed:
     """Write or renew the folder. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
     with _locked(to):
         root = _adopted(home, to, order, now)
-        signers = keys.load_many(ledger.signing_keys(home, root, now), ask)
+        signers = keys.load_many(authority.signing_keys(home, root, now), ask)
         floor = _published_sequence(home, to, root)
         with home.store.read() as tx:
             withdrawn = sorted({each.digest for each in feeds.withdrawn(tx)})
         content = gather(home, wish, withdrawn)
-        rows = ledger.chain(home)
+        rows = authority.chain(home)
         for row in rows:
             if _bytes(to / root_path(row.version)) not in (None, row.document):
                 raise NotPublishable(f"{to / root_path(row.version)}: another root than ours; publish elsewhere")
@@ -100,13 +101,13 @@ def publish(home: Home, to: Path, wish: Wish, ask: Passphrase, order: Order, now
             )
             data = _sealed(feed, signers)
             feeds.add_entry(tx, values.FeedEntry(feed.epoch, feed.sequence, data, order.actor, now))
-        artifacts.write_whole(to / FEED, data)
+        artifacts.write_whole(to / FEED_FILE, data)
         for digest in withdrawn:
             (to / model_path(digest)).unlink(missing_ok=True)
     return feed
 
 
-def gather(home: Home, wish: Wish, withdrawn: list[str]) -> Content:
+def gather(home: Home, wish: Options, withdrawn: list[str]) -> Content:
     """The champions as releases with their files, each tried as a device would. Raises ``NotPublishable``."""
     channels: dict[str, Release] = {}
     files: dict[str, bytes] = {}
@@ -138,24 +139,24 @@ def gather(home: Home, wish: Wish, withdrawn: list[str]) -> Content:
     return Content(channels, files)
 
 
-def adopt(home: Home, place: Path, order: Order, now: datetime) -> Trusted:
+def adopt(home: Home, place: Path, order: Attribution, now: datetime) -> Trusted:
     """Take over the chain of roots of a folder into a store that has none: after the store was lost.
 
     Whoever calls this vouches for the folder's first root. Raises ``NotPublishable``, ``FeedRefused``.
     """
-    if ledger.chain(home):
+    if authority.chain(home):
         raise NotPublishable("the store has roots already; a longer chain in a folder is found by `loop feed publish`")
     first = _bytes(place / root_path(1))
     if first is None:
         raise NotPublishable(f"{place / root_path(1)}: no such file; give a folder that was published")
     trust.begin(first)
-    ledger.add(home, first, order, now)
+    authority.add(home, first, order, now)
     return _adopted(home, place, order, now)
 
 
-def _adopted(home: Home, to: Path, order: Order, now: datetime) -> Trusted:
+def _adopted(home: Home, to: Path, order: Attribution, now: datetime) -> Trusted:
     """The newest root, of the store or of the folder: a store from a backup may have forgotten a rotation."""
-    trusted = ledger.trusted(home)
+    trusted = authority.trusted(home)
     while (data := _bytes(to / root_path(trusted.root.version + 1))) is not None:
         try:
             trusted = trust.follow(trusted, data)
@@ -163,24 +164,26 @@ def _adopted(home: Home, to: Path, order: Order, now: datetime) -> Trusted:
             raise NotPublishable(
                 f"{to}: its roots are not this store's ({error}); publish to a folder of its own"
             ) from None
-        ledger.add(home, data, Order(order.actor, f"found in {to.name or 'the folder'}"), now)
+        authority.add(home, data, Attribution(order.actor, f"found in {to.name or 'the folder'}"), now)
     return trusted
 
 
 def _published_sequence(home: Home, to: Path, root: Trusted) -> int:
     """The sequence of the folder's feed in this epoch, 0 if there is none; it must be of one of our keys."""
-    data = _bytes(to / FEED)
+    data = _bytes(to / FEED_FILE)
     if data is None:
         return 0
     try:
         signed = envelope.unseal(data)
-        every = [trust.begin(row.document).root for row in ledger.chain(home)]
+        every = [trust.begin(row.document).root for row in authority.chain(home)]
         publics = {id_: key.public for each in every for id_, key in each.feed_keys.items()}
         if not envelope.signers(signed, publics):
-            raise NotPublishable(f"{to / FEED}: signed by none of our keys; publish elsewhere, or move it away")
+            raise NotPublishable(f"{to / FEED_FILE}: signed by none of our keys; publish elsewhere, or move it away")
         feed = document.parse_feed(signed.body)
     except FeedRefused as error:
-        raise NotPublishable(f"{to / FEED}: not a feed of ours ({error}); publish elsewhere, or move it away") from None
+        raise NotPublishable(
+            f"{to / FEED_FILE}: not a feed of ours ({error}); publish elsewhere, or move it away"
+        ) from None
     return feed.sequence if feed.epoch == root.root.epoch else 0
 
 
@@ -188,7 +191,7 @@ def _sealed(feed: Feed, signers: roots.Keys) -> bytes:
     try:
         return envelope.seal(document.feed_bytes(feed), signers.values())
     except FeedRefused as error:
-        hint = "; `loop feed rotate --recover` begins sequences anew" if feed.sequence > canonical.LARGEST else ""
+        hint = "; `loop feed rotate --recover` begins sequences anew" if feed.sequence > canonical.MAX_INTEGER else ""
         raise NotPublishable(f"no device would take this feed ({error}){hint}") from None
 
 

@@ -11,18 +11,19 @@ from enum import StrEnum
 from pathlib import Path
 
 import models
-from loop.device.source import FEED
 from loop.errors import FeedRefused, LoopError, NotPublishable
-from loop.feed import document, envelope, ledger, publish
+from loop.feed import authority, document, envelope, publish
+from loop.feed.client.source import FEED_FILE
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
 from loop.home import Home
-from loop.registry import Order
-from loop.store import feeds, versions
+from loop.store.nights import versions
+from loop.store.phones import feeds
+from loop.store.values import Attribution
 
 log = logging.getLogger(__name__)
 
-OLD = 1 / 2
+RENEWAL_AGE = 1 / 2
 """Share of a feed's life after which it is renewed: a fault has the other half to be mended in."""
 
 
@@ -45,16 +46,16 @@ class Upkeep:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Outcome:
     """What became of the feed after a move, in a sentence, and the sequence that devices see (None: as before)."""
 
     said: str
     sequence: int | None
 
 
-def follow(home: Home, order: Order, now: datetime) -> Upkeep:
+def follow(home: Home, order: Attribution, now: datetime) -> Upkeep:
     """Publish if there is a reason to. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
-    if not ledger.chain(home):
+    if not authority.chain(home):
         return Upkeep(Action.NO_KEYS, "the feed has no keys; `loop feed keys --create` makes them", None)
     if not _champions(home):
         return Upkeep(Action.NOTHING, "no family has a champion", None)
@@ -62,28 +63,28 @@ def follow(home: Home, order: Order, now: datetime) -> Upkeep:
     why = reason(home, before, now)
     if why is None:
         return Upkeep(Action.UNCHANGED, "the feed names the champions", before)
-    wish = publish.Wish(home.settings.rollout_percent, before=before)
+    wish = publish.Options(home.settings.rollout_percent, before=before)
     feed = publish.publish(home, home.settings.published, wish, _silent(home), order, now)
     return Upkeep(Action.PUBLISHED, why, feed)
 
 
-def tell(home: Home, order: Order, now: datetime) -> Told:
+def tell(home: Home, order: Attribution, now: datetime) -> Outcome:
     """``follow`` for whoever moved a champion: a feed that cannot be published now does not undo the move."""
     try:
         done = follow(home, order, now)
     except LoopError as error:
         log.error("the feed was not published: %s", error)
-        return Told(f"not published: {error}", None)
-    return Told(f"{done.action}: {done.why}", None if done.feed is None else done.feed.sequence)
+        return Outcome(f"not published: {error}", None)
+    return Outcome(f"{done.action}: {done.why}", None if done.feed is None else done.feed.sequence)
 
 
 def reason(home: Home, feed: Feed | None, now: datetime) -> str | None:
     """Why the published feed should be replaced, if it should."""
     if feed is None:
         return "nothing was published yet"
-    if now >= feed.issued + (feed.expires - feed.issued) * OLD:
+    if now >= feed.issued + (feed.expires - feed.issued) * RENEWAL_AGE:
         return f"it expires at {feed.expires:%Y-%m-%d %H:%M} UTC"
-    root = ledger.trusted(home).root
+    root = authority.trusted(home).root
     if (feed.epoch, feed.root) != (root.epoch, root.version):
         return f"root {root.version} is newer than the feed"
     named = {name: release.digest for name, release in feed.channels.items()}
@@ -96,7 +97,7 @@ def reason(home: Home, feed: Feed | None, now: datetime) -> str | None:
 
 def published(home: Home) -> Feed | None:
     """The feed in the published folder, whoever signed it; None where there is none. Raises ``NotPublishable``."""
-    path: Path = home.settings.published / FEED
+    path: Path = home.settings.published / FEED_FILE
     try:
         data = path.read_bytes()
     except FileNotFoundError:

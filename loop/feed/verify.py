@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from loop.device import install
-from loop.device import source as sources
-from loop.device.source import Missing, Patience, Source
 from loop.feed import document, trust
+from loop.feed.client import install
+from loop.feed.client import source as sources
+from loop.feed.client.source import Missing, Source, Timeouts
 from loop.feed.document import Feed
 from loop.feed.trust import Trusted
 
@@ -21,11 +21,11 @@ class Verified:
     feed: Feed
 
 
-def verify(source: Source, root: bytes, now: datetime, patience: Patience | None = None) -> Verified:
+def verify(source: Source, root: bytes, now: datetime, patience: Timeouts | None = None) -> Verified:
     """Everything that a device checks, on every channel. Raises ``FeedRefused``."""
-    patience = patience or Patience()
+    patience = patience or Timeouts()
     trusted = follow(source, trust.begin(root), patience)
-    data = sources.read(source, sources.FEED, document.MAX_BYTES, patience)
+    data = sources.read(source, sources.FEED_FILE, document.MAX_BYTES, patience)
     trusted, feed = trust.accept(trusted, data, now)
     with tempfile.TemporaryDirectory(prefix="loop-verify-") as folder:
         for channel, release in feed.channels.items():
@@ -33,7 +33,7 @@ def verify(source: Source, root: bytes, now: datetime, patience: Patience | None
     return Verified(trusted, feed)
 
 
-def follow(source: Source, trusted: Trusted, patience: Patience) -> Trusted:
+def follow(source: Source, trusted: Trusted, patience: Timeouts) -> Trusted:
     """Every root that the source shows after the trusted one."""
     while True:
         try:

@@ -15,15 +15,18 @@ from sqlalchemy.orm import Session
 from loop.errors import ClientError, QuotaSpent
 from loop.intake.deciding import Decisions, Taken, today
 from loop.intake.upload import Prepared, Upload, prepare
-from loop.store import Store, uploads
+from loop.store import Store
 from loop.store.engine import Contention
-from loop.store.uploads import Stored
+from loop.store.feedback import uploads
+from loop.store.feedback.uploads import Stored
 from loop.store.values import Role, Status
 
 __all__ = ["Answer", "Prepared", "Receipt", "Upload", "accept", "accept_many", "commit", "prepare"]
 
-PATIENCE = 4  # times that a batch is tried again after a deadlock
-BATCH = 500  # uploads a transaction: fsync bound below (270/s at 1, 10,400/s at 64), fair to other writers above
+DEADLOCK_RETRIES = 4  # times that a batch is tried again after a deadlock
+UPLOADS_PER_TRANSACTION = (
+    500  # uploads a transaction: fsync bound below (270/s at 1, 10,400/s at 64), fair to other writers above
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def accept_many(store: Store, sent: Iterable[Upload], holdout_share: float, now:
     waiting: list[Prepared | ClientError] = []
     for upload in sent:
         waiting.append(_prepared_or_reason(upload, now))
-        if len(waiting) == BATCH:
+        if len(waiting) == UPLOADS_PER_TRANSACTION:
             answers += _accept_batch(store, waiting, holdout_share, now)
             waiting = []
     return answers + _accept_batch(store, waiting, holdout_share, now)
@@ -77,7 +80,7 @@ def commit(
     """
     if not prepared:
         return []
-    for _ in range(PATIENCE):
+    for _ in range(DEADLOCK_RETRIES):
         with suppress(Contention):  # two batches met the same sources in another order: nothing of ours is stored
             return _commit(store, prepared, holdout_share, now, per_day)
     return _commit(store, prepared, holdout_share, now, per_day)

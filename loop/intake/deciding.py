@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from loop.errors import ClientError, KeyConflict, QuotaSpent
 from loop.intake.upload import Prepared
-from loop.store.uploads import Bound, Content, Key, Sender, Stored
+from loop.store.feedback.uploads import Bound, Content, Key, Sender, Stored
 
 
 @dataclass(frozen=True, slots=True)

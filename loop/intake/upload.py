@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from loop import digits
+from loop.data import digits
 from loop.errors import BadLabel
 from loop.store.values import Kind, Status
 

@@ -18,8 +18,8 @@ from datetime import datetime
 from io import BytesIO
 from typing import IO, Any
 
-from loop.artifacts import SUFFIXES
 from loop.errors import BadBackup, one_line
+from loop.home.artifacts import SUFFIXES
 
 FORMAT = 1
 MANIFEST, KEYS = "manifest.json", "keys.sealed"
@@ -32,7 +32,7 @@ KINDS = {
     re.compile(re.escape(MANIFEST)): 256 * MIB,
 }
 """What may be in a backup, and how long it may be."""
-MOST = 1_000_000
+MAX_MEMBERS = 1_000_000
 """Files."""
 RATIO, FREE = 300, 256 * MIB
 """What is unpacked may be so many times as long as the file, and so much more; what we write stays below 60 times."""
@@ -137,7 +137,7 @@ def _members(file: IO[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
     seen: set[str] = set()
     while (header := stream.take(BLOCK)).strip(b"\0"):
         name, size = _header(header)
-        if name in seen or len(seen) == MOST:
+        if name in seen or len(seen) == MAX_MEMBERS:
             raise BadBackup(f"{name}: a second time, or one file too many; use another backup")
         seen.add(name)
         pieces = stream.pieces(size)

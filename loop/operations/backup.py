@@ -13,13 +13,14 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from loop import artifacts
 from loop.errors import BadBackup, BadKey
-from loop.feed import ledger
-from loop.home import Home
-from loop.operations import archive, files, sealing
+from loop.feed import authority
+from loop.home import Home, artifacts
+from loop.operations import archive, files, key_encryption
 from loop.operations.archive import Manifest, Writer
-from loop.store import dump, schema, sequences, versions
+from loop.store import schema
+from loop.store.backup import dump, sequences
+from loop.store.nights import versions
 from models.family import Progress, no_progress
 
 
@@ -86,7 +87,7 @@ def _artifacts(home: Home, writer: Writer, named: Mapping[files.Name, object], p
 
 
 def _keys(home: Home, passphrase: str) -> bytes:
-    found = sealing.gather(ledger.folder(home))
+    found = key_encryption.gather(authority.folder(home))
     if not found:
-        raise BadKey(f"{ledger.folder(home)}: no private keys here; make the backup without --keys")
-    return sealing.seal(found, passphrase)
+        raise BadKey(f"{authority.folder(home)}: no private keys here; make the backup without --keys")
+    return key_encryption.seal(found, passphrase)

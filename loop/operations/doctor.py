@@ -6,12 +6,12 @@ A database that does not answer, or is of another revision, leaves the checks of
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from loop.artifacts import Artifacts
 from loop.errors import LoopError
 from loop.home import Home
-from loop.operations.checks import Check, Patient, database, machine, nights, phones, service
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.operations.checks import Check, Installation, database, machine, nights, phones, service
 from loop.operations.finding import Finding, Severity, broken, note, ok, worst
-from loop.settings import Settings
 from loop.store import Store
 from models.family import Progress, no_progress
 
@@ -39,7 +39,7 @@ def opened(settings: Settings) -> Home:
 
 def examine(home: Home, now: datetime, progress: Progress = no_progress) -> list[Finding]:
     """Every check, in an order that people read: what others depend on comes first."""
-    patient = Patient(home, now)
+    patient = Installation(home, now)
     found = list(_all(FIRST, patient))
     rows = QUICK | THOROUGH if worst(found) < Severity.BROKEN else {}
     if not rows:
@@ -53,15 +53,15 @@ def examine(home: Home, now: datetime, progress: Progress = no_progress) -> list
 
 def quick(home: Home, now: datetime) -> list[Finding]:
     """What costs milliseconds, for ``loop status``."""
-    return list(_all(FIRST | ROWLESS | QUICK, Patient(home, now)))
+    return list(_all(FIRST | ROWLESS | QUICK, Installation(home, now)))
 
 
-def _all(checks: Mapping[str, Check], patient: Patient) -> Iterator[Finding]:
+def _all(checks: Mapping[str, Check], patient: Installation) -> Iterator[Finding]:
     for name, check in checks.items():
         yield from _one(name, check, patient)
 
 
-def _one(name: str, check: Check, patient: Patient) -> list[Finding]:
+def _one(name: str, check: Check, patient: Installation) -> list[Finding]:
     try:
         found = list(check(patient))
     except LoopError as error:

@@ -6,19 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from loop.device.source import FEED, golden_path, model_path, root_path
 from loop.errors import FeedRefused
 from loop.feed import document, envelope, refusals, roots, trust
+from loop.feed.client.source import FEED_FILE, golden_path, model_path, root_path
 from loop.feed.document import Feed, Release
 from loop.feed.trust import Trusted
 from loop.home import Home
 from loop.operations import ledgercheck
 from loop.operations.finding import Finding, broken
-from loop.store import chain, feeds, values, versions
+from loop.store import values
+from loop.store.nights import ledger_chain, versions
+from loop.store.phones import feeds
 from models.family import Progress, no_progress
 
-EVERY = 1_000_000_000
-PUBLISH = "loop feed publish --to {folder}"
+ALL_ROOTS = 1_000_000_000
+PUBLISH_ADVICE = "loop feed publish --to {folder}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,10 @@ class Examined:
     findings: tuple[Finding, ...]
 
 
-def examine(home: Home, lines: list[chain.Line], now: datetime, progress: Progress = no_progress) -> Examined:
+def examine(home: Home, lines: list[ledger_chain.Line], now: datetime, progress: Progress = no_progress) -> Examined:
     """Everything about the feed; nothing where there are no roots and nothing was published."""
     with home.store.read() as tx:
-        rows, entries = feeds.roots(tx), feeds.entries(tx, EVERY)
+        rows, entries = feeds.roots(tx), feeds.entries(tx, ALL_ROOTS)
         digests = {version.number: version.artifact_digest for version in versions.every(tx)}
     found = []
     trusted = None
@@ -41,7 +43,7 @@ def examine(home: Home, lines: list[chain.Line], now: datetime, progress: Progre
         try:
             trusted = roots.chain([row.document for row in rows])
         except FeedRefused as error:
-            found.append(broken("feed", "a chain of roots that devices follow", str(error), ledgercheck.FIX))
+            found.append(broken("feed", "a chain of roots that devices follow", str(error), ledgercheck.ADVICE))
     if trusted is not None:
         found += _remembered(rows, entries, progress)
         champions = {f"{name}.mlmodel": digests.get(n, "") for name, n in ledgercheck.champions(lines).items()}
@@ -62,7 +64,7 @@ def _remembered(rows: list[values.FeedRoot], entries: list[values.FeedEntry], pr
                 raise refusals.Equivocated(f"it says epoch {feed.epoch}, sequence {feed.sequence}")
         except FeedRefused as error:
             came = f"feed {entry.sequence} of epoch {entry.epoch}: {error}"
-            yield broken("feed", "signed feeds as they were signed", came, ledgercheck.FIX)
+            yield broken("feed", "signed feeds as they were signed", came, ledgercheck.ADVICE)
         progress("signed feeds", done, len(entries))
 
 
@@ -81,12 +83,12 @@ def _published(
     now: datetime,
 ) -> Iterator[Finding]:
     folder = home.settings.published
-    fix = PUBLISH.format(folder=folder)
-    data = _bytes(folder / FEED)
+    fix = PUBLISH_ADVICE.format(folder=folder)
+    data = _bytes(folder / FEED_FILE)
     if data is None:
         if entries:
             elsewhere = f"{fix}, or say where it is published: LOOP_FEED_FOLDER"
-            yield broken("feed", "the feed that was signed last", f"{folder / FEED}: missing", elsewhere)
+            yield broken("feed", "the feed that was signed last", f"{folder / FEED_FILE}: missing", elsewhere)
         return
     for row in rows:
         if _bytes(folder / root_path(row.version)) != row.document:
@@ -95,12 +97,12 @@ def _published(
     try:
         feed = document.parse_feed(envelope.unseal(data).body)
     except FeedRefused as error:
-        yield broken("feed", "a feed", f"{folder / FEED}: {error}", fix)
+        yield broken("feed", "a feed", f"{folder / FEED_FILE}: {error}", fix)
         return
     yield from _refused(trusted, data, feed, now, fix)
     last = max((entry.sequence for entry in entries if entry.epoch == trusted.root.epoch), default=0)
     if feed.epoch == trusted.root.epoch and feed.sequence != last:
-        came = f"{folder / FEED} has {feed.sequence:,}"
+        came = f"{folder / FEED_FILE} has {feed.sequence:,}"
         yield broken("feed", f"sequence {last:,}, the last that the store signed", came, fix)
     named = {name: release.digest for name, release in feed.channels.items()}
     for channel in sorted(named.keys() | champions.keys()):

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from loop.artifacts import DIGEST, SUFFIXES, Artifacts
+from loop.home.artifacts import DIGEST, SUFFIXES, Artifacts
 from loop.store.values import Version
 
-NEW = ".new-"
+TEMPORARY_PREFIX = ".new-"
 """Begins the name of a file that is being written; ``artifacts.whole`` says so."""
 
 
@@ -56,4 +56,4 @@ def lying(artifacts: Artifacts) -> Iterator[tuple[Name, Path]]:
 
 def unfinished(folder: Path) -> list[Path]:
     """What was being written when its writer was killed, or is being written now."""
-    return sorted(path for path in folder.rglob(f"{NEW}*") if path.is_file() and not path.is_symlink())
+    return sorted(path for path in folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file() and not path.is_symlink())

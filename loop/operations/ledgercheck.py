@@ -7,11 +7,11 @@ agree with the ledger: every version has its line, and the signed feed names the
 from collections.abc import Mapping
 
 from loop.operations.finding import Finding, broken
-from loop.store import versions
-from loop.store.chain import Line
+from loop.store.nights import versions
+from loop.store.nights.ledger_chain import Line
 from loop.store.values import Version
 
-FIX = "keep a copy of the database for whoever looks into it, then loop restore a backup that is sound"
+ADVICE = "keep a copy of the database for whoever looks into it, then loop restore a backup that is sound"
 
 
 def chained(lines: list[Line]) -> list[Finding]:
@@ -20,7 +20,7 @@ def chained(lines: list[Line]) -> list[Finding]:
     for line in lines:
         if line.link != versions.link(last, dict(line.says), str(line.artifact)):
             came = f"line {line.id} does not follow: it, or what stood before it, was changed behind the loop"
-            found.append(broken("ledger", "a chain without a break", came, FIX))
+            found.append(broken("ledger", "a chain without a break", came, ADVICE))
         last = line.link  # so that one break is one finding
     return found
 
@@ -37,12 +37,14 @@ def sensible(
     wrong = [(line.id, why) for line, before in _with_before(lines) for why in _nonsense(line, before, lines, outcomes)]
     registered = {line.says["after"] for line in lines if line.says["verb"] == "register"}
     missing = sorted({version.number for version in every} - registered)
-    found = [broken("ledger", "lines that make sense", f"line {id_}: {why}", FIX) for id_, why in wrong]
-    found += [broken("ledger", "a line for each version", f"version {n} was never registered", FIX) for n in missing]
+    found = [broken("ledger", "lines that make sense", f"line {id_}: {why}", ADVICE) for id_, why in wrong]
+    found += [broken("ledger", "a line for each version", f"version {n} was never registered", ADVICE) for n in missing]
     known = {version.number for version in every}
     for family, number in champions(lines).items():
         if number not in known:
-            found.append(broken("ledger", f"a champion of {family} that exists", f"there is no version {number}", FIX))
+            found.append(
+                broken("ledger", f"a champion of {family} that exists", f"there is no version {number}", ADVICE)
+            )
         elif number in withdrawn:
             fix = f"loop rollback --family {family} --reason …"
             found.append(broken("ledger", "a champion that may run", f"version {number} was withdrawn", fix))

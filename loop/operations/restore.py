@@ -16,26 +16,31 @@ from typing import IO
 
 from sqlalchemy.orm import Session
 
-from loop import erasure
-from loop.device.source import FEED, root_path
 from loop.errors import BadBackup, FeedRefused, OpsError
-from loop.feed import document, envelope, ledger, trust
+from loop.feed import authority, document, envelope, trust
+from loop.feed.client.source import FEED_FILE, root_path
 from loop.home import Home
-from loop.operations import archive, files, sealing
-from loop.operations.alone import alone
+from loop.intake import erasure
+from loop.operations import archive, files, key_encryption
 from loop.operations.archive import Manifest
 from loop.operations.backup import adding
-from loop.store import dump, erasures, facts, feeds, health, kept, replacement, runs, schema, sequences, versions
+from loop.operations.exclusive import exclusive
+from loop.store import schema
+from loop.store.backup import carried_over, dump, replacement, sequences
+from loop.store.feedback import erasures
+from loop.store.nights import runs, versions
+from loop.store.phones import feeds
+from loop.store.service import health, key_values
 from models.family import Progress, no_progress
 
-AT_WORK = timedelta(minutes=2)
+ACTIVITY_WINDOW = timedelta(minutes=2)
 """Whoever gave a sign of life so lately is asked to stop first."""
-LEAP = {"corrections": 1_000_000, "events": 1_000_000}
+SEQUENCE_MARGIN = {"corrections": 1_000_000, "events": 1_000_000}
 """Added to the ids that others have been told, where nobody knows which were given after the backup."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Options:
     """``replace`` a store that holds something; ``passphrase`` opens the keys in the backup, None leaves them there."""
 
     replace: bool = False
@@ -53,7 +58,7 @@ class Restored:
     erased: int
 
 
-def restore(home: Home, path: Path, wish: Wish, now: datetime, progress: Progress = no_progress) -> Restored:
+def restore(home: Home, path: Path, wish: Options, now: datetime, progress: Progress = no_progress) -> Restored:
     """Make the home what the backup says. ``home`` may be at no revision yet (``homes.at(migrated=False)``).
 
     Raises ``BadBackup``, ``BadKey``, ``OpsError`` where somebody is at work or the store holds something, ``DiskFull``.
@@ -62,7 +67,7 @@ def restore(home: Home, path: Path, wish: Wish, now: datetime, progress: Progres
         file = path.open("rb")
     except OSError as error:
         raise BadBackup(f"{path}: expected a backup ({error.strerror})") from None
-    with file, alone(home):
+    with file, exclusive(home):
         size = path.stat().st_size
         manifest = archive.check(file, lambda read: progress("check", read, size))
         _fits(manifest)
@@ -73,7 +78,7 @@ def restore(home: Home, path: Path, wish: Wish, now: datetime, progress: Progres
         with home.store.read() as tx:
             _ready(tx, wish, now)
         copied = _artifacts(home, file, manifest, progress)
-        sealing.write(ledger.folder(home), keys)
+        key_encryption.write(authority.folder(home), keys)
         rows, erased = _rows(home, file, manifest, wish, now, progress)
     erasure.scrub(home)
     return Restored(manifest.made_at, rows, copied, len(keys), erased)
@@ -89,7 +94,7 @@ def _fits(manifest: Manifest) -> None:
         raise BadBackup("the backup holds other tables than this code knows; use the release that made it")
 
 
-def _ready(tx: Session, wish: Wish, now: datetime) -> None:
+def _ready(tx: Session, wish: Options, now: datetime) -> None:
     """Nobody works here, and nothing is there that was not meant to go."""
     if not wish.replace and not replacement.empty(tx):
         raise OpsError("this store holds something; restore into an empty home, or say --replace")
@@ -98,13 +103,13 @@ def _ready(tx: Session, wish: Wish, now: datetime) -> None:
     if working:
         raise OpsError(
             f"{working[0]} is at work here; stop every `loop up`, `loop serve` and `loop schedule`, then again (one on "
-            f"another machine counts until {AT_WORK.seconds // 60} minutes after its last sign of life)"
+            f"another machine counts until {ACTIVITY_WINDOW.seconds // 60} minutes after its last sign of life)"
         )
 
 
 def lives(beat: health.Beat, now: datetime) -> bool:
     """Did the process give a sign of life lately, and is it not known to be gone?"""
-    return now - beat.beat_at < AT_WORK and not runs.gone(beat.holder)
+    return now - beat.beat_at < ACTIVITY_WINDOW and not runs.gone(beat.holder)
 
 
 def _keys(file: IO[bytes], manifest: Manifest, passphrase: str | None) -> dict[str, bytes]:
@@ -113,7 +118,7 @@ def _keys(file: IO[bytes], manifest: Manifest, passphrase: str | None) -> dict[s
     if archive.KEYS not in manifest.members:
         raise BadBackup("the backup holds no private keys; restore it without --keys")
     [(_, sealed)] = archive.read(file, manifest, archive.KEYS)
-    return sealing.unseal(sealed, passphrase)
+    return key_encryption.unseal(sealed, passphrase)
 
 
 def _artifacts(home: Home, file: IO[bytes], manifest: Manifest, progress: Progress) -> int:
@@ -129,7 +134,7 @@ def _artifacts(home: Home, file: IO[bytes], manifest: Manifest, progress: Progre
 
 
 def _rows(
-    home: Home, file: IO[bytes], manifest: Manifest, wish: Wish, now: datetime, progress: Progress
+    home: Home, file: IO[bytes], manifest: Manifest, wish: Options, now: datetime, progress: Progress
 ) -> tuple[dict[str, int], int]:
     """Everything in one transaction; rows of each table, and uploads erased anew."""
     reason = f"restored from the backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC"
@@ -137,15 +142,15 @@ def _rows(
         with replacement.unlocked(tx):
             _ready(tx, wish, now)
             lost = replacement.empty(tx)
-            old = kept.read(tx)
+            old = carried_over.read(tx)
             replacement.clear(tx)
             rows = _load(tx, file, manifest, progress)
-            leap = LEAP if lost else {}
+            leap = SEQUENCE_MARGIN if lost else {}
             sequences.raise_to(tx, {name: n + leap.get(name, 0) for name, n in manifest.sequences.items()})
             sequences.raise_to(tx, dict(old.last))
-            kept.give_back(tx, old)
+            carried_over.give_back(tx, old)
         erased = erasures.reapply(tx)
-        facts.put(tx, erasures.UNSCRUBBED, reason)  # what was replaced may not stay readable in SQLite's log
+        key_values.put(tx, erasures.UNSCRUBBED_KEY, reason)  # what was replaced may not stay readable in SQLite's log
         _complete(tx, manifest)
         replacement.settle(tx, reason, runs.me(), max(old.number, _seen_by_phones(home, tx)), now)
     return rows, erased
@@ -176,7 +181,7 @@ def _seen_by_phones(home: Home, tx: Session) -> int:
     """The highest version number in the published feed, if it is one of ours: phones know it, the store may not."""
     folder = home.settings.published
     try:
-        signed = envelope.unseal(_document(folder / FEED))
+        signed = envelope.unseal(_document(folder / FEED_FILE))
         feed = document.parse_feed(signed.body)
     except (OSError, FeedRefused):
         return 0  # nothing there that a phone would take

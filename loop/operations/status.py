@@ -7,16 +7,19 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from loop import arrivals, slots
-from loop.arrivals import Live
 from loop.errors import BadSettings, NotPublishable
 from loop.feed import upkeep
 from loop.home import Home
+from loop.intake import live_accuracy
+from loop.intake.live_accuracy import Live
 from loop.operations import doctor
 from loop.operations.checks import machine
 from loop.operations.finding import Finding, Severity
-from loop.slots import Pause
-from loop.store import figures, health, runs, values, versions
+from loop.schedule import slots
+from loop.schedule.slots import Pause
+from loop.store import values
+from loop.store.nights import runs, versions
+from loop.store.service import health, metric_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,10 @@ def _matters(finding: Finding) -> bool:
 
 
 def _champions(tx: Session) -> tuple[Champion, ...]:
-    live = {each.version: each for each in reversed(arrivals.live(tx))}  # ``told`` comes first, and is kept
+    live = {each.version: each for each in reversed(live_accuracy.live(tx))}  # ``told`` comes first, and is kept
     outcomes = versions.outcomes(tx)
     found = []
-    for each in figures.champions(tx):
+    for each in metric_counts.champions(tx):
         slices = versions.get(tx, each.version).summary.get("slices", [])
         accuracy = {part["name"]: part["accuracy"] for part in slices if part["n"]}
         verdict = outcomes.get(each.version, "none")

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from loop.artifacts import DIGEST
 from loop.errors import ArtifactCorrupt
 from loop.home import Home
+from loop.home.artifacts import DIGEST
 from loop.operations import feedcheck, files, ledgercheck
 from loop.operations.finding import Finding, broken, note
-from loop.store import chain, feeds, health, versions
+from loop.store.nights import ledger_chain, versions
+from loop.store.phones import feeds
+from loop.store.service import health
 from models.family import Progress, no_progress
 
 
@@ -27,9 +29,9 @@ def verify(home: Home, now: datetime, progress: Progress = no_progress) -> Verif
     """Look at everything; changes nothing. Raises ``StoreUnavailable``."""
     with home.store.frozen() as tx:
         every = versions.every(tx)
-        lines = chain.lines(tx)
+        lines = ledger_chain.lines(tx)
         outcomes = versions.outcomes(tx)
-        uneven = chain.uneven(tx)
+        uneven = ledger_chain.uneven(tx)
         dangling = health.dangling(tx)
         withdrawn = {each.version for each in feeds.withdrawn(tx)}
     named = files.named(every)
@@ -37,11 +39,11 @@ def verify(home: Home, now: datetime, progress: Progress = no_progress) -> Verif
     found += ledgercheck.chained(lines)
     found += ledgercheck.sensible(lines, every, outcomes, withdrawn)
     found += [
-        broken("snapshots", f"{each.expected:,} items", f"snapshot {each.snapshot} has {each.found:,}", RESTORE)
+        broken("snapshots", f"{each.expected:,} items", f"snapshot {each.snapshot} has {each.found:,}", RESTORE_ADVICE)
         for each in uneven
     ]
     found += [
-        broken("rows", "rows that point at rows", f"{n:,} of {name} point at nothing", RESTORE)
+        broken("rows", "rows that point at rows", f"{n:,} of {name} point at nothing", RESTORE_ADVICE)
         for name, n in dangling.items()
     ]
     feed = feedcheck.examine(home, lines, now, progress)
@@ -63,7 +65,7 @@ def verify(home: Home, now: datetime, progress: Progress = no_progress) -> Verif
     return Verified(counts, tuple(found))
 
 
-RESTORE = "loop restore a backup that is sound"
+RESTORE_ADVICE = "loop restore a backup that is sound"
 
 
 def _artifacts(home: Home, named: Mapping[files.Name, list[int]], progress: Progress) -> list[Finding]:
@@ -79,9 +81,9 @@ def unsound(home: Home, name: files.Name, numbers: list[int]) -> Finding | None:
     """What is wrong with a file that these versions name, if anything."""
     who = f"version {numbers[0]}" + (f" (and {len(numbers) - 1} more)" if len(numbers) > 1 else "")
     if not DIGEST.fullmatch(name.digest):
-        return broken("artifacts", "a SHA-256 digest", f"{who} names {name.digest[:80]!r}", RESTORE)
+        return broken("artifacts", "a SHA-256 digest", f"{who} names {name.digest[:80]!r}", RESTORE_ADVICE)
     try:
         home.artifacts.get(name.digest, name.suffix)
     except ArtifactCorrupt as error:
-        return broken("artifacts", f"the file that {who} names", str(error), RESTORE)
+        return broken("artifacts", f"the file that {who} names", str(error), RESTORE_ADVICE)
     return None

@@ -26,12 +26,12 @@ from loop.errors import DeploymentError, DiskFull, StoreUnavailable, one_line
 
 BUSY_SECONDS = 30
 COMPACT_MS = 500  # writers wait while the log is emptied
-CONTENDED = {"40P01", "40001"}  # PostgreSQL's deadlock_detected and serialization_failure
-NO_SPACE = {"53100", "58030"} | {  # PostgreSQL's disk_full and io_error; SQLite's, while it writes
+CONTENTION_CODES = {"40P01", "40001"}  # PostgreSQL's deadlock_detected and serialization_failure
+DISK_FULL_CODES = {"53100", "58030"} | {  # PostgreSQL's disk_full and io_error; SQLite's, while it writes
     "SQLITE_FULL",
     *(f"SQLITE_IOERR_{what}" for what in ("WRITE", "FSYNC", "DIR_FSYNC", "TRUNCATE", "SHMSIZE", "SHMMAP")),
 }
-PATIENCE = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s"
+POSTGRES_TIMEOUTS = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s"
 """PostgreSQL's: who waits for a lock is told, as by SQLite, and who stands still inside a transaction loses it."""
 EXCLUSIVE_LOCK = 0x6C6F6F70  # "loop": the PostgreSQL advisory lock of claims and ledger moves
 
@@ -97,7 +97,7 @@ class Store:
         """Let nothing that was deleted stay readable in SQLite's log; ``secure_delete`` sees to the file itself.
 
         False while a reader still needs what the log holds: writers must not wait for long readers, so try again.
-        On PostgreSQL there is nothing to do from here: ``loop.erasure`` says what stays.
+        On PostgreSQL there is nothing to do from here: ``loop.intake.erasure`` says what stays.
         """
         if not self.is_sqlite:
             return True
@@ -109,7 +109,7 @@ class Store:
                 cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
                 return not busy
         except sqlite3.Error as error:
-            kind = DiskFull if getattr(error, "sqlite_errorname", None) in NO_SPACE else StoreUnavailable
+            kind = DiskFull if getattr(error, "sqlite_errorname", None) in DISK_FULL_CODES else StoreUnavailable
             raise kind(f"{self.shown_url}: its log cannot be emptied ({error}); is there space?") from error
 
     def close(self) -> None:
@@ -145,9 +145,9 @@ class Store:
     def unavailable(self, error: DBAPIError) -> DeploymentError:
         """The database's complaint in one line that tells what to do."""
         said = one_line(error.orig or error)
-        if {getattr(error.orig, "sqlstate", None), getattr(error.orig, "sqlite_errorname", None)} & NO_SPACE:
+        if {getattr(error.orig, "sqlstate", None), getattr(error.orig, "sqlite_errorname", None)} & DISK_FULL_CODES:
             return DiskFull(f"{self.shown_url}: the disk is full or failing ({said}); free some space and try again")
-        if getattr(error.orig, "sqlstate", None) in CONTENDED:
+        if getattr(error.orig, "sqlstate", None) in CONTENTION_CODES:
             return Contention(f"{self.shown_url}: {said}; run the command again")
         hint = "is there space and a writable folder?" if self.is_sqlite else "is the server up, the URL right?"
         verb = "does not answer" if isinstance(error, OperationalError) else "refused the work"
@@ -158,7 +158,7 @@ def _engine(url: str, create: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database if create else None)
-    patience = {} if "options" in parsed.query else {"options": PATIENCE}
+    patience = {} if "options" in parsed.query else {"options": POSTGRES_TIMEOUTS}
     return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10} | patience)
 
 

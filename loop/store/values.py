@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loop.errors import BadReason
+
 
 class Role(StrEnum):
     """Which side of the split a source is on: it teaches, or it judges."""
@@ -39,26 +41,6 @@ class RunStatus(StrEnum):
     FINISHED = "finished"
     SKIPPED = "skipped"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """One stored upload, without its pixels. Times are UTC; ``rate`` is the chance with which it was sent."""
-
-    id: int
-    source: str
-    role: Role
-    key: str
-    body_digest: str
-    digest: str
-    label: int
-    kind: Kind
-    status: Status
-    predicted: int | None
-    confidence: float | None
-    version: int | None
-    rate: float
-    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,3 +182,20 @@ class Withdrawal:
     actor: str
     reason: str
     withdrawn_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who wants an alias moved, and why."""
+
+    actor: str
+    reason: str
+    override: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what the ledger cannot keep: it is never mended. Raises ``BadReason``."""
+        for field, value, longest in (("actor", self.actor, 100), ("reason", self.reason, 1000)):
+            if not 0 < len(value.strip()) <= len(value) <= longest or not value.isprintable():
+                raise BadReason(
+                    f"{field}: expected 1 to {longest} printable characters, got {len(value)}; say it again"
+                )

@@ -20,7 +20,7 @@ Resolve = Callable[[str, int], list[str]]
 
 NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?\.?", re.IGNORECASE)
 PRINTABLE = re.compile(r"[!-\[\]-~]{1,500}")  # ASCII without spaces; no backslash, which some readers take for a slash
-NOT_FOR_US = tuple(
+FORBIDDEN_NETWORKS = tuple(
     ipaddress.ip_network(text)
     for text in (
         "168.63.129.16/32",  # Azure's platform service, a public address that only machines inside reach
@@ -89,7 +89,7 @@ def public(text: str) -> bool:
     address = _literal(text)
     if address is None or not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    if any(address in network for network in NOT_FOR_US if network.version == address.version):
+    if any(address in network for network in FORBIDDEN_NETWORKS if network.version == address.version):
         return False
     return address.version == 4 or address in GLOBAL_6
 

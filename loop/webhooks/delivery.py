@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from loop.clock import Clock, utc_now
 from loop.home import Home
-from loop.lease import Clock, utc_now
-from loop.store import hooks
-from loop.store.hooks import Delivery, Status
+from loop.store.service import hooks
+from loop.store.service.hooks import Delivery, Status
 from loop.webhooks import addresses, sending, signing
 
 log = logging.getLogger(__name__)
 
 MINUTE, HOUR = 60, 3600
-PAUSES = (30, 2 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 8 * HOUR, 16 * HOUR)
+RETRY_DELAYS_SECONDS = (30, 2 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 8 * HOUR, 16 * HOUR)
 """Seconds after each try in vain; eight tries in 28 hours. The first is longer than a try may last."""
 JITTER = 0.2
 """Each pause is this share longer or shorter, so that many hooks of one dead server do not come back together."""
@@ -65,7 +65,7 @@ def deliver(home: Home, event: int, clock: Clock = utc_now) -> None:
 def _send(home: Home, taken: Delivery, clock: Clock) -> bool:
     """One try, and what came of it, written down."""
     answer = _try(home, taken, clock())
-    last = taken.attempts > len(PAUSES) or taken.hook.removed_at is not None
+    last = taken.attempts > len(RETRY_DELAYS_SECONDS) or taken.hook.removed_at is not None
     status = Status.DELIVERED if answer.taken else Status.GIVEN_UP if last else Status.WAITING
     with home.store.write() as tx:
         written = hooks.settle(tx, taken, status, answer.said, clock())
@@ -88,7 +88,7 @@ def _try(home: Home, taken: Delivery, now: datetime) -> sending.Answer:
 
 def _again_at(clock: Clock) -> Callable[[int], datetime]:
     def at(attempts: int) -> datetime:
-        pause = PAUSES[min(attempts, len(PAUSES)) - 1]
+        pause = RETRY_DELAYS_SECONDS[min(attempts, len(RETRY_DELAYS_SECONDS)) - 1]
         return clock() + timedelta(seconds=pause * secrets.SystemRandom().uniform(1 - JITTER, 1 + JITTER))
 
     return at

@@ -16,7 +16,7 @@ import httpcore
 from loop.errors import BadHook, one_line
 from loop.webhooks.addresses import Resolve, Target, permitted
 
-SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 """For everything: connecting, TLS, sending, and the last header of the answer."""
 
 
@@ -34,7 +34,7 @@ def post(
     body: bytes,
     *,
     private: bool,
-    seconds: float = SECONDS,
+    seconds: float = TIMEOUT_SECONDS,
     resolve: Resolve | None = None,
 ) -> Answer:
     """Send a message once. What goes wrong is an answer, not an error."""

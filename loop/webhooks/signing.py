@@ -11,7 +11,7 @@ import json
 import secrets
 from datetime import UTC, datetime
 
-from loop.store.events import Event
+from loop.store.service.outbox import Event
 
 PREFIX = "whsec_"
 

@@ -16,13 +16,13 @@ import pytest
 import uvicorn
 
 from loop import access, api
-from loop import digits as digit_room
 from loop import home as homes
 from loop.access import Role
 from loop.api import protocol
+from loop.clock import utc_now
+from loop.data import digits as digit_room
 from loop.home import Home
-from loop.lease import utc_now
-from loop.settings import Settings
+from loop.home.settings import Settings
 from loop.store import schema
 
 ROLES = ("app", "reviewer", "ops")

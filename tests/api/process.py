@@ -21,7 +21,7 @@ import uvicorn
 
 from loop import api
 from loop.api import protocol
-from loop.knobs import Serving
+from loop.home.sections import Serving
 from tests.api.conftest import Server, keyed, opened
 
 EVENTS = ("open", "os.", "shutil.", "glob.", "subprocess.", "socket.connect", "socket.getaddrinfo")

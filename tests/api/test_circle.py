@@ -17,22 +17,25 @@ import numpy as np
 import pytest
 
 import models
-from loop import digits, night, reading
 from loop import home as homes
-from loop.feed import ledger, upkeep
+from loop.clock import utc_now
+from loop.data import digits
+from loop.evaluation import digit_classifier
+from loop.feed import authority, upkeep
 from loop.home import Home
-from loop.knobs import Serving
-from loop.lease import utc_now
-from loop.registry import Order
-from loop.store import feedback, schema
+from loop.home.sections import Serving
+from loop.night import retrain
+from loop.store import schema
+from loop.store.feedback import corrections as feedback
+from loop.store.values import Attribution
 from models import coreml
 from models.family import Images, Labels
-from tests import linear
 from tests.api.conftest import Phone, Server, serving
-from tests.test_night import rolled, settings
+from tests.helpers import linear
+from tests.night.test_retrain import rolled, settings
 
 PEOPLE, EACH = 10, 40
-WHY = Order("tests", "a test")
+WHY = Attribution("tests", "a test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
     schema.migrate(made.store)
     with made.store.write() as tx:
         feedback.set_salt(tx, "salt")
-    night.found(made)
-    ledger.create(made, 3, 2, 365, None, WHY, utc_now())
+    retrain.create_base(made)
+    authority.create(made, 3, 2, 365, None, WHY, utc_now())
     yield made
     made.store.close()
 
@@ -123,7 +126,7 @@ def sync(server: Server, folder: Path, root: Path) -> dict[str, Any]:
 
 def accuracy(synced: dict[str, Any], people: list[Hand]) -> float:
     """How well the model on the phone reads these hands."""
-    reader = reading.reader(coreml.load(Path(synced["model"]).read_bytes()))
+    reader = digit_classifier.classifier(coreml.load(Path(synced["model"]).read_bytes()))
     images, labels = np.concatenate([p.images for p in people]), np.concatenate([p.labels for p in people])
     return float((reader.probabilities(images).argmax(1) == labels).mean())
 
@@ -131,7 +134,7 @@ def accuracy(synced: dict[str, Any], people: list[Hand]) -> float:
 def test_the_circle(server: Server, tmp_path: Path) -> None:
     """Upload, night, feed, sync, rollback, sync: the phone ends where it began, on a feed that only ever rose."""
     home, root, folder = server.home, tmp_path / "root.json", tmp_path / "phone"
-    root.write_bytes(ledger.first(home))
+    root.write_bytes(authority.first(home))
     people = hands(server)
     app, ops = server.client("app"), server.client("ops")
 
@@ -143,7 +146,7 @@ def test_the_circle(server: Server, tmp_path: Path) -> None:
     assert corrections > 100
 
     slot = ops.post("/v1/runs", json={"family": "cnn"}).json()["slot"]
-    done = night.retrain(home, slot=slot)
+    done = retrain.run(home, slot=slot)
     assert done.version is not None, done.reason
     assert done.judged is not None
     assert done.judged.outcome == "passed", [r.text for v in done.judged.verdicts.values() for r in v.reasons]

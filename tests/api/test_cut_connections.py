@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from loop import digits
-from loop.knobs import Serving
+from loop.data import digits
+from loop.home.sections import Serving
 from loop.store import tables
 from tests.api import wire
 from tests.api.conftest import Phone, Server, opened, picture, serving

@@ -17,12 +17,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loop.api.shelf import Shelf
+from loop.api.file_cache import FileCache
+from loop.clock import utc_now
 from loop.errors import NotPublished
-from loop.feed import ledger, trust, upkeep
+from loop.feed import authority, trust, upkeep
 from loop.feed.document import Feed
-from loop.lease import utc_now
-from loop.store import versions
+from loop.store.nights import versions
 from tests.api.process import Process, apart
 from tests.feed.conftest import WHY, Office
 
@@ -189,7 +189,7 @@ def withdraw(shop: Shop, number: int) -> None:
     """From the moment before, 404 is an answer; from the moment after, it is the only one."""
     digest = next(digest for digest, each in shop.models.items() if each == number)
     shop.withdrawn[digest] = float("inf")
-    ledger.withdraw(shop.process.home, number, WHY, utc_now())
+    authority.withdraw(shop.process.home, number, WHY, utc_now())
     assert upkeep.follow(shop.process.home, WHY, utc_now()).feed is not None
     shop.withdrawn[digest] = time.monotonic()
 
@@ -223,7 +223,7 @@ def test_downloads_during_moves(shop: Shop, downloads: int, moves: int) -> None:
 
 def test_what_is_gone_is_not_kept_in_memory(tmp_path: Path) -> None:
     """Bytes of a withdrawn model leave the shelf when it is next asked for; the shelf itself is bounded."""
-    shelf, path = Shelf(tmp_path), tmp_path / "model"
+    shelf, path = FileCache(tmp_path), tmp_path / "model"
     path.write_bytes(b"x")
     shelf.read("model", hashlib.sha256(b"x").hexdigest())
     assert len(shelf) == 1

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from loop.artifacts import digest
-from loop.feed import ledger, upkeep
-from loop.store import versions
+from loop.feed import authority, upkeep
+from loop.home.artifacts import digest
+from loop.store.nights import versions
 from tests.api.conftest import Server, serving
 from tests.feed.conftest import WHY, Office, small
 
@@ -121,7 +121,7 @@ def test_a_withdrawn_model_is_gone_at_once(site: tuple[Server, Office]) -> None:
     url, _ = model_of(server)
     assert httpx.get(url).status_code == 200
     office.register()
-    ledger.withdraw(office.home, 1, WHY, office.now)
+    authority.withdraw(office.home, 1, WHY, office.now)
     upkeep.follow(office.home, WHY, office.now)
     assert httpx.get(url).status_code == 404
 

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loop import digits
+from loop.data import digits
 from loop.errors import BadImage
 from loop.store import tables
-from tests import malformed
 from tests.api import operations, wire
 from tests.api.conftest import Phone
 from tests.api.operations import BOUNDARY
 from tests.api.process import Process, apart
 from tests.api.test_corrections import correction
-from tests.drawn import encoded, seven
-from tests.malformed import Fate, File
+from tests.helpers import malformed
+from tests.helpers.drawn import encoded, seven
+from tests.helpers.malformed import Fate, File
 
 GROWTH = 32  # MiB
 LONGEST = 250_000  # bytes of a picture that fits into a body

@@ -1,7 +1,8 @@
 """The ledger over HTTP: who moved which alias, when and why."""
 
-from loop.lease import utc_now
-from loop.registry import Order, promote
+from loop.clock import utc_now
+from loop.registry import promote
+from loop.store.values import Attribution
 from tests.api.conftest import serving
 from tests.feed.conftest import Office, office
 
@@ -12,7 +13,7 @@ def test_the_ledger_is_read_newest_first(office: Office) -> None:
     """Every line of every family, or of one, as many as asked for; a promotion over the verdict says so."""
     office.register()
     office.register("svm")
-    promote(office.home, 1, Order("ops", "twos were better", override=True), utc_now())
+    promote(office.home, 1, Attribution("ops", "twos were better", override=True), utc_now())
     with serving(office.home) as server, server.client("reviewer") as client:
         every = client.get("/v1/moves").json()
         last = client.get("/v1/moves", params={"limit": 1}).json()

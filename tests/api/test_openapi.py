@@ -16,12 +16,12 @@ from schemathesis import checks as general
 from schemathesis.specs.openapi import checks as described
 
 from loop.feed import upkeep
-from tests import malformed
 from tests.api.conftest import picture
 from tests.api.process import Process, apart
 from tests.api.test_roles import EXPECTED
 from tests.conftest import emptied
 from tests.feed.conftest import WHY, Office
+from tests.helpers import malformed
 
 CHECKS = [
     general.not_a_server_error,

@@ -23,6 +23,7 @@ from tests.api.conftest import Phone, picture
 from tests.api.operations import BOUNDARY, Operation
 from tests.api.process import Process, apart
 from tests.feed.conftest import WHY, Office
+from tests.helpers.paths import ROOT
 
 OUTSIDE = b"the-content-of-a-file-outside"
 ATTACKS = {
@@ -276,7 +277,7 @@ def check_listing(process: Process) -> None:
     home = str(process.home.settings.home)
     database = str(process.home.settings.home.parent / "loop.db")  # where the tests have SQLite's
     libraries = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")}
-    ours = Path(__file__).resolve().parents[2]
+    ours = ROOT
     allowed = (
         home + os.sep,
         database,

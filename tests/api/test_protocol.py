@@ -154,7 +154,7 @@ def test_a_head_has_a_longest(small: Server, pieces: int) -> None:
             time.sleep(0.002)
         answer = wire.read(line)
     assert answer is None or answer.status == 431  # None: reset while we were still sending
-    fits = long.replace(b"a" * LONG, b"a" * (protocol.MAX_HEAD - 1000))
+    fits = long.replace(b"a" * LONG, b"a" * (protocol.MAX_HEAD_BYTES - 1000))
     assert statuses(small, fits) == [200]
 
 

@@ -11,10 +11,11 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from loop import access, api, web
+from loop import access, api
 from loop.access import Role
+from loop.api import pages
 from loop.api.guard import Guarded
-from loop.lease import utc_now
+from loop.clock import utc_now
 from loop.store import tables
 from tests.api import operations, wire
 from tests.api.conftest import Phone, Server, opened, serving
@@ -142,7 +143,7 @@ def test_every_route_is_guarded(house: House) -> None:
     assert {route.path for route in found if not isinstance(route, Guarded)} == UNGUARDED
     hidden = [route for route in found if isinstance(route, Guarded) and not route.include_in_schema]
     assert all(route.methods <= {"GET", "HEAD"} and not route.roles for route in hidden)
-    named = {(route.path, method) for route in hidden for method in route.methods if route.path not in web.pages()}
+    named = {(route.path, method) for route in hidden for method in route.methods if route.path not in pages.pages()}
     files = {"/v1/feed", "/v1/feed.json", "/v1/root/{name}", "/v1/models/{name}", "/v1/golden/{name}"}
     assert named == {("/v1/feed.json", "GET")} | {(path, "HEAD") for path in files}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loop import device
-from loop.feed import ledger
+from loop.feed import authority
+from loop.feed import client as device
 from tests.api.conftest import Server, picture, serving
 from tests.feed.conftest import Office, office
 
@@ -36,7 +36,7 @@ def test_versions_are_listed(site: tuple[Server, Office]) -> None:
 def test_a_rollback_reaches_a_phone_before_it_is_answered(site: tuple[Server, Office], tmp_path: Path) -> None:
     """Promote, sync, roll back, sync: each answer names the feed that the phone then sees."""
     server, office = site
-    root = ledger.first(office.home)
+    root = authority.first(office.home)
     seen = []
     with server.client("ops") as client:
         for verb, body in (("rollbacks", {}), ("promotions", {"version": 2}), ("rollbacks", {"to": 1})):
@@ -65,7 +65,7 @@ def test_moves_that_are_refused(site: tuple[Server, Office]) -> None:
 def test_a_move_stands_though_the_feed_cannot_be_published(site: tuple[Server, Office]) -> None:
     """The answer says so without telling paths; the clock makes up for it."""
     server, office = site
-    for key in ledger.folder(office.home).glob("feed-*.pem"):
+    for key in authority.folder(office.home).glob("feed-*.pem"):
         key.unlink()
     with server.client("ops") as client:
         moved = client.post("/v1/rollbacks", json={"reason": "because"}).json()

@@ -12,9 +12,9 @@ import numpy as np
 from sqlalchemy import func, select
 
 from loop.store import Store, tables
-from tests import phones
 from tests.campaigns.served import Served
-from tests.phones import Heard, Sent
+from tests.helpers import phones
+from tests.helpers.phones import Heard, Sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import struct
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from loop import lease
+from loop.clock import utc_now
 
-real_now = lease.utc_now  # whatever stands in for it later
+real_now = utc_now  # whatever stands in for it later
 SECONDS = struct.Struct("d")
 
 

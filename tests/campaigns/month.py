@@ -17,15 +17,15 @@ import numpy as np
 
 from loop.errors import UnknownVersion
 from loop.home import Home
-from loop.knobs import Schedule
-from loop.settings import Settings
-from loop.store import runs, slots
+from loop.home.sections import Schedule
+from loop.home.settings import Settings
+from loop.store.nights import runs, slots
 from loop.store.values import Run, RunStatus
 from tests.campaigns import month_child
 from tests.campaigns.fast_clock import FastClock
 from tests.campaigns.served import ROOT
-from tests.loop_child import environ
-from tests.test_night import settings
+from tests.helpers.loop_child import environ
+from tests.night.test_retrain import settings
 
 Found = TypeVar("Found")
 SCHEDULE = Schedule(cron="0 3 * * *", volume=0, heartbeat_seconds=0.3)

@@ -6,7 +6,6 @@
 import sys
 from pathlib import Path
 
-from loop import lease
 from tests.campaigns.fast_clock import FastClock, real_now
 
 
@@ -17,16 +16,19 @@ def command(clock: Path, corpus: Path, *arguments: str) -> list[str]:
 
 def main(clock: str, corpus: str, *arguments: str) -> None:
     """The command line. Whoever imports ``utc_now`` after this gets the fast clock's."""
-    lease.utc_now = FastClock(Path(clock)).now
+    from loop import clock as clocks
 
-    from loop import chores, cli, nightshift, schedule
-    from tests import linear
+    clocks.utc_now = FastClock(Path(clock)).now
 
-    schedule.utc_now = real_now  # APScheduler, which it is compared with there, lives by the real one
-    chores.FEED_SECONDS = chores.HOOK_SECONDS = chores.SCRUB_SECONDS = 1.0
-    nightshift.LOOK_SECONDS = 0.1
-    nightshift.COMMAND = tuple(command(Path(clock), Path(corpus), "retrain", "--slot"))
-    schedule.Scheduler.__init__.__kwdefaults__["command"] = nightshift.COMMAND
+    from loop import cli
+    from loop.schedule import background, night_process, scheduler
+    from tests.helpers import linear
+
+    scheduler.utc_now = real_now  # APScheduler, which it is compared with there, lives by the real one
+    background.FEED_INTERVAL_SECONDS = background.WEBHOOK_INTERVAL_SECONDS = background.SCRUB_INTERVAL_SECONDS = 1.0
+    night_process.POLL_SECONDS = 0.1
+    night_process.COMMAND = tuple(command(Path(clock), Path(corpus), "retrain", "--slot"))
+    scheduler.Scheduler.__init__.__kwdefaults__["command"] = night_process.COMMAND
     linear.install(Path(corpus))
     sys.argv = ["loop", *arguments]
     cli.main()

@@ -10,11 +10,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from loop import access, corpus, device, digits, reading
-from loop.device import state
+from loop import access
+from loop.data import corpus, digits
 from loop.errors import FeedRefused
+from loop.evaluation import digit_classifier
+from loop.evaluation.digit_classifier import DigitClassifier
+from loop.feed import client as device
+from loop.feed.client import state
 from loop.feed.refusals import Unavailable
-from loop.reading import Reader
 from tests.campaigns.fast_clock import FastClock
 
 CHANNEL = "cnn.mlmodel"
@@ -49,7 +52,7 @@ class Person:
         self.secret = base64.urlsafe_b64encode(self.chance.bytes(32)).decode().rstrip("=")
         self.source = access.source_name(self.secret)
         self._order = iter(self.chance.permutation(len(DRAWN.train_images)))
-        self._reader: Reader | None = None
+        self._reader: DigitClassifier | None = None
         self._version = 0
         self._left, self._day = 0, date.min
         self._thread = threading.Thread(target=self._live, name=self.source, daemon=True)
@@ -85,7 +88,7 @@ class Person:
         if found.current is not None and found.current.digest != self.model:
             self.model, self._version = found.current.digest, found.current.version
             data = state.model_file(self.folder, self.model).read_bytes()
-            self._reader = reading.reader(reading.load(data))
+            self._reader = digit_classifier.classifier(digit_classifier.load(data))
         return True
 
     def _live(self) -> None:
@@ -98,7 +101,7 @@ class Person:
                     self._left -= 1
                     self._draw(client, self._reader)
 
-    def _draw(self, client: httpx.Client, reader: Reader) -> None:
+    def _draw(self, client: httpx.Client, reader: DigitClassifier) -> None:
         row = next(self._order)
         aside = 6 if row % 2 else 0
         pixels, label = np.roll(DRAWN.train_images[row], aside, axis=1), int(DRAWN.train_labels[row])

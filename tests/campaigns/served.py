@@ -12,12 +12,12 @@ from pathlib import Path
 
 from loop import access
 from loop.access import Role
+from loop.clock import utc_now
 from loop.home import at
-from loop.lease import utc_now
-from loop.settings import Settings, load
+from loop.home.settings import Settings, load
 from loop.store import schema
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RAISED = ("KEY_PER_MINUTE", "SOURCE_PER_MINUTE", "SOURCE_PER_DAY", "SOURCES_PER_MINUTE")
 
 

@@ -9,7 +9,7 @@ import pytest
 from loop.store import Store
 from tests.campaigns.checked import found, struck
 from tests.campaigns.served import Served
-from tests.phones import Heard
+from tests.helpers.phones import Heard
 
 APART = 125  # acknowledged uploads between two kills, on average
 

@@ -15,22 +15,23 @@ from sqlalchemy import func, select
 
 from loop import access, registry
 from loop import home as homes
-from loop import slots as due
 from loop.access import Role
-from loop.feed import ledger, upkeep
+from loop.feed import authority, upkeep
 from loop.home import Home
 from loop.operations import backup, doctor, restore, verify
 from loop.operations.finding import Finding, Severity
-from loop.registry import Order
-from loop.store import arrivals, feedback, schema, tables, versions
-from loop.store.values import RunStatus
+from loop.schedule import slots as due
+from loop.store import schema, tables
+from loop.store.feedback import corrections, live_scores
+from loop.store.nights import versions
+from loop.store.values import Attribution, RunStatus
 from tests.campaigns import month
 from tests.campaigns.fast_clock import FastClock, real_now
 from tests.campaigns.month import Month, wait
 from tests.campaigns.people import Person
 
 PEOPLE = 6
-WHY = Order("ops", "it was time")
+WHY = Attribution("ops", "it was time")
 BETWEEN = "TooFewSignatures: feed: expected 1 valid signatures by keys certified"
 """What a phone says that looks between a rotation's new root and the feed that it certifies; it stays on its model."""
 
@@ -80,10 +81,10 @@ def live(url: str, folder: Path, corpus: Path, days: int, seed: int) -> Lived:
         loop = Month(home, clock, corpus, chance)
         loop.run("init")
         key, _ = access.create(home, "the app", Role.APP, actor="ops", now=clock.now())
-        ledger.create(home, 2, 1, 365, None, WHY, clock.now())
+        authority.create(home, 2, 1, 365, None, WHY, clock.now())
         loop.start()
         stack.callback(lambda: loop.up and loop.up.kill())
-        people = [_person(loop, key, each, folder, ledger.first(home)) for each in range(PEOPLE)]
+        people = [_person(loop, key, each, folder, authority.first(home)) for each in range(PEOPLE)]
         erased = _days(loop, people, first, days, folder)
         _calm(loop, people)
         lived = _examined(loop, people, erased)
@@ -97,7 +98,7 @@ def _founded(url: str, folder: Path) -> Home:
     home.settings.home.mkdir()
     schema.migrate(home.store)
     with home.store.write() as tx:
-        feedback.set_salt(tx, "salt")  # which decides who teaches and who judges
+        corrections.set_salt(tx, "salt")  # which decides who teaches and who judges
     return home
 
 
@@ -115,7 +116,9 @@ def _days(loop: Month, people: list[Person], first: date, days: int, folder: Pat
         wait("a day's uploads", lambda goal=(number + 1) * 5 * PEOPLE: _acknowledged(people) >= goal)
         loop.night(first + timedelta(days=number), strike)
         if number + 1 == days // 4:
-            ledger.rotate(home, ledger.Wish(), [ledger.folder(home)], lambda _: None, None, WHY, clock.now())
+            authority.rotate(
+                home, authority.RotationOptions(), [authority.folder(home)], lambda _: None, None, WHY, clock.now()
+            )
         if number + 1 == days // 2:
             backup.backup(home, folder / "backup.tar.gz", clock.now())
             people[0].end()
@@ -123,7 +126,7 @@ def _days(loop: Month, people: list[Person], first: date, days: int, folder: Pat
         if number + 1 == days * 3 // 4:
             left = registry.champion(home, "cnn")
             registry.rollback(home, "cnn", None, WHY, clock.now())
-            ledger.withdraw(home, left.number, WHY, clock.now())
+            authority.withdraw(home, left.number, WHY, clock.now())
     return people[0]
 
 
@@ -156,7 +159,7 @@ def _running(home: Home) -> int:
 
 def _backlog(home: Home) -> int:
     with home.store.read() as tx:
-        return arrivals.backlog(tx)
+        return live_scores.backlog(tx)
 
 
 def _examined(loop: Month, people: list[Person], erased: Person) -> Lived:
@@ -199,7 +202,7 @@ def _stored(home: Home) -> Iterator[tuple[str, str, str]]:
 def _restored(folder: Path) -> None:
     """The backup of the month's middle makes a home of its own."""
     home = homes.at(month.made(f"sqlite:///{folder / 'other.db'}", folder / "other"), migrated=False)
-    restore.restore(home, folder / "backup.tar.gz", restore.Wish(), real_now())
+    restore.restore(home, folder / "backup.tar.gz", restore.Options(), real_now())
     findings = [found for found in verify.verify(home, real_now()).findings if found.check != "feed"]
     assert _wrong(findings, Severity.WARNING) == []
     home.store.close()

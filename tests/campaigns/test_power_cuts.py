@@ -13,7 +13,7 @@ from loop.store import Store, schema
 from tests.campaigns.checked import Found, found, struck
 from tests.campaigns.disk import Disk, Unavailable
 from tests.campaigns.served import Served
-from tests.test_commits import each, home_of, upload, writing
+from tests.intake.test_group_commit import each, home_of, upload, writing
 
 APART = 150  # acknowledged uploads between two cuts, on average
 

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from loop import device
 from loop.errors import FeedRefused
-from loop.feed import ledger, upkeep
+from loop.feed import authority, client, upkeep
 from loop.feed.verify import verify as verify_feed
 from loop.home import Home
-from loop.operations import files, litter, verify
+from loop.operations import files, garbage, verify
 from loop.operations.finding import Severity
-from loop.store import tables, versions
+from loop.store import tables
+from loop.store.nights import versions
 from loop.store.values import RunStatus
 
 
@@ -24,7 +24,7 @@ def sound(home: Home, now: datetime) -> list[str]:
 
 def settled(home: Home, now: datetime) -> list[str]:
     """What may not be wrong either once the next night and the next look at the feed are over."""
-    litter.sweep(home, litter.Wish(grace_hours=0), now + timedelta(hours=2))
+    garbage.sweep(home, garbage.Options(grace_hours=0), now + timedelta(hours=2))
     return [*_verified(home, now), *_device(home, now), *_rows(home), *_ended(home), *_fed(home, now), *_tidy(home)]
 
 
@@ -38,8 +38,8 @@ def _verified(home: Home, now: datetime, but: str = "") -> Iterator[str]:
 def _device(home: Home, now: datetime) -> Iterator[str]:
     """A phone with nothing but the first root believes the feed and installs what it names."""
     try:
-        with device.at(str(home.settings.published)) as source:
-            verify_feed(source, ledger.first(home), now)
+        with client.at(str(home.settings.published)) as source:
+            verify_feed(source, authority.first(home), now)
     except FeedRefused as error:
         yield f"device: {error}"
 

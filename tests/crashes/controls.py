@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from loop import artifacts
-from loop.artifacts import Artifacts
-from loop.store import runs, slots
+from loop.home import artifacts
+from loop.home.artifacts import Artifacts
+from loop.store.nights import runs, slots
 
 
 def unfenced() -> None:

@@ -13,10 +13,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from loop import artifacts, gate, lease, night, publishing, registry, snapshot, trial
+from loop import registry
+from loop.evaluation import export_check, gate
 from loop.feed import publish, upkeep
-from loop.store import events, feeds, runs, slots, snapshots, versions
-from tests.linear import Line
+from loop.home import artifacts
+from loop.night import lease, publishing, retrain, snapshot
+from loop.store.nights import runs, slots, snapshots, versions
+from loop.store.phones import feeds
+from loop.store.service import outbox
+from tests.helpers.linear import Line
 
 Act = Callable[[], None]
 Arm = Callable[[Act], None]
@@ -87,16 +92,16 @@ def epoch(number: int) -> Arm:
     """When the training reports for the n-th time how far it has come."""
 
     def arm(act: Act) -> None:
-        report, reports = lease.Shift.report, 0
+        report, reports = lease.HeldRun.report, 0
 
-        def wrapped(self: lease.Shift, what: str, done: int, total: int) -> None:
+        def wrapped(self: lease.HeldRun, what: str, done: int, total: int) -> None:
             nonlocal reports
             report(self, what, done, total)
             reports += total > 1  # the steps of the night count to one
             if reports == number:
                 act()
 
-        lease.Shift.report = wrapped
+        lease.HeldRun.report = wrapped
 
     return arm
 
@@ -207,19 +212,19 @@ DB, FEED = Lock.DATABASE, Lock.FEED
 POINTS: dict[str, Point] = {
     point.name: point
     for point in (
-        Point("claim/asked", B, before(night, "_before")),
+        Point("claim/asked", B, before(retrain, "_before")),
         Point("claim/locked", B, before(runs, "claim"), DB),
         Point("claim/row", B, after(runs, "claim"), DB),
         Point("claim/slot", B, after(slots, "take"), DB),
-        Point("claim/committed", D, before(lease.Shift, "__init__"), unheard=True),
+        Point("claim/committed", D, before(lease.HeldRun, "__init__"), unheard=True),
         Point("snapshot/begun", D, before(snapshot, "freeze")),
         Point("snapshot/chosen", D, after(snapshot, "choose")),
         Point("snapshot/rows", D, after(snapshots, "keep"), DB),
         Point("snapshot/run", D, after(runs, "freeze"), DB),
         Point("snapshot/committed", D, after(snapshot, "freeze")),
-        Point("reserve/begun", D, before(lease.Shift, "reserve")),
+        Point("reserve/begun", D, before(lease.HeldRun, "reserve")),
         Point("reserve/row", D, after(runs, "reserve"), DB),
-        Point("reserve/committed", D, after(lease.Shift, "reserve")),
+        Point("reserve/committed", D, after(lease.HeldRun, "reserve")),
         Point("epoch/first", D, epoch(1)),
         Point("epoch/middle", D, epoch(2)),
         Point("epoch/last", D, epoch(3)),
@@ -233,8 +238,8 @@ POINTS: dict[str, Point] = {
         Point("judge/begun", D, before(publishing, "judge")),
         Point("judge/exported", D, after(Line, "export", 2)),
         Point("judge/gate", D, after(gate, "judge")),
-        Point("judge/trial", D, after(trial, "run")),
-        Point("judge/vectors", D, after(trial, "golden")),
+        Point("judge/trial", D, after(export_check, "run")),
+        Point("judge/vectors", D, after(export_check, "golden")),
         Point("judge/done", D, after(publishing, "judge")),
         Point("register/begun", D, before(publishing, "publish")),
         Point("register/locked", D, before(registry, "register"), DB),
@@ -242,7 +247,7 @@ POINTS: dict[str, Point] = {
         Point("register/verdict", D, after(versions, "give"), DB),
         Point("register/verdicts", D, after(versions, "give", 2), DB),
         Point("register/challenger", D, after(versions, "move"), DB),
-        Point("register/event", D, after(events, "record"), DB),
+        Point("register/event", D, after(outbox, "record"), DB),
         Point("register/champion", D, after(registry, "promote_in"), DB),
         Point("register/finished", D, after(runs, "finish"), DB),
         Point("register/committed", A, after(publishing, "publish")),

@@ -15,22 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from loop import events, lease, night, slots
 from loop import home as homes
-from loop.feed import ledger, upkeep
+from loop.clock import utc_now
+from loop.feed import authority, upkeep
 from loop.home import Home
-from loop.registry import Order
-from loop.store import feedback, hooks, schema
+from loop.night import retrain
+from loop.schedule import slots
+from loop.store import schema
+from loop.store.feedback import corrections
+from loop.store.service import hooks, messages
+from loop.store.values import Attribution
 from models.cnn import Cnn
 from models.cnn.recipe import NIGHT
 from models.cnn.train import REPORT_EVERY
 from models.family import Family, Images, Labels, Lesson, Progress, Weights
-from tests import linear
 from tests.crashes import acts, controls, points
-from tests.loop_child import QUIET
-from tests.test_night import settings, write
+from tests.helpers import linear
+from tests.helpers.loop_child import QUIET
+from tests.night.test_retrain import settings, write
 
-WHY = Order("ops", "a crash test")
+WHY = Attribution("ops", "a crash test")
 PATIENCE = 300.0
 
 
@@ -53,7 +57,7 @@ class Plan:
 
     def now(self) -> datetime:
         """The night's clock."""
-        return lease.utc_now() + self.ahead
+        return utc_now() + self.ahead
 
     @property
     def output(self) -> Path:
@@ -99,7 +103,7 @@ def work(plan: Plan) -> None:
     _send(home, plan)
     if plan.point:
         points.POINTS[plan.point].arm(acts.once(plan.act, plan.reached))
-    night.retrain(home, slot=plan.slot, clock=plan.now)
+    retrain.run(home, slot=plan.slot, clock=plan.now)
 
 
 def follow(plan: Plan) -> None:
@@ -109,7 +113,7 @@ def follow(plan: Plan) -> None:
     if slot is None:
         _send(home, plan)
         slot = slots.ask(home, "cnn", "ops", plan.now())
-    done = night.retrain(home, slot=slot.name, clock=plan.now)
+    done = retrain.run(home, slot=slot.name, clock=plan.now)
     sys.stdout.write(f"{slot.name}: {done.status}\n")
     sys.stdout.flush()
 
@@ -119,15 +123,15 @@ def found(plan: Plan) -> None:
     home = _begun(plan, founded=False)
     schema.migrate(home.store)
     with home.store.write() as tx:
-        feedback.set_salt(tx, "salt")
-    night.found(home, weights=models.get("cnn").shipped())
+        corrections.set_salt(tx, "salt")
+    retrain.create_base(home, weights=models.get("cnn").shipped())
     write(home)
     with home.store.write() as tx:
-        hooks.add(tx, "https://example.org/hook", "secret", list(events.Kind), "ops", plan.now())
-    ledger.create(home, 2, 1, 365, None, WHY, plan.now())
+        hooks.add(tx, "https://example.org/hook", "secret", list(messages.Kind), "ops", plan.now())
+    authority.create(home, 2, 1, 365, None, WHY, plan.now())
     assert upkeep.follow(home, WHY, plan.now()).feed is not None
-    keys = [ledger.folder(home)]
-    ledger.rotate(home, ledger.Wish(), keys, lambda _: None, None, WHY, plan.now())
+    keys = [authority.folder(home)]
+    authority.rotate(home, authority.RotationOptions(), keys, lambda _: None, None, WHY, plan.now())
 
 
 def _send(home: Home, plan: Plan) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 
 from loop.home import Home
-from loop.store import Store, sequences, tables
+from loop.store import Store, tables
+from loop.store.backup import sequences
 from tests.conftest import POSTGRES
 from tests.crashes import process
 from tests.crashes.process import Plan

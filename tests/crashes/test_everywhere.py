@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from loop import lease, slots
-from loop.store import feedback, runs, tables, versions
-from loop.store import slots as stored
+from loop.clock import utc_now
+from loop.schedule import slots
+from loop.store import tables
+from loop.store.feedback import corrections
+from loop.store.nights import runs, versions
+from loop.store.nights import slots as stored
 from loop.store.values import Role, Run, RunStatus
 from tests.crashes import acts, checks, process
 from tests.crashes.acts import ACTS, RAISED
@@ -51,7 +54,7 @@ def test_everywhere(templates: Templates, tmp_path: Path, point: str, act: str, 
 def crash(templates: Templates, folder: Path, point: Point, act: str, backend: str, family: str = "fast") -> None:
     """One case."""
     with templates.site(backend, folder, family) as site:
-        slot = slots.ask(site.home, "cnn", "ops", lease.utc_now())
+        slot = slots.ask(site.home, "cnn", "ops", utc_now())
         plan = replace(site.plan, slot=slot.name, point=point.name, act=act)
         now = _stalled(plan, point) if act == "stalled" else _ended(site, plan, point)
         _consistent(site, plan, now)
@@ -64,8 +67,8 @@ def _ended(site: Site, plan: Plan, point: Point) -> datetime:
     killed = plan.act == "killed"
     silent = killed or point.unheard
     assert (status == -signal.SIGKILL) == killed, plan.output.read_text()
-    assert checks.sound(site.home, lease.utc_now()) == ([UNCERTIFIED] if point.halfway else [])
-    again = slots.ready(site.home, lease.utc_now())  # what a scheduler asks; it also ends runs whose process is gone
+    assert checks.sound(site.home, utc_now()) == ([UNCERTIFIED] if point.halfway else [])
+    again = slots.ready(site.home, utc_now())  # what a scheduler asks; it also ends runs whose process is gone
     run = _last(site)
     if point.phase is Phase.BEFORE:
         assert run.kind == "base"
@@ -76,7 +79,7 @@ def _ended(site: Site, plan: Plan, point: Point) -> datetime:
         assert run.status is RunStatus.FINISHED
     free = point.phase is Phase.BEFORE or (silent and point.phase is Phase.DURING)
     assert (None if again is None else again.name) == (plan.slot if free else None)
-    return lease.utc_now()
+    return utc_now()
 
 
 def _stalled(plan: Plan, point: Point) -> datetime:
@@ -84,7 +87,7 @@ def _stalled(plan: Plan, point: Point) -> datetime:
     said = process.overtaken(plan, waits=point.lock is not Lock.NONE)
     if point.lock is not Lock.DATABASE:
         _refused(said, point)
-    return lease.utc_now() + process.AHEAD
+    return utc_now() + process.AHEAD
 
 
 def _refused(said: str, point: Point) -> None:
@@ -101,7 +104,7 @@ def _consistent(site: Site, plan: Plan, now: datetime) -> None:
     """The night after works, teaches everything there is, and leaves nothing that is not as it should be."""
     lost = [run for run in _runs(site) if run.status is RunStatus.FAILED]
     assert len(lost) <= 1
-    after = replace(plan, point="", ahead=now - lease.utc_now(), log="after", hand=4)
+    after = replace(plan, point="", ahead=now - utc_now(), log="after", hand=4)
     assert ended(begin(process.follow, after), after) == 0, after.output.read_text()
     assert after.output.read_text().endswith("finished\n")
     assert checks.settled(site.home, now + timedelta(minutes=1)) == []
@@ -110,7 +113,7 @@ def _consistent(site: Site, plan: Plan, now: datetime) -> None:
         newest = versions.every(tx)[0]
         assert newest.run_id == _last(site).id
         taught = select(func.count()).where(tables.SnapshotItem.snapshot_id == newest.snapshot_id)
-        assert tx.scalar(taught) == len(feedback.pool(tx, Role.TRAIN))
+        assert tx.scalar(taught) == len(corrections.pool(tx, Role.TRAIN))
 
 
 def _runs(site: Site) -> list[Run]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from loop import lease, slots
+from loop.clock import utc_now
 from loop.errors import NotPublishable, StoreUnavailable
 from loop.feed import publish, upkeep
+from loop.schedule import slots
 from loop.store import Store
 from tests.crashes import checks, process
 from tests.crashes.process import begin, ended, stopped
@@ -26,13 +27,13 @@ IMPATIENT = "?options=-c%20lock_timeout%3D300ms%20-c%20idle_in_transaction_sessi
 def test_who_stands_still_in_a_transaction_loses_it(templates: Templates, tmp_path: Path, point: str) -> None:
     """Others are told at once that they wait; then the server ends the transaction, and the next night works."""
     with templates.site("postgresql", tmp_path) as site:
-        slot = slots.ask(site.home, "cnn", "ops", lease.utc_now())
+        slot = slots.ask(site.home, "cnn", "ops", utc_now())
         plan = replace(site.plan, url=site.plan.url + IMPATIENT, slot=slot.name, point=point, act="stalled")
         late = begin(process.work, plan)
         assert stopped(late), plan.output.read_text()
         impatient = process.opened(plan)
         with pytest.raises(StoreUnavailable, match="lock timeout"):
-            slots.ready(impatient, lease.utc_now())
+            slots.ready(impatient, utc_now())
         impatient.store.close()
         successor = replace(site.plan, ahead=process.AHEAD, log="successor")
         other = begin(process.follow, successor)
@@ -40,7 +41,7 @@ def test_who_stands_still_in_a_transaction_loses_it(templates: Templates, tmp_pa
         os.kill(late.pid, signal.SIGCONT)
         assert ended(late, plan) == 1
         assert "loop.errors.StoreUnavailable" in plan.output.read_text()
-        assert checks.settled(site.home, lease.utc_now() + process.AHEAD) == []
+        assert checks.settled(site.home, utc_now() + process.AHEAD) == []
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])  # the lock is a file's
@@ -50,16 +51,16 @@ def test_a_publication_that_hangs_is_told_of(
     """The next one does not wait for ever, and once the first has ended, the feed is published."""
     monkeypatch.setattr(publish, "LOCK_SECONDS", 0.3)
     with templates.site(backend, tmp_path) as site:
-        slot = slots.ask(site.home, "cnn", "ops", lease.utc_now())
+        slot = slots.ask(site.home, "cnn", "ops", utc_now())
         plan = replace(site.plan, slot=slot.name, point="publish/gathered", act="stalled")
         late = begin(process.work, plan)
         assert stopped(late), plan.output.read_text()
         with pytest.raises(NotPublishable, match="another publication"):
-            upkeep.follow(site.home, process.WHY, lease.utc_now())
+            upkeep.follow(site.home, process.WHY, utc_now())
         late.kill()
         assert ended(late, plan) == -signal.SIGKILL
-        assert upkeep.follow(site.home, process.WHY, lease.utc_now()).action is upkeep.Action.PUBLISHED
-        assert checks.settled(site.home, lease.utc_now()) == []
+        assert upkeep.follow(site.home, process.WHY, utc_now()).action is upkeep.Action.PUBLISHED
+        assert checks.settled(site.home, utc_now()) == []
 
 
 def test_that_is_how_the_loop_connects(postgres: str) -> None:

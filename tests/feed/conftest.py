@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from loop import device, registry
-from loop.artifacts import Artifacts
-from loop.feed import ledger, publish
+from loop import registry
+from loop.feed import authority, client, publish
 from loop.feed.document import Feed
 from loop.home import Home
-from loop.registry import Order
-from loop.settings import Settings
-from loop.store import Store, runs, schema, values
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.store import Store, schema, values
+from loop.store.nights import runs
+from loop.store.values import Attribution
 from tests.feed.simulator import CHANNEL, NOW, model
 from tests.store.conftest import version
 
-WHY = Order("ops", "a reason")
+WHY = Attribution("ops", "a reason")
 
 
 def no_passphrase(path: Path) -> str | None:
@@ -51,25 +52,25 @@ class Office:
 
     def create(self, passphrase: str | None = None) -> bytes:
         """Keys; root 1, as the app gets it."""
-        ledger.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
-        return ledger.chain(self.home)[0].document
+        authority.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
+        return authority.chain(self.home)[0].document
 
     def publish(self, now: datetime | None = None, to: Path | None = None, **wish: object) -> Feed:
         """One publication."""
-        made = publish.Wish(**wish)  # type: ignore[arg-type]  # a test's own words
+        made = publish.Options(**wish)  # type: ignore[arg-type]  # a test's own words
         return publish.publish(self.home, to or self.folder, made, no_passphrase, WHY, now or self.now)
 
     def rotate(self, recover: bool = False, replace: tuple[str, ...] = ()) -> None:
         """One rotation with the keys of the home."""
-        wish = ledger.Wish(replace=replace, recover=recover)
-        folders = [ledger.folder(self.home)]
-        ledger.rotate(self.home, wish, folders, no_passphrase, None, WHY, self.now)
+        wish = authority.RotationOptions(replace=replace, recover=recover)
+        folders = [authority.folder(self.home)]
+        authority.rotate(self.home, wish, folders, no_passphrase, None, WHY, self.now)
 
 
-def sync(office: Office, folder: Path, root: bytes) -> device.Synced:
+def sync(office: Office, folder: Path, root: bytes) -> client.Synced:
     """A device on the published folder."""
-    with device.at(str(office.folder)) as source:
-        return device.sync(source, folder, CHANNEL, office.now, root=root)
+    with client.at(str(office.folder)) as source:
+        return client.sync(source, folder, CHANNEL, office.now, root=root)
 
 
 @pytest.fixture

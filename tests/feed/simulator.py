@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from loop import trial
-from loop.device.source import FEED, Missing, golden_path, model_path, root_path
+from loop.evaluation import export_check
 from loop.feed import document, envelope, roots, trust
+from loop.feed.client.source import FEED_FILE, Missing, golden_path, model_path, root_path
 from loop.feed.document import Feed, Release
 from loop.feed.roots import Change
 from models.coreml.proto import model_pb2
-from tests import stripes
+from tests.helpers import stripes
 
 NOW = datetime(2026, 5, 3, 3, 0, tzinfo=UTC)
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
@@ -46,7 +46,7 @@ def model(version: int, family: str = "cnn", wrong: bool = False) -> tuple[bytes
     spec.description.metadata.userDefined["loop.family"] = family
     spec.description.metadata.userDefined["loop.version"] = str(version)
     data = spec.SerializeToString(deterministic=True)
-    golden = trial.golden(data, stripes.images(), np.arange(10, dtype=np.uint8))
+    golden = export_check.golden(data, stripes.images(), np.arange(10, dtype=np.uint8))
     if wrong:
         plain = json.loads(golden)
         plain["vectors"][3]["probabilities"] = [0.1] * 10
@@ -151,7 +151,7 @@ class Publisher:
 
     def show(self, data: bytes) -> bytes:
         """Put feed bytes on the shelf."""
-        self.shelf.files[FEED] = data
+        self.shelf.files[FEED_FILE] = data
         return data
 
     def publish(self, version: int = 1, **changes: Any) -> bytes:

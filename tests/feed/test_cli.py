@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from loop import cli, lease, registry
-from loop.artifacts import Artifacts
-from loop.feed import ledger, trust
+from loop import cli, registry
+from loop.clock import utc_now
+from loop.feed import authority, trust
 from loop.home import Home
-from loop.settings import Settings
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
 from loop.store import Store, schema
 from tests.feed.conftest import WHY, Office
 from tests.feed.simulator import CHANNEL
+from tests.helpers.paths import ROOT
 
 
 class Shell:
@@ -31,7 +33,7 @@ class Shell:
         store = Store(settings.url)
         schema.migrate(store)
         self.office = Office(Home(settings, store, Artifacts(settings.home / "artifacts")), folder / "site")
-        self.office.now = lease.utc_now()
+        self.office.now = utc_now()
         self.office.register()
 
     def __call__(self, *arguments: object, status: int = 0) -> str:
@@ -76,7 +78,7 @@ def test_the_whole_circle(loop: Shell) -> None:
     assert "2" in loop("feed", "publish", "--to", "site", "--urgent")
     assert loop.json("device", "sync", "--url", "site", "--state", "phone")["urgent"] is True
     loop("feed", "rotate", "--reason", "a year has passed")
-    registry.rollback(loop.office.home, "cnn", None, WHY, lease.utc_now())
+    registry.rollback(loop.office.home, "cnn", None, WHY, utc_now())
     loop("feed", "withdraw", "2", "--reason", "reads 7 as 1")
     third = loop.json("feed", "publish", "--to", "site")
     assert third["sequence"] > first["sequence"]
@@ -144,9 +146,9 @@ def test_root_keys_from_elsewhere(loop: Shell) -> None:
         path.rename(loop.folder / f"stick-{number}" / path.name)
     assert "--keys" in loop.refused("feed", "rotate", "--reason", "stolen", "--recover")
     loop("feed", "rotate", "--reason", "stolen", "--recover", "--keys", "stick-0", "--keys", "stick-2")
-    trusted: trust.Trusted = ledger.trusted(loop.office.home)
+    trusted: trust.Trusted = authority.trusted(loop.office.home)
     assert (trusted.root.version, trusted.root.epoch) == (2, 2)
-    assert all(key.expires > lease.utc_now() + timedelta(days=300) for key in trusted.root.feed_keys.values())
+    assert all(key.expires > utc_now() + timedelta(days=300) for key in trusted.root.feed_keys.values())
 
 
 def test_adopt_after_a_lost_store(loop: Shell) -> None:
@@ -163,7 +165,7 @@ def test_adopt_after_a_lost_store(loop: Shell) -> None:
 
 def test_the_commands_in_the_documentation_exist(loop: Shell) -> None:
     """Every command and option that docs/feed.md shows is one that `--help` knows."""
-    text = (Path(__file__).resolve().parents[2] / "docs/feed.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/feed.md").read_text(encoding="utf-8")
     lines = re.findall(r"^loop (feed|device) (\w+)([^#\n]*)", text, re.M)
     assert len(lines) >= 7
     for group, verb, rest in lines:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from loop import registry
 from loop.errors import BadKey, NotPublishable, StoreUnavailable
-from loop.feed import envelope, keys, ledger, publish, roots
+from loop.feed import authority, envelope, keys, publish, roots
 from loop.feed.refusals import FeedRefused
 from tests.feed.conftest import WHY, Office, no_passphrase, sync
 from tests.feed.simulator import NOW, Publisher, id_of, key
@@ -23,7 +23,7 @@ def test_rotation_revokes_at_once(small: Office, tmp_path: Path) -> None:
     """After a rotation devices take the new key's feed, and the old key's no more."""
     root = small.create()
     small.publish()
-    old = keys.load_many(ledger.signing_keys(small.home, ledger.trusted(small.home), NOW), no_passphrase)
+    old = keys.load_many(authority.signing_keys(small.home, authority.trusted(small.home), NOW), no_passphrase)
     sync(small, tmp_path / "phone", root)
     small.rotate(recover=True)
     feed = small.publish()
@@ -38,13 +38,13 @@ def test_a_recovery_survives_a_lost_root_key(small: Office, tmp_path: Path) -> N
     """One of three root keys is lost: the other two make the next root, with a successor in its place."""
     root = small.create()
     small.publish()
-    lost = next(path for path in ledger.folder(small.home).glob("root-*.pem"))
+    lost = next(path for path in authority.folder(small.home).glob("root-*.pem"))
     lost.unlink()
     small.rotate(replace=(lost.stem[-12:],))
     small.publish()
     done = sync(small, tmp_path / "phone", root)
     assert done.root == 2
-    names = ledger.trusted(small.home).root.root_keys
+    names = authority.trusted(small.home).root.root_keys
     assert not [id_ for id_ in names if id_.startswith(lost.stem[-12:])]
     small.rotate()  # and the new set can sign, too
 
@@ -52,13 +52,13 @@ def test_a_recovery_survives_a_lost_root_key(small: Office, tmp_path: Path) -> N
 def test_too_few_root_keys(small: Office) -> None:
     """With one of three left nothing is signed, nothing is written."""
     small.create()
-    for path in list(ledger.folder(small.home).glob("root-*.pem")):
+    for path in list(authority.folder(small.home).glob("root-*.pem")):
         path.unlink()
-    before = sorted(ledger.folder(small.home).iterdir())
+    before = sorted(authority.folder(small.home).iterdir())
     with pytest.raises(NotPublishable, match="--keys"):
         small.rotate()
-    assert sorted(ledger.folder(small.home).iterdir()) == before
-    assert ledger.trusted(small.home).root.version == 1
+    assert sorted(authority.folder(small.home).iterdir()) == before
+    assert authority.trusted(small.home).root.version == 1
 
 
 def test_withdrawal(small: Office, tmp_path: Path) -> None:
@@ -69,11 +69,11 @@ def test_withdrawal(small: Office, tmp_path: Path) -> None:
     small.publish()
     assert sync(small, tmp_path / "phone", root).current.version == 2
     with pytest.raises(NotPublishable, match="rollback"):
-        ledger.withdraw(small.home, 2, WHY, NOW)
+        authority.withdraw(small.home, 2, WHY, NOW)
     registry.rollback(small.home, "cnn", None, WHY, NOW)
-    digest = ledger.withdraw(small.home, 2, WHY, NOW).artifact_digest
+    digest = authority.withdraw(small.home, 2, WHY, NOW).artifact_digest
     with pytest.raises(NotPublishable, match="already"):
-        ledger.withdraw(small.home, 2, WHY, NOW)
+        authority.withdraw(small.home, 2, WHY, NOW)
     feed = small.publish()
     assert feed.withdrawn == (digest,)
     assert not (small.folder / "models" / f"{digest}.mlmodel").exists()
@@ -94,7 +94,7 @@ def test_an_expired_feed_key(small: Office) -> None:
 def test_private_keys_are_private(small: Office) -> None:
     """Mode 0600 in a folder of 0700; one that others may read is refused like an open door."""
     small.create()
-    folder = ledger.folder(small.home)
+    folder = authority.folder(small.home)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert len(list(folder.iterdir())) == 4
@@ -106,7 +106,7 @@ def test_private_keys_are_private(small: Office) -> None:
 def test_encrypted_keys(small: Office) -> None:
     """With a passphrase the files hold no key in the clear; the wrong one opens nothing and is not repeated."""
     small.create("geheim")
-    path = next(ledger.folder(small.home).glob("feed-*.pem"))
+    path = next(authority.folder(small.home).glob("feed-*.pem"))
     assert b"ENCRYPTED" in path.read_bytes()
     keys.load(path, lambda path: "geheim")
     for wrong in ("falsch", None):
@@ -118,7 +118,7 @@ def test_encrypted_keys(small: Office) -> None:
 def test_a_key_file_that_lies(small: Office, tmp_path: Path) -> None:
     """A file that is named after another key than it holds is refused."""
     small.create()
-    path = next(ledger.folder(small.home).glob("feed-*.pem"))
+    path = next(authority.folder(small.home).glob("feed-*.pem"))
     keys.save(tmp_path / "other", "feed", key("mallory"), None)
     shutil.copy(next((tmp_path / "other").iterdir()), path)
     path.chmod(0o600)
@@ -129,7 +129,7 @@ def test_a_key_file_that_lies(small: Office, tmp_path: Path) -> None:
 def test_no_second_first_keys(small: Office) -> None:
     """Root 1 is made once; a threshold out of reach never."""
     with pytest.raises(NotPublishable, match="threshold"):
-        ledger.create(small.home, 2, 3, 365, None, WHY, NOW)
+        authority.create(small.home, 2, 3, 365, None, WHY, NOW)
     small.create()
     with pytest.raises(NotPublishable, match="rotate"):
         small.create()
@@ -142,7 +142,7 @@ def test_append_only_in_the_database(office: Office, table: str, verb: str) -> N
     office.create()
     office.publish()
     office.register()
-    ledger.withdraw(office.home, 1, WHY, NOW)
+    authority.withdraw(office.home, 1, WHY, NOW)
     with pytest.raises((DBAPIError, StoreUnavailable), match="append-only"), office.home.store.write() as tx:
         tx.execute(text(verb.format(table)))
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from loop import device, registry
-from loop.artifacts import Artifacts
+from loop import registry
 from loop.errors import DiskFull, NotPublishable
-from loop.feed import canonical, envelope, keys, ledger, publish, verify
+from loop.feed import authority, canonical, client, envelope, keys, publish, verify
 from loop.feed.refusals import FeedRefused, KeyExpired
 from loop.home import Home
-from loop.settings import Settings
-from loop.store import Store, feeds, schema
-from tests.device.test_killed import die_at
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.store import Store, schema
+from loop.store.phones import feeds
+from tests.feed.client.test_killed import die_at
 from tests.feed.conftest import WHY, Office, no_passphrase, sync
 from tests.feed.simulator import CHANNEL, NOW, Publisher
 
@@ -46,7 +47,7 @@ def test_two_families_two_channels(office: Office) -> None:
     feed = office.publish(rollout_percent=25)
     assert sorted(feed.channels) == ["cnn.mlmodel", "svm.mlmodel"]
     assert {each.rollout_percent for each in feed.channels.values()} == {25}
-    with device.at(str(office.folder)) as source:
+    with client.at(str(office.folder)) as source:
         assert verify.verify(source, root, office.now).feed == feed
 
 
@@ -130,9 +131,9 @@ def test_a_forgotten_rotation_is_found_in_the_folder(small: Office, tmp_path: Pa
     for name in ("loop.db-wal", "loop.db-shm"):
         (tmp_path / name).unlink(missing_ok=True)
     shutil.copy(tmp_path / "backup.db", tmp_path / "loop.db")
-    assert ledger.trusted(small.home).root.version == 1
+    assert authority.trusted(small.home).root.version == 1
     assert small.publish().root == 2
-    assert ledger.trusted(small.home).root.version == 2
+    assert authority.trusted(small.home).root.version == 2
 
 
 def test_a_lost_store_adopts_the_folder(small: Office, tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_somebody_elses_folder(small: Office) -> None:
     with pytest.raises(NotPublishable, match="another root"):
         small.publish()
     (small.folder / "root" / "1.json").unlink()
-    (small.folder / "feed.json").write_bytes(other.publish(1, sequence=canonical.LARGEST))
+    (small.folder / "feed.json").write_bytes(other.publish(1, sequence=canonical.MAX_INTEGER))
     with pytest.raises(NotPublishable, match="none of our keys"):
         small.publish()
     assert not list(small.folder.glob("models/*"))
@@ -183,14 +184,14 @@ def test_the_last_sequence(small: Office) -> None:
     """Past 2^53 - 1 nothing is signed, and the message says how to begin anew; then it does."""
     root = small.create()
     feed = small.publish()
-    signers = keys.load_many(ledger.signing_keys(small.home, ledger.trusted(small.home), NOW), no_passphrase)
-    last = publish.document.feed_bytes(replace(feed, sequence=canonical.LARGEST))
+    signers = keys.load_many(authority.signing_keys(small.home, authority.trusted(small.home), NOW), no_passphrase)
+    last = publish.document.feed_bytes(replace(feed, sequence=canonical.MAX_INTEGER))
     (small.folder / "feed.json").write_bytes(envelope.seal(last, signers.values()))
     with pytest.raises(NotPublishable, match="--recover"):
         small.publish()
     small.rotate(recover=True)
     assert small.publish().epoch == 2
-    with device.at(str(small.folder)) as source:
+    with client.at(str(small.folder)) as source:
         verify.verify(source, root, NOW)
 
 
@@ -198,7 +199,7 @@ def test_verify_sees_what_a_device_would(small: Office) -> None:
     """Expired keys and files that were tampered with are found without a device."""
     root = small.create()
     release = small.publish().channels[CHANNEL]
-    with device.at(str(small.folder)) as source:
+    with client.at(str(small.folder)) as source:
         with pytest.raises(KeyExpired):
             verify.verify(source, root, NOW + timedelta(days=400))
         path = small.folder / "models" / f"{release.digest}.mlmodel"
@@ -216,7 +217,7 @@ def test_two_publishers_at_once(office: Office) -> None:
         stored = [entry.sequence for entry in feeds.entries(tx)]
     assert stored == sorted(set(given), reverse=True)
     assert len(stored) == 8
-    with device.at(str(office.folder)) as source:
+    with client.at(str(office.folder)) as source:
         assert verify.verify(source, root, NOW).feed.sequence == max(given)
 
 
@@ -240,7 +241,7 @@ def test_killed_while_publishing(small: Office) -> None:
         if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
             break
         kills += 1
-        with device.at(str(small.folder)) as source:
+        with client.at(str(small.folder)) as source:
             seen = verify.verify(source, root, NOW).feed
         assert seen.sequence in {last, last + 1}
         assert small.publish().sequence > last

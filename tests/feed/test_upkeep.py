@@ -7,9 +7,9 @@ import pytest
 
 from loop import registry
 from loop.errors import NotPublishable
-from loop.feed import ledger, publish, upkeep
+from loop.feed import authority, publish, upkeep
 from loop.feed.upkeep import Action
-from loop.registry import Order
+from loop.store.values import Attribution
 from tests.feed.conftest import WHY, Office, sync
 
 
@@ -86,7 +86,7 @@ def test_a_withdrawal_is_a_reason(office: Office) -> None:
     office.create()
     office.register()
     follow(office)
-    ledger.withdraw(office.home, 1, WHY, office.now)
+    authority.withdraw(office.home, 1, WHY, office.now)
     done = follow(office)
     assert done.why == "a model was withdrawn"
     assert done.feed is not None
@@ -105,12 +105,12 @@ def test_a_key_that_is_not_here_is_an_error_and_undoes_nothing(office: Office) -
     """The move stands, the feed stays as it was, the message says where the key was looked for."""
     office.create()
     before = follow(office).feed
-    for key in ledger.folder(office.home).glob("feed-*.pem"):
+    for key in authority.folder(office.home).glob("feed-*.pem"):
         key.unlink()
     office.register()
     with pytest.raises(NotPublishable, match="feed key"):
         follow(office)
-    told = upkeep.tell(office.home, Order("ops", "again"), office.now)
+    told = upkeep.tell(office.home, Attribution("ops", "again"), office.now)
     assert told.sequence is None
     assert told.said.startswith("not published: expected 1 feed keys")
     assert upkeep.published(office.home) == before

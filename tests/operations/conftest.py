@@ -8,32 +8,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loop import access, artifacts, device, lease, registry
-from loop.artifacts import Artifacts
-from loop.digits import digit
-from loop.feed import ledger, publish
-from loop.home import Home
+from loop import access, registry
+from loop.clock import utc_now
+from loop.data.digits import digit
+from loop.feed import authority, client, publish
+from loop.home import Home, artifacts
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
 from loop.intake import Receipt, Upload, accept_many
-from loop.operations import sealing
-from loop.registry import Order
-from loop.settings import Settings
-from loop.store import Store, events, feedback, runs, schema, snapshots, tables, values, versions
-from loop.store.values import Role
+from loop.operations import key_encryption
+from loop.store import Store, schema, tables, values
+from loop.store.feedback import corrections
+from loop.store.nights import runs, snapshots, versions
+from loop.store.service import outbox
+from loop.store.values import Attribution, Role
 from tests.feed.simulator import CHANNEL, model
 from tests.store.conftest import version
 
-WHY = Order("ops", "a reason")
+WHY = Attribution("ops", "a reason")
 HOUR = timedelta(hours=1)
 
 
-COST = dict(sealing.COST)
+COST = dict(key_encryption.SCRYPT_COST)
 """What sealing costs outside of the tests."""
 
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """A passphrase is tried in milliseconds here; one test looks at the real price."""
-    monkeypatch.setitem(sealing.COST, "n", 1 << 12)
+    monkeypatch.setitem(key_encryption.SCRYPT_COST, "n", 1 << 12)
 
 
 def no_passphrase(path: Path) -> str | None:
@@ -52,7 +55,7 @@ class Site:
         if schema.current(self.home.store) is None:
             schema.migrate(self.home.store)
             with self.home.store.write() as tx:
-                feedback.set_salt(tx, "salt")
+                corrections.set_salt(tx, "salt")
 
     def upload(self, people: int = 3, each: int = 4, first: int = 0) -> None:
         """Uploads of several people."""
@@ -74,7 +77,7 @@ class Site:
         with home.store.exclusive() as tx:
             run = runs.claim(tx, family, "night", runs.me(), 60, now)
             number = runs.reserve(tx, run.id)
-            pool = feedback.pool(tx, Role.TRAIN)
+            pool = corrections.pool(tx, Role.TRAIN)
             digest = artifacts.digest(f"{number}".encode())
             snapshot = snapshots.keep(tx, digest, "c" * 64, pool, np.full(len(pool), 0.5), now)
             runs.freeze(tx, run.id, snapshot)
@@ -105,18 +108,18 @@ class Site:
 
     def create_keys(self, passphrase: str | None = None) -> bytes:
         """The feed's keys; root 1, as the app gets it."""
-        ledger.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
-        return ledger.first(self.home)
+        authority.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
+        return authority.first(self.home)
 
     def publish(self) -> int:
         """Publish to the home's own folder; the sequence."""
         settings = self.home.settings
-        return publish.publish(self.home, settings.published, publish.Wish(), no_passphrase, WHY, self.now).sequence
+        return publish.publish(self.home, settings.published, publish.Options(), no_passphrase, WHY, self.now).sequence
 
-    def sync(self, folder: Path, root: bytes) -> device.Synced:
+    def sync(self, folder: Path, root: bytes) -> client.Synced:
         """A device on the published folder."""
-        with device.at(str(self.home.settings.published)) as source:
-            return device.sync(source, folder, CHANNEL, self.now, root=root)
+        with client.at(str(self.home.settings.published)) as source:
+            return client.sync(source, folder, CHANNEL, self.now, root=root)
 
     def live(self) -> None:
         """A past with a little of everything; ends now."""
@@ -130,7 +133,7 @@ class Site:
             hook = {"url": "https://example.org", "secret": "s", "kinds": ["version.promoted"], "since": 0}
             tx.add(tables.Hook(**hook, actor="ops", added_at=self.now))
             tx.flush()
-            events.record_for(tx, events.Kind.TEST, {"what": "a test"}, [1], self.now)
+            outbox.record_for(tx, outbox.Kind.TEST, {"what": "a test"}, [1], self.now)
             first = tx.get(tables.Correction, 1)
             assert first is not None
             replay = {"source_id": first.source_id, "key": "r", "body_digest": "b", "correction_id": 1}
@@ -147,7 +150,7 @@ def numbers(home: Home) -> set[int]:
 def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     """A folder with a home that has a past, made once, and its first root."""
     folder = tmp_path_factory.mktemp("past")
-    made = Site(f"sqlite:///{folder / 'loop.db'}", folder, lease.utc_now())
+    made = Site(f"sqlite:///{folder / 'loop.db'}", folder, utc_now())
     made.live()
     made.home.store.compact()
     made.home.store.close()
@@ -159,7 +162,7 @@ def small(past: tuple[Path, bytes], tmp_path: Path) -> Iterator[Site]:
     """A home with a past on SQLite, for what does not depend on the database."""
     folder, root = past
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    made = Site(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, lease.utc_now())
+    made = Site(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, utc_now())
     made.root = root
     yield made
     made.home.store.close()
@@ -171,7 +174,7 @@ def site(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[S
     if url.startswith("sqlite"):
         yield request.getfixturevalue("small")
         return
-    made = Site(url, tmp_path, lease.utc_now())
+    made = Site(url, tmp_path, utc_now())
     made.live()
     yield made
     made.home.store.close()

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from loop import lease
-from loop.artifacts import digest
+from loop.clock import utc_now
 from loop.errors import BadBackup, LoopError
+from loop.home.artifacts import digest
 from loop.operations import archive, backup, restore
 from tests.operations.conftest import Site
 from tests.operations.test_backup import REPLACE, rows
@@ -175,7 +175,7 @@ def test_sizes_that_are_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A backup's bytes."""
     folder = tmp_path_factory.mktemp("sample")
-    site = Site(f"sqlite:///{folder / 'loop.db'}", folder, lease.utc_now())
+    site = Site(f"sqlite:///{folder / 'loop.db'}", folder, utc_now())
     site.live()
     return backup.backup(site.home, folder / "b.tar.gz", site.now).path.read_bytes()
 

@@ -9,19 +9,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from loop import access, erasure, registry
-from loop.artifacts import Artifacts
+from loop import access, registry
 from loop.errors import BadBackup, OpsError
-from loop.feed import ledger, publish
+from loop.feed import authority, publish
 from loop.home import Home
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.intake import erasure
 from loop.operations import backup, restore, verify
 from loop.operations.finding import Severity, worst
-from loop.settings import Settings
-from loop.store import Store, beats, dump, feeds, hooks, kept, runs, schema, sequences, values
+from loop.store import Store, schema, values
+from loop.store.backup import carried_over, dump, sequences
+from loop.store.nights import runs
+from loop.store.phones import feeds
+from loop.store.service import heartbeats, hooks
 from tests.operations.conftest import HOUR, WHY, Site, no_passphrase, numbers
 
 WORDS = "a long passphrase"
-REPLACE = restore.Wish(replace=True)
+REPLACE = restore.Options(replace=True)
 
 
 def rows(home: Home) -> dict[str, bytes]:
@@ -59,7 +64,7 @@ def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: 
     """Every row and every file comes back, from SQLite to PostgreSQL and from PostgreSQL to SQLite."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
-    done = restore.restore(empty, made.path, restore.Wish(), site.now)
+    done = restore.restore(empty, made.path, restore.Options(), site.now)
     assert rows(empty) == rows(site.home)
     assert (done.rows["versions"], done.rows["corrections"], done.artifacts, done.keys) == (2, 12, 9, 0)
     empty_settings = empty.settings.model_copy(update={"feed_folder": site.home.settings.published})
@@ -73,7 +78,7 @@ def test_into_the_same_home(site: Site, tmp_path: Path) -> None:
     site.upload(first=10)
     site.register()
     with pytest.raises(OpsError, match="--replace"):
-        restore.restore(site.home, made.path, restore.Wish(), site.now)
+        restore.restore(site.home, made.path, restore.Options(), site.now)
     assert numbers(site.home) == {1, 2, 3}
     restore.restore(site.home, made.path, REPLACE, site.now)
     assert rows(site.home) == before
@@ -105,13 +110,15 @@ def test_a_lost_store_leaps(site: Site, empty: Home, tmp_path: Path) -> None:
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     for _ in range(3):
         site.register()
-    ledger.rotate(site.home, ledger.Wish(), [ledger.folder(site.home)], no_passphrase, None, WHY, site.now)
+    authority.rotate(
+        site.home, authority.RotationOptions(), [authority.folder(site.home)], no_passphrase, None, WHY, site.now
+    )
     site.publish()
     with site.home.store.read() as tx:
         given = sequences.last(tx)
     settings = empty.settings.model_copy(update={"feed_folder": site.home.settings.published})
     home = replace(empty, settings=settings)
-    restore.restore(home, made.path, restore.Wish(), site.now)
+    restore.restore(home, made.path, restore.Options(), site.now)
     with home.store.read() as tx:
         assert sequences.last(tx)["corrections"] > given["corrections"] + 900_000
     with home.store.exclusive() as tx:
@@ -124,8 +131,8 @@ def test_the_feed_never_goes_back(site: Site, tmp_path: Path) -> None:
     phone = tmp_path / "phone"
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     site.register()
-    wish, folders = ledger.Wish(), [ledger.folder(site.home)]
-    ledger.rotate(site.home, wish, folders, no_passphrase, None, WHY, site.now)
+    wish, folders = authority.RotationOptions(), [authority.folder(site.home)]
+    authority.rotate(site.home, wish, folders, no_passphrase, None, WHY, site.now)
     site.now += timedelta(hours=1)
     newest = site.publish()
     assert site.sync(phone, site.root).current.version == 3  # type: ignore[union-attr]  # it has one
@@ -145,8 +152,8 @@ def test_the_feed_never_goes_back_where_the_store_was_lost(site: Site, empty: Ho
     site.sync(phone, site.root)
     settings = empty.settings.model_copy(update={"feed_folder": site.home.settings.published})
     home = replace(empty, settings=settings)
-    restore.restore(home, made.path, restore.Wish(passphrase=WORDS), site.now)
-    feed = publish.publish(home, settings.published, publish.Wish(), no_passphrase, WHY, site.now)
+    restore.restore(home, made.path, restore.Options(passphrase=WORDS), site.now)
+    feed = publish.publish(home, settings.published, publish.Options(), no_passphrase, WHY, site.now)
     assert feed.sequence == newest + 1
     site.sync(phone, site.root)
 
@@ -156,7 +163,7 @@ def test_what_was_revoked_or_withdrawn_stays_so(site: Site, tmp_path: Path) -> N
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     [key] = access.every(site.home)
     access.revoke(site.home, key.id, site.now)
-    ledger.withdraw(site.home, 1, WHY, site.now)
+    authority.withdraw(site.home, 1, WHY, site.now)
     with site.home.store.write() as tx:
         hooks.remove(tx, 1, site.now)
     restore.restore(site.home, made.path, REPLACE, site.now)
@@ -188,7 +195,7 @@ def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, m
     access.revoke(site.home, key.id, site.now)
     site.register()
     newest = [site.publish() for _ in range(3)][-1]
-    monkeypatch.setattr(kept, "read", lambda tx: kept.Kept([], [], [], [], {}, [], 0, {}))
+    monkeypatch.setattr(carried_over, "read", lambda tx: carried_over.CarriedOver([], [], [], [], {}, [], 0, {}))
     monkeypatch.setattr(restore, "_seen_by_phones", lambda home, tx: 0)
     restore.restore(site.home, made.path, REPLACE, site.now)
     assert [each.revoked_at for each in access.every(site.home)] == [None]
@@ -200,7 +207,7 @@ def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, m
 def test_another_installation_is_refused(site: Site, empty: Home, tmp_path: Path) -> None:
     """A backup of a home with another feed does not replace this one: its phones trust other keys."""
     schema.migrate(empty.store)
-    ledger.create(empty, 3, 2, 365, None, WHY, site.now)
+    authority.create(empty, 3, 2, 365, None, WHY, site.now)
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     with pytest.raises(BadBackup, match="two installations"):
         restore.restore(empty, made.path, REPLACE, site.now)
@@ -211,7 +218,7 @@ def test_not_while_somebody_works(site: Site, tmp_path: Path) -> None:
     """A server that gave a sign of life, or a night under way, is stopped first; a dead one is no obstacle."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     with site.home.store.exclusive() as tx:
-        beats.beat(tx, "elsewhere:x:1", "api", site.now)
+        heartbeats.beat(tx, "elsewhere:x:1", "api", site.now)
     with pytest.raises(OpsError, match="api elsewhere:x:1 is at work"):
         restore.restore(site.home, made.path, REPLACE, site.now)
     later = site.now + timedelta(minutes=3)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from loop.errors import ArtifactCorrupt, BadBackup, BadKey, DiskFull
-from loop.feed import ledger
+from loop.feed import authority
 from loop.home import Home
 from loop.operations import archive, backup, restore
-from loop.store import Store, dump, replacement, schema, tables, values
-from tests.device.test_killed import die_at
+from loop.store import Store, schema, tables, values
+from loop.store.backup import dump, replacement
+from tests.feed.client.test_killed import die_at
 from tests.operations.conftest import COST, Site
 from tests.operations.test_backup import REPLACE, WORDS, empty, sound
 
@@ -27,21 +28,21 @@ __all__ = ["empty"]  # the fixture
 
 def test_private_keys_only_when_asked_for_and_sealed(site: Site, empty: Home, tmp_path: Path) -> None:
     """Without a passphrase no key is in the file; with it, only the passphrase opens them, and none is overwritten."""
-    secret = b"".join(path.read_bytes().split(b"\n")[1] for path in ledger.folder(site.home).glob("*.pem"))
+    secret = b"".join(path.read_bytes().split(b"\n")[1] for path in authority.folder(site.home).glob("*.pem"))
     bare = backup.backup(site.home, tmp_path / "bare.tar.gz", site.now)
     assert "keys.sealed" not in bare.manifest.members
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now, WORDS)
     assert secret not in gzip.decompress(made.path.read_bytes())
     with pytest.raises(BadKey, match="another passphrase"):
-        restore.restore(empty, made.path, restore.Wish(passphrase=WORDS + "!"), site.now)
+        restore.restore(empty, made.path, restore.Options(passphrase=WORDS + "!"), site.now)
     assert schema.current(empty.store) is None, "a wrong passphrase must be found before anything is touched"
-    restore.restore(empty, made.path, restore.Wish(passphrase=WORDS), site.now)
-    files = {path.name: path.read_bytes() for path in ledger.folder(empty).iterdir()}
-    assert files == {path.name: path.read_bytes() for path in ledger.folder(site.home).iterdir()}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in ledger.folder(empty).iterdir()} == {0o600}
-    next(ledger.folder(empty).glob("feed-*")).write_bytes(b"another")
+    restore.restore(empty, made.path, restore.Options(passphrase=WORDS), site.now)
+    files = {path.name: path.read_bytes() for path in authority.folder(empty).iterdir()}
+    assert files == {path.name: path.read_bytes() for path in authority.folder(site.home).iterdir()}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in authority.folder(empty).iterdir()} == {0o600}
+    next(authority.folder(empty).glob("feed-*")).write_bytes(b"another")
     with pytest.raises(BadKey, match="differs from the backup's"):
-        restore.restore(empty, made.path, restore.Wish(True, WORDS), site.now)
+        restore.restore(empty, made.path, restore.Options(True, WORDS), site.now)
     with pytest.raises(BadKey, match="12 characters"):
         backup.backup(site.home, tmp_path / "c.tar.gz", site.now, "short")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from loop import lease, slots
-from loop.cli import standing
+from loop.cli import status_screen
+from loop.clock import utc_now
 from loop.home import Home
 from loop.operations import status
-from loop.registry import Order
-from loop.store import runs
-from loop.store.values import RunStatus
+from loop.schedule import slots
+from loop.store.nights import runs
+from loop.store.values import Attribution, RunStatus
 from tests.feed.test_cli import Shell
 from tests.operations.conftest import Site
 from tests.operations.test_verify import artifact, flip
@@ -32,7 +32,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 def test_verify(shell: Shell) -> None:
     """Silent success with its counts; every finding and exit status 1 otherwise."""
     home: Home = shell.office.home
-    new = Site(home.settings.url, shell.folder, lease.utc_now())
+    new = Site(home.settings.url, shell.folder, utc_now())
     new.register()
     new.publish()
     assert shell("verify", status=1).count("artifacts") >= 3  # version 1 of this home has made-up digests
@@ -46,7 +46,7 @@ def test_verify(shell: Shell) -> None:
 def sound(shell: Shell) -> Site:
     """A home whose every file is real, in the shell's place."""
     shutil.rmtree(shell.folder / "home")
-    made = Site(f"sqlite:///{shell.folder / 'real.db'}", shell.folder, lease.utc_now())
+    made = Site(f"sqlite:///{shell.folder / 'real.db'}", shell.folder, utc_now())
     made.live()
     shell.monkeypatch.setenv("LOOP_DATABASE_URL", made.url)
     return made
@@ -111,10 +111,10 @@ def test_status(shell: Shell) -> None:
 
 def shown(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The screen's lines, as a terminal of eighty columns has them."""
-    monkeypatch.setattr(standing.console, "_force_terminal", True)
-    monkeypatch.setattr(standing.console, "_width", 80)
-    monkeypatch.setattr(standing.console, "no_color", True)
-    standing.show(status.look(site.home, site.now))
+    monkeypatch.setattr(status_screen.console, "_force_terminal", True)
+    monkeypatch.setattr(status_screen.console, "_width", 80)
+    monkeypatch.setattr(status_screen.console, "no_color", True)
+    status_screen.show(status.look(site.home, site.now))
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
 
 
@@ -129,7 +129,7 @@ def test_every_state_on_one_screen(
         runs.finish(tx, run.id, RunStatus.FAILED, reason, {}, site.now)
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, site.now)
         runs.renew(tx, run.id, 60, site.now, ("teach", 3, 9))
-    slots.pause(site.home, Order("ops", "the disk is being replaced"), site.now)
+    slots.pause(site.home, Attribution("ops", "the disk is being replaced"), site.now)
     lines = shown(site, monkeypatch, capsys)
     text = "\n".join(lines)
     for words in ("running", "teach 3 of 9", "failed", "paused by ops", "expired 2 days ago", "loop feed publish"):
@@ -142,6 +142,6 @@ def test_an_empty_home(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing happened yet, and the screen says so."""
-    text = "\n".join(shown(Site(url, tmp_path, lease.utc_now()), monkeypatch, capsys))
+    text = "\n".join(shown(Site(url, tmp_path, utc_now()), monkeypatch, capsys))
     for words in ("none; `loop init`", "none yet", "not published", "0 to be scored"):
         assert words in text, text

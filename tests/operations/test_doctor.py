@@ -13,18 +13,22 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from loop import access, lease, schedule
-from loop.feed import ledger
-from loop.knobs import Serving
+from loop import access
+from loop.clock import utc_now
+from loop.feed import authority
+from loop.home.sections import Serving
+from loop.home.settings import Settings
 from loop.operations import doctor
 from loop.operations.finding import Finding, Severity, worst
-from loop.settings import Settings
-from loop.store import beats, health, runs, schema, tables, values
+from loop.schedule import scheduler
+from loop.store import schema, tables, values
+from loop.store.nights import runs
+from loop.store.service import health, heartbeats
+from tests.helpers.paths import ROOT
 from tests.operations.conftest import WHY, Site, no_passphrase
 from tests.operations.test_verify import artifact, flip
 
 DAY = timedelta(days=1)
-ROOT = Path(__file__).resolve().parents[2]
 BROKEN, WARNING = Severity.BROKEN, Severity.WARNING
 
 
@@ -42,7 +46,7 @@ def resettled(site: Site, **changes: object) -> None:
 def beat(site: Site, holder: str, age: timedelta) -> None:
     """A scheduler's sign of life."""
     with site.home.store.write() as tx:
-        beats.beat(tx, holder, schedule.WHAT, site.now - age)
+        heartbeats.beat(tx, holder, scheduler.PROCESS_NAME, site.now - age)
 
 
 def test_a_healthy_home(site: Site) -> None:
@@ -84,26 +88,34 @@ def file_for_folder(site: Site) -> None:
 
 def no_feed_key(site: Site) -> None:
     """The key that signs was moved away."""
-    for path in ledger.folder(site.home).glob("feed-*"):
+    for path in authority.folder(site.home).glob("feed-*"):
         path.unlink()
 
 
 def open_feed_key(site: Site) -> None:
     """Everybody may read it."""
-    for path in ledger.folder(site.home).glob("feed-*"):
+    for path in authority.folder(site.home).glob("feed-*"):
         path.chmod(0o644)
 
 
 def locked_feed_key(site: Site) -> None:
     """It wants a passphrase that nobody gave."""
-    ledger.rotate(site.home, ledger.Wish(), [ledger.folder(site.home)], no_passphrase, "a passphrase", WHY, site.now)
+    authority.rotate(
+        site.home,
+        authority.RotationOptions(),
+        [authority.folder(site.home)],
+        no_passphrase,
+        "a passphrase",
+        WHY,
+        site.now,
+    )
     resettled(site, key_passphrase=None)
 
 
 def ageing_feed_key(site: Site) -> None:
     """It ends soon."""
-    folders = [ledger.folder(site.home)]
-    ledger.rotate(site.home, ledger.Wish(days=10), folders, no_passphrase, None, WHY, site.now)
+    folders = [authority.folder(site.home)]
+    authority.rotate(site.home, authority.RotationOptions(days=10), folders, no_passphrase, None, WHY, site.now)
 
 
 def feed_expired(site: Site) -> None:
@@ -284,10 +296,10 @@ LOOK = """
 import os, sys
 from pathlib import Path
 from loop.operations import doctor
-from loop.settings import Settings
+from loop.home.settings import Settings
 home = doctor.opened(Settings(home=Path(sys.argv[1])))
 os.setuid(int(sys.argv[2]))
-for found in doctor.machine.folders(doctor.Patient(home, None)):
+for found in doctor.machine.folders(doctor.Installation(home, None)):
     print(found.check, found.severity.name, found.fix)
 """
 
@@ -317,7 +329,7 @@ def test_a_damaged_sqlite_file(small: Site) -> None:
 
 def test_no_file_is_made_by_looking(tmp_path: Path) -> None:
     """A doctor who is called to a place without a home leaves none behind."""
-    found = doctor.examine(doctor.opened(Settings(home=tmp_path / "no", corpus="digits")), lease.utc_now())
+    found = doctor.examine(doctor.opened(Settings(home=tmp_path / "no", corpus="digits")), utc_now())
     assert worst(found) is BROKEN
     assert not (tmp_path / "no").exists()
     assert any(each.check == "not looked at" for each in found)

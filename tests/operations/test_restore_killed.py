@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from loop import erasure
-from loop.artifacts import Artifacts
 from loop.home import Home
-from loop.operations import backup, restore, sealing
-from loop.store import Store, dump, erasures, kept, replacement
-from tests.device.test_killed import die_at
+from loop.home.artifacts import Artifacts
+from loop.intake import erasure
+from loop.operations import backup, key_encryption, restore
+from loop.store import Store
+from loop.store.backup import carried_over, dump, replacement
+from loop.store.feedback import erasures
+from tests.feed.client.test_killed import die_at
 from tests.operations.conftest import Site
 from tests.operations.test_backup import REPLACE, rows, sound
 
 NO_STRIDE, STRIDE = 1, 7
-WISH = restore.Wish(replace=True)
+WISH = restore.Options(replace=True)
 
 
 def die() -> None:
@@ -50,12 +52,12 @@ POINTS: dict[str, Callable[[], None]] = {
     "checked": after(restore, "_fits"),
     "first artifact": after(Artifacts, "put"),
     "last artifact": after(Artifacts, "put", 9),
-    "keys": after(sealing, "write"),
-    "old rows read": after(kept, "read"),
+    "keys": after(key_encryption, "write"),
+    "old rows read": after(carried_over, "read"),
     "cleared": after(replacement, "clear"),
     "first table": after(dump, "load"),
     "tenth part": after(dump, "load", 10),
-    "given back": after(kept, "give_back"),
+    "given back": after(carried_over, "give_back"),
     "erased again": after(erasures, "reapply"),
     "all but committed": after(replacement, "settle"),
     "committed": after(restore, "_rows"),

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from loop.home import Home
 from loop.operations import verify
 from loop.operations.finding import Severity, worst
-from loop.store import replacement, versions
+from loop.store.backup import replacement
+from loop.store.nights import versions
 from tests.operations.conftest import Site
 
 

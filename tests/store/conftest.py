@@ -2,11 +2,13 @@
 
 import pytest
 
-from loop.registry import Order, promote_in, register
-from loop.store import Store, runs, values
+from loop.registry import promote_in, register
+from loop.store import Store, values
+from loop.store.nights import runs
+from loop.store.values import Attribution
 from tests.conftest import NOW
 
-ORDER = Order("tester", "because")
+ORDER = Attribution("tester", "because")
 
 
 def version(run: values.Run, **changes: object) -> values.Version:

@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from loop.errors import LeaseLost, RunInProgress, UnknownVersion
-from loop.store import Store, runs, values
+from loop.store import Store, values
+from loop.store.nights import runs
 from tests.conftest import NOW
 
 LATER = NOW + timedelta(hours=1)

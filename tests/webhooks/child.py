@@ -12,7 +12,7 @@ from typing import Any
 
 from loop import home as homes
 from loop import webhooks
-from loop.settings import Settings
+from loop.home.settings import Settings
 from loop.webhooks import sending
 
 

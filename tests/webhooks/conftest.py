@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from loop.artifacts import Artifacts
-from loop.events import Kind
 from loop.home import Home
-from loop.settings import Settings
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
 from loop.store import Store
-from loop.store import events as outbox
-from loop.store.events import Event
+from loop.store.service import outbox
+from loop.store.service.messages import Kind
+from loop.store.service.outbox import Event
 from tests.conftest import NOW
 from tests.webhooks.receiver import Receiver, listening
 

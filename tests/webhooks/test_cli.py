@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from loop import cli
-from loop.artifacts import Artifacts
 from loop.home import Home
-from loop.settings import Settings
-from loop.store import Store, hooks, schema
-from loop.store.hooks import Status
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.store import Store, schema
+from loop.store.service import hooks
+from loop.store.service.hooks import Status
 from tests.conftest import NOW
 from tests.webhooks.conftest import happen
 from tests.webhooks.receiver import Receiver, genuine

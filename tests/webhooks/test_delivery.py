@@ -7,22 +7,20 @@ import threading
 import time
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loop import webhooks
-from loop.events import Kind
 from loop.home import Home
-from loop.store import hooks as stored
-from loop.store.hooks import Delivery, Status
+from loop.store.service import hooks as stored
+from loop.store.service.hooks import Delivery, Status
+from loop.store.service.messages import Kind
 from loop.webhooks import delivery, hooks, sending
 from tests.conftest import NOW
+from tests.helpers.paths import ROOT
 from tests.webhooks.conftest import Hands, happen
 from tests.webhooks.receiver import Receiver, genuine
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def listed(home: Home, hook: int | None = None, limit: int = 1000) -> list[Delivery]:
@@ -78,7 +76,7 @@ def test_eight_tries_in_about_28_hours(home: Home, receiver: Receiver, clock: Ha
     hook = add(home, f"{receiver.url}/status/500")
     happen(home)
     pauses = []
-    for _ in range(len(delivery.PAUSES) + 1):
+    for _ in range(len(delivery.RETRY_DELAYS_SECONDS) + 1):
         webhooks.deliver_due(home, clock)
         assert webhooks.deliver_due(home, clock) == 0
         wait = listed(home)[0].next_at - clock.now
@@ -86,9 +84,11 @@ def test_eight_tries_in_about_28_hours(home: Home, receiver: Receiver, clock: Ha
         clock.now += wait
     assert len(receiver.got) == 8
     assert len({got.headers["webhook-id"] for got in receiver.got}) == 1
-    assert all(0.8 * due <= pause <= 1.2 * due for pause, due in zip(pauses, delivery.PAUSES, strict=False))
+    assert all(
+        0.8 * due <= pause <= 1.2 * due for pause, due in zip(pauses, delivery.RETRY_DELAYS_SECONDS, strict=False)
+    )
     assert 22 * 3600 < sum(pauses[:-1]) < 34 * 3600
-    assert pauses[0] > sending.SECONDS, "else another process might take it while it is being sent"
+    assert pauses[0] > sending.TIMEOUT_SECONDS, "else another process might take it while it is being sent"
     last = listed(home)[0]
     assert (last.status, last.attempts, last.answer) == (Status.GIVEN_UP, 8, "500")
     clock.forward(days=30)

@@ -9,7 +9,7 @@ import pytest
 
 from loop import webhooks
 from loop.home import Home
-from loop.store.hooks import Status
+from loop.store.service.hooks import Status
 from tests.webhooks.conftest import Hands, happen
 from tests.webhooks.receiver import Receiver, genuine
 from tests.webhooks.test_delivery import add, child, listed

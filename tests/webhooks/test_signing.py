@@ -7,8 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loop.events import Kind
-from loop.store.events import Event
+from loop.store.service.messages import Kind
+from loop.store.service.outbox import Event
 from loop.webhooks import signing
 from tests.conftest import NOW
 from tests.webhooks.receiver import Got, genuine

@@ -12,11 +12,11 @@ from loop.operations.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class Installation:
     """A home, whose database may not answer, at a moment of this machine's clock."""
 
     home: Home
     now: datetime
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[Installation], Iterator[Finding]]

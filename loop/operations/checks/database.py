@@ -4,24 +4,25 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-from loop.operations.checks import Patient
+from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, note, ok, warning
-from loop.store import Store, health, schema
+from loop.store import Store, schema
+from loop.store.service import health
 
 SLOW_SECONDS = 0.25
 """A look at one table; an upload waits for several such."""
-TRIES = 3  # the first one connects
+TIMED_QUERIES = 3  # the first one connects
 WAL_RESET = (3, 51, 3)
 """The first SQLite in which connections that checkpoint together cannot damage the file (sqlite.org/wal.html)."""
 
 
-def answers(patient: Patient) -> Iterator[Finding]:
+def answers(patient: Installation) -> Iterator[Finding]:
     """It is there, and not slow."""
     store = patient.home.store
     if schema.current(store) is None:
         yield broken("database", "a store", f"{store.shown_url} holds none", "loop init, or loop restore FILE")
         return
-    took = min(_asked(store) for _ in range(TRIES))
+    took = min(_asked(store) for _ in range(TIMED_QUERIES))
     if took > SLOW_SECONDS:
         expected = f"an answer within {SLOW_SECONDS * 1000:.0f} ms"
         fix = "look at the load of the database's machine, and at the network to it"
@@ -38,7 +39,7 @@ def _asked(store: Store) -> float:
     return time.perf_counter() - began
 
 
-def revision(patient: Patient) -> Iterator[Finding]:
+def revision(patient: Installation) -> Iterator[Finding]:
     """Its schema is this code's."""
     have, want = schema.current(patient.home.store), schema.head()
     if have == want:
@@ -48,7 +49,7 @@ def revision(patient: Patient) -> Iterator[Finding]:
         yield broken("schema", f"revision {want}", f"revision {have}", fix)
 
 
-def integrity(patient: Patient) -> Iterator[Finding]:
+def integrity(patient: Installation) -> Iterator[Finding]:
     """SQLite's file is whole."""
     if not patient.home.store.is_sqlite:
         return
@@ -59,7 +60,7 @@ def integrity(patient: Patient) -> Iterator[Finding]:
         yield broken("integrity", "a whole SQLite file", line, fix)
 
 
-def library(patient: Patient) -> Iterator[Finding]:
+def library(patient: Installation) -> Iterator[Finding]:
     """SQLite itself is not known to damage its files."""
     if patient.home.store.is_sqlite and sqlite3.sqlite_version_info < WAL_RESET:
         known = "a rare fault (WAL reset) can damage the file where several processes write at once"

@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import models
-from loop import corpus as corpora
 from loop import home as homes
+from loop.data import corpus as corpora
 from loop.errors import CorpusUnavailable
-from loop.feed import ledger
+from loop.feed import authority
 from loop.home import Home
-from loop.operations.checks import Patient
+from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, ok, warning
-from loop.store import health
+from loop.store.service import health
 
 MIB, GIB = 1 << 20, 1 << 30
 LOW_BYTES, NO_BYTES = GIB, 100 * MIB
@@ -22,7 +22,7 @@ SKEW, NOT_OURS = timedelta(seconds=5), timedelta(seconds=60)
 """Machines that share a store must agree on the time to within a lease's length; 60 s is the default lease."""
 
 
-def space(patient: Patient) -> Iterator[Finding]:
+def space(patient: Installation) -> Iterator[Finding]:
     """Room for files, in bytes and in inodes, where the home, the feed and SQLite's file lie."""
     for what, folder in _places(patient.home).items():
         there = existing(folder)
@@ -37,7 +37,7 @@ def space(patient: Patient) -> Iterator[Finding]:
             yield level("disk", f"{LOW_FILES:,} files more for {what}", f"room for {files:,} in {there}", fix)
 
 
-def folders(patient: Patient) -> Iterator[Finding]:
+def folders(patient: Installation) -> Iterator[Finding]:
     """Whoever runs this may write where the loop writes."""
     home = patient.home
     places = _places(home) | {"artifacts": home.artifacts.root, "logs": home.settings.home / "logs"}
@@ -53,13 +53,13 @@ def folders(patient: Patient) -> Iterator[Finding]:
     file = Path(home.store.url.database or "")
     if home.store.is_sqlite and file.is_file() and not os.access(file, os.W_OK):
         yield broken("folders", "a database file to write to", f"{file} refuses it", f"chown {file}")
-    keys = ledger.folder(home)
+    keys = authority.folder(home)
     if keys.is_dir() and keys.stat().st_mode & 0o022:
         fix = f"chmod 700 {keys}"
         yield warning("folders", "a key folder that only its owner may change", f"{keys} is open to others", fix)
 
 
-def clock(patient: Patient) -> Iterator[Finding]:
+def clock(patient: Installation) -> Iterator[Finding]:
     """This machine's clock is not behind what is stored, nor far from the database server's."""
     fix = "set the clock (timedatectl set-ntp true); leases, quotas and the feed's expiry are told by it"
     with patient.home.store.read() as tx:
@@ -73,7 +73,7 @@ def clock(patient: Patient) -> Iterator[Finding]:
         yield level("clock", f"the database's {server:%Y-%m-%d %H:%M:%S} UTC", _clock(patient), fix)
 
 
-def corpus(patient: Patient) -> Iterator[Finding]:
+def corpus(patient: Installation) -> Iterator[Finding]:
     """The base corpus is there, with its checksums; MNIST that was not named may still be fetched."""
     settings = patient.home.settings
     if "digits" in (settings.corpus, models.get(settings.schedule.family).corpus):
@@ -103,5 +103,5 @@ def existing(folder: Path) -> Path:
     return next(place for place in places if os.path.exists(place))  # noqa: PTH110 (Path.exists raises where it may not look)
 
 
-def _clock(patient: Patient) -> str:
+def _clock(patient: Installation) -> str:
     return f"this machine has {patient.now:%Y-%m-%d %H:%M:%S} UTC"

@@ -3,22 +3,24 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from loop import schedule, slots
-from loop.operations.checks import Patient
+from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, note, ok, warning
-from loop.store import health, runs
+from loop.schedule import slots
+from loop.schedule.scheduler import PROCESS_NAME
+from loop.store.nights import runs
+from loop.store.service import health
 from loop.store.values import RunStatus
 
-MISSED = 4
+MISSED_HEARTBEATS = 4
 """Signs of life that a scheduler may miss; one of them is a slow database."""
-IN_A_ROW = 3
+FAILURES_IN_A_ROW = 3
 
 
-def scheduler(patient: Patient) -> Iterator[Finding]:
+def scheduler(patient: Installation) -> Iterator[Finding]:
     """One lives, and is not told to pause."""
-    silent = timedelta(seconds=max(120.0, MISSED * patient.home.settings.schedule.heartbeat_seconds))
+    silent = timedelta(seconds=max(120.0, MISSED_HEARTBEATS * patient.home.settings.schedule.heartbeat_seconds))
     with patient.home.store.read() as tx:
-        beats = [beat for beat in health.beats(tx) if beat.what == schedule.WHAT]
+        beats = [beat for beat in health.beats(tx) if beat.what == PROCESS_NAME]
     living = [beat for beat in beats if patient.now - beat.beat_at < silent and not runs.gone(beat.holder)]
     if not beats:
         yield note("scheduler", "none ever ran here: nights begin by hand", "loop up, or loop schedule")
@@ -31,7 +33,7 @@ def scheduler(patient: Patient) -> Iterator[Finding]:
         yield ok("scheduler", f"{len(living)} at work")
 
 
-def abandoned(patient: Patient) -> Iterator[Finding]:
+def abandoned(patient: Installation) -> Iterator[Finding]:
     """No run is called running whose process is gone."""
     with patient.home.store.read() as tx:
         dead = [run for run in health.running(tx) if not runs.alive(tx, run.id, patient.now)]
@@ -42,11 +44,11 @@ def abandoned(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def failing(patient: Patient) -> Iterator[Finding]:
+def failing(patient: Installation) -> Iterator[Finding]:
     """Nights do not fail one after the other."""
     with patient.home.store.read() as tx:
         nights = [run for run in runs.recent(tx, 50) if run.kind == "night" and run.status is not RunStatus.RUNNING]
-    last = nights[:IN_A_ROW]
-    if len(last) == IN_A_ROW and all(run.status is RunStatus.FAILED for run in last):
-        came = f"the last {IN_A_ROW} failed, run {last[0].id}: {last[0].reason or 'without a reason'}"
+    last = nights[:FAILURES_IN_A_ROW]
+    if len(last) == FAILURES_IN_A_ROW and all(run.status is RunStatus.FAILED for run in last):
+        came = f"the last {FAILURES_IN_A_ROW} failed, run {last[0].id}: {last[0].reason or 'without a reason'}"
         yield broken("nights", "nights that end well", came, f"loop logs {last[0].id}")

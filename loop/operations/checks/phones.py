@@ -5,21 +5,21 @@ from datetime import timedelta
 from pathlib import Path
 
 from loop.errors import BadKey
-from loop.feed import keys, ledger, upkeep
+from loop.feed import authority, keys, upkeep
 from loop.feed.document import FeedKey
 from loop.operations import files
-from loop.operations.checks import Patient
+from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, note, ok, warning
-from loop.operations.verify import RESTORE, unsound
-from loop.store import versions
+from loop.operations.verify import RESTORE_ADVICE, unsound
+from loop.store.nights import versions
 
-SOON = timedelta(days=30)
+EXPIRY_WARNING = timedelta(days=30)
 """A feed key is for a year; a rotation needs people who bring root keys."""
-OLD = 1 / 4
+FEED_LIFE_LEFT = 1 / 4
 """Share of the feed's life that is left when its upkeep must have failed: it renews at a half."""
 
 
-def artifacts(patient: Patient) -> Iterator[Finding]:
+def artifacts(patient: Installation) -> Iterator[Finding]:
     """The files of champions and bases have their digests, and no file that a version names is missing."""
     home = patient.home
     with home.store.read() as tx:
@@ -34,15 +34,18 @@ def artifacts(patient: Patient) -> Iterator[Finding]:
                 yield wrong
         elif not home.artifacts.path(name.digest, name.suffix).is_file():
             yield broken(
-                "artifacts", f"the file of version {numbers[0]}", f"{name.digest}{name.suffix} is missing", RESTORE
+                "artifacts",
+                f"the file of version {numbers[0]}",
+                f"{name.digest}{name.suffix} is missing",
+                RESTORE_ADVICE,
             )
     yield ok("artifacts", f"{len(named)} files, {len(read)} of them read; loop verify reads them all")
 
 
-def feed(patient: Patient) -> Iterator[Finding]:
+def feed(patient: Installation) -> Iterator[Finding]:
     """What is published names the champions and has not expired."""
     home, now = patient.home, patient.now
-    if not ledger.chain(home):
+    if not authority.chain(home):
         yield note("feed", "no keys yet, so nothing is published", "loop feed keys --create")
         return
     published, fix = upkeep.published(home), f"loop feed publish --to {home.settings.published}"
@@ -53,7 +56,7 @@ def feed(patient: Patient) -> Iterator[Finding]:
     left = published.expires - now
     if left <= timedelta():
         yield broken("feed", "a feed that devices take", f"it expired at {published.expires:%Y-%m-%d %H:%M} UTC", fix)
-    elif left < (published.expires - published.issued) * OLD:
+    elif left < (published.expires - published.issued) * FEED_LIFE_LEFT:
         yield warning("feed", "a feed that is renewed", f"it expires at {published.expires:%Y-%m-%d %H:%M} UTC", fix)
     elif (why := upkeep.reason(home, published, now)) is not None and not why.startswith("it expires"):
         yield warning("feed", "a feed that names the champions", why, fix)
@@ -61,13 +64,13 @@ def feed(patient: Patient) -> Iterator[Finding]:
         yield ok("feed", f"sequence {published.sequence}, until {published.expires:%Y-%m-%d %H:%M} UTC")
 
 
-def signing(patient: Patient) -> Iterator[Finding]:
+def signing(patient: Installation) -> Iterator[Finding]:
     """Enough feed keys are here, open, and will be valid for a while; root keys are elsewhere."""
     home = patient.home
-    if not ledger.chain(home):
+    if not authority.chain(home):
         return
-    root = ledger.trusted(home).root
-    folder = ledger.folder(home)
+    root = authority.trusted(home).root
+    folder = authority.folder(home)
     here = keys.find([folder], root.feed_keys)
     if len(here) < root.feed_threshold:
         expected = f"{root.feed_threshold} feed keys in {folder}"
@@ -79,7 +82,7 @@ def signing(patient: Patient) -> Iterator[Finding]:
         yield note("keys", where, "move them to media that are not connected")
 
 
-def _key(patient: Patient, key: FeedKey, id_: str, path: Path) -> Iterator[Finding]:
+def _key(patient: Installation, key: FeedKey, id_: str, path: Path) -> Iterator[Finding]:
     secret = patient.home.settings.key_passphrase
     asked: list[Path] = []
 
@@ -95,7 +98,7 @@ def _key(patient: Patient, key: FeedKey, id_: str, path: Path) -> Iterator[Findi
             yield warning("keys", "a feed key that opens without anybody there", f"{path} wants its passphrase", fix)
         else:
             yield broken("keys", "a feed key that opens", str(error), f"chmod 600 {path}, or set LOOP_KEY_PASSPHRASE")
-    if (left := key.expires - patient.now) < SOON:
+    if (left := key.expires - patient.now) < EXPIRY_WARNING:
         fix = "loop feed rotate --reason … --keys PLACE, then loop feed publish"
         level = broken if left <= timedelta() else warning
         yield level("keys", "a feed key that stays valid", f"key {id_:.12}… expires {key.expires:%Y-%m-%d}", fix)

@@ -1,21 +1,21 @@
 """The shipped base is what its recipe makes: five to ten minutes of training, so a campaign."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from loop import corpus
+from loop.data import corpus
 from models.cnn import Cnn, backend
 from models.family import no_progress
+from tests.helpers.paths import SHARED
 from tests.models.cnn.tiny import shipped
 
-MNIST = Path(os.environ.get("LOOP_SHARED", Path(__file__).resolve().parents[4] / "shared")) / "data" / "mnist"
+MNIST = SHARED / "data" / "mnist"
 
 
 @pytest.mark.campaign
-@pytest.mark.skipif(not MNIST.is_dir(), reason=f"MNIST is not at {MNIST}; set LOOP_SHARED")
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"MNIST is not at {MNIST}; set TEST_SHARED")
 @pytest.mark.skipif(
     backend.policy() != "mixed_bfloat16" or os.cpu_count() != 2,
     reason="the shipped base was trained on 2 cores with bfloat16; other machines sum in another order",

@@ -10,9 +10,8 @@ import pytest
 
 from models.cnn import Cnn, backend, network
 from models.family import Lesson, Weights, no_progress
+from tests.helpers.paths import ROOT
 from tests.models.cnn.tiny import digest, shipped
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_training_learns(tiny: Cnn, digits: tuple[np.ndarray, np.ndarray]) -> None:

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.cnn import backend, recipe, train
+from tests.helpers.paths import ROOT
 from tests.models.cnn import tiny
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def material(corrections: int) -> train.Material:

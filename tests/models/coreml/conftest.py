@@ -4,7 +4,6 @@ import gzip
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +13,7 @@ import pytest
 from models.cnn import Cnn
 from models.family import Card
 from models.svm import Recipe, export, vectors
-
-SHARED = Path(os.environ.get("LOOP_SHARED") or Path(__file__).resolve().parents[4] / "shared")
+from tests.helpers.paths import SHARED
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +30,7 @@ def foreign() -> dict[str, bytes]:
     """The two files by other people, or a skip where they are not."""
     folder = SHARED / "data" / "coreml-models"
     if not folder.is_dir():
-        pytest.skip(f"no {folder}: set LOOP_SHARED to the shared data")
+        pytest.skip(f"no {folder}: set TEST_SHARED to the shared data")
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.mlmodel"))}
 
 
@@ -41,7 +39,7 @@ def mnist_test() -> tuple[np.ndarray, np.ndarray]:
     """MNIST's test set, images ``(10000, 28, 28)`` and labels, or a skip where it is not."""
     folder = SHARED / "data" / "mnist"
     if not folder.is_dir():
-        pytest.skip(f"no {folder}: set LOOP_SHARED to the shared data")
+        pytest.skip(f"no {folder}: set TEST_SHARED to the shared data")
     images = gzip.decompress((folder / "t10k-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())
     return (

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loop import corpus, reading, trial
-from loop.gate.verdict import Outcome, TrialLimits
+from loop.data import corpus
+from loop.evaluation import digit_classifier, export_check
+from loop.evaluation.verdict import ExportLimits, Outcome
 from models import coreml
 from models.bundled import load_bundled
 from models.coreml.proto import model_pb2
@@ -91,9 +92,9 @@ def test_the_file_is_the_one_that_coremltools_writes(tutorial: tuple[Any, np.nda
 def test_the_base_passes_the_second_judge(base: Machine, digits: corpus.Corpus) -> None:
     """Published and run from its bytes, the base gives the labels that scikit-learn gives."""
     data = base.export(CARD)
-    verdict = trial.run(data, data, base.probabilities, digits.test_images, TrialLimits())
+    verdict = export_check.run(data, data, base.probabilities, digits.test_images, ExportLimits())
     assert verdict.outcome is Outcome.PASSED, verdict.reasons
-    reader = reading.reader(reading.load(data))
+    reader = digit_classifier.classifier(digit_classifier.load(data))
     assert (reader.kind, reader.label_only, reader.polarity) == ("tiles", True, "white on black")
     assert "values 0 to 16 (read from its description)" in reader.assumptions[0]
 

@@ -1,0 +1,285 @@
+"""From the bytes of a PNG or JPEG file to grey levels, for ``digits.read``; everything here comes from a stranger.
+
+Rules: size is read from the header and refused before a pixel is decoded; Pillow is handed only the parts of
+the file that make pixels (no text, profiles, thumbnails or EXIF, so their parsers and bombs are never
+reached); a checksum that does not fit is a refusal, although Pillow would show something; whatever goes
+wrong is a BadImage of one line.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from loop.data.ink import MIN_CONTRAST, SIDE
+from loop.errors import BadImage, one_line
+
+Grey = NDArray[np.uint8]
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type: PNG specification, table 11.1
+PNG_PASSES = (  # interlaced: first row, first column, row step, column step of each pass
+    ((0, 0, 1, 1),),
+    ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+)
+CHUNK_BYTES = 1 << 16
+PLAIN_HEADER = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)  # 28×28, eight bits of grey, not interlaced
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what Pillow decodes
+JPEG_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # lossless, arithmetic, hierarchical
+JPEG_METADATA = frozenset(range(0xE1, 0xEE)) | {0xEF, 0xFE}  # APP0 (JFIF) and APP14 (Adobe) decide colours
+JPEG_SCANS = 64  # a progressive photo has about 10; each scan walks the whole picture again
+ORIENTATIONS = {  # EXIF orientation: what shows the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+DECODING_ERRORS = (  # all that Pillow and its C decoders were seen to raise on damaged files
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Warning,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is decoded at most: file size in bytes, side in pixels, area in pixels."""
+
+    bytes: int = 1 << 20
+    side: int = 4096
+    pixels: int = 4_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded file: ``grey`` ``(h, w) uint8``; ``plain`` if it is 28×28 and stored as grayscale of up to 8 bits."""
+
+    grey: Grey
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Stripped:
+    """A file reduced to the parts that make pixels, with its size as the header states it.
+
+    ``bare``: ``data`` is the compressed rows alone, of 28×28 pixels in eight bits of grey. Of a PNG also its header's
+    body, and its compressed rows.
+    """
+
+    format: str
+    data: bytes
+    width: int
+    height: int
+    orientation: int = 1
+    bare: bool = False
+    header: bytes = b""
+    packed: bytes = b""
+
+
+def decode(data: bytes, limits: Limits) -> Picture:
+    """The picture in a PNG or JPEG file. Raises BadImage, and nothing else, whatever the bytes are."""
+    if len(data) > limits.bytes:
+        raise BadImage(f"the file has {len(data):,} bytes, at most {limits.bytes:,} are taken; send a smaller image")
+    if not data:
+        raise BadImage("the file is empty (0 bytes); send a PNG or JPEG image")
+    if data.startswith(PNG_SIGNATURE):
+        file = _strip_png(data)
+    elif data.startswith(JPEG_SIGNATURE):
+        file = _strip_jpeg(data)
+    else:
+        raise BadImage(f"expected a PNG or JPEG image, the file begins with {data[:8]!r}; send the image itself")
+    if not (0 < file.width <= limits.side and 0 < file.height <= limits.side):
+        raise BadImage(
+            f"the image is {file.width}×{file.height} pixels, expected sides of 1 to {limits.side}; "
+            "send the digit alone, smaller"
+        )
+    if file.width * file.height > limits.pixels:
+        raise BadImage(
+            f"the image has {file.width * file.height:,} pixels, at most {limits.pixels:,} are taken; "
+            "send the digit alone, smaller"
+        )
+    try:
+        if file.format == "PNG" and not _all_rows(file.header, file.packed):
+            raise _damaged("PNG", "it holds fewer pixels than its header says")
+        if file.bare:
+            return Picture(np.asarray(Image.frombytes("L", (SIDE, SIDE), file.data, "zip", "L")), plain=True)
+        with Image.open(io.BytesIO(file.data), formats=[file.format]) as image:
+            image.load()
+            return _grey(image, file.orientation)
+    except DECODING_ERRORS as error:
+        raise BadImage(f"the {file.format} file is damaged ({one_line(error)}); send it again") from error
+
+
+def _damaged(format_: str, what: str) -> BadImage:
+    return BadImage(f"the {format_} file is damaged ({what}); send it again")
+
+
+def _strip_png(data: bytes) -> _Stripped:
+    """Check the chunks of a PNG and leave out the ancillary ones. Pillow does not check what it skips."""
+    chunks = list(_png_chunks(data))
+    if [kind for kind, _ in chunks[:1]] != [b"IHDR"] or len(chunks[0][1]) != 13:
+        raise _damaged("PNG", "it does not begin with its header")
+    if any(kind == b"acTL" and int.from_bytes(body[:4], "big") > 1 for kind, body in chunks):
+        raise BadImage("the PNG is animated; send one still image")
+    header = chunks[0][1]
+    if [kind for kind, _ in chunks].count(b"IHDR") > 1:  # Pillow would believe the last, which nobody measured
+        raise _damaged("PNG", "it has two headers")
+    if header[9] not in PNG_CHANNELS or header[10:12] != b"\0\0" or header[12] > 1:
+        raise _damaged("PNG", "its header says what no PNG can be")
+    width, height = struct.unpack(">II", header[:8])
+    rows = b"".join([body for kind, body in chunks if kind == b"IDAT"])
+    others = {kind for kind, _ in chunks[1:]} & PNG_PIXEL_CHUNKS
+    if header == PLAIN_HEADER and others == {b"IDAT", b"IEND"}:  # what phones send: half the time is Pillow's reading
+        return _Stripped("PNG", rows, width, height, bare=True, header=header, packed=rows)  # of chunks just read
+    kept = [PNG_SIGNATURE]
+    for kind, body in chunks:
+        if kind in PNG_PIXEL_CHUNKS:
+            kept += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(kind + body))]
+    return _Stripped("PNG", b"".join(kept), width, height, header=header, packed=rows)
+
+
+def _all_rows(header: bytes, packed: bytes) -> bool:
+    """Do the compressed rows unpack to as many bytes as the header says? Pillow would fill up with zeros."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    left = 0
+    for top, aside, down, along in PNG_PASSES[interlaced]:
+        columns, rows = (width - aside + along - 1) // along, (height - top + down - 1) // down
+        left += rows * (1 + (columns * depth * PNG_CHANNELS[colour] + 7) // 8) if columns > 0 else 0
+    stream = zlib.decompressobj()
+    while left > 0:
+        came = len(stream.decompress(packed, min(left, CHUNK_BYTES)))
+        if came == 0:
+            return False
+        left, packed = left - came, stream.unconsumed_tail
+    return True
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and body of each chunk up to and with IEND; what follows it is not part of the image."""
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            break
+        body = data[position + 8 : end - 4]
+        if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise _damaged("PNG", f"the checksum of its part {kind!r} does not fit")
+        yield kind, body
+        if kind == b"IEND":
+            return
+        position = end
+    raise _damaged("PNG", "it is cut off")
+
+
+def _strip_jpeg(data: bytes) -> _Stripped:
+    """Read the size and EXIF orientation of a JPEG and leave out its metadata."""
+    if data.count(b"\xff\xda") > JPEG_SCANS:
+        raise BadImage(f"the JPEG has more than {JPEG_SCANS} scans; save it as an ordinary JPEG")
+    kept, frames, orientation = [data[:2]], [], 1
+    for marker, start, end in _jpeg_segments(data):
+        body = data[start + 4 : end]
+        if marker in JPEG_OTHER_FRAMES:
+            raise BadImage("the JPEG is of a rare kind (lossless or arithmetic); save it as an ordinary JPEG")
+        if marker in JPEG_FRAMES:
+            frames.append(body)
+        if marker == 0xE1 and body.startswith(b"Exif\x00\x00"):
+            orientation = _orientation(body[6:])
+        if marker not in JPEG_METADATA:
+            kept.append(data[start:end])
+    if len(frames) != 1 or len(frames[0]) < 6:
+        raise _damaged("JPEG", "it does not hold one frame header")
+    height, width = struct.unpack_from(">HH", frames[0], 1)
+    return _Stripped("JPEG", b"".join(kept), width, height, orientation)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment; the last is the first scan and all that follows it."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker == 0xDA:
+            yield marker, position, len(data)
+            return
+        end = position + 2 + length
+        if length < 2 or end > len(data):
+            break
+        yield marker, position, end
+        position = end
+    raise _damaged("JPEG", "it is cut off before its pixels")
+
+
+def _orientation(tiff: bytes) -> int:
+    """EXIF orientation, 1 to 8; 1 (as stored) when the block is malformed, which is how viewers show it."""
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
+    if order is None or len(tiff) < 8:
+        return 1
+    (start,) = struct.unpack_from(order + "I", tiff, 4)
+    for entry in range(start + 2, len(tiff) - 11, 12):
+        tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, entry)
+        if (tag, kind, count) == (0x0112, 3, 1):
+            return value if value in ORIENTATIONS else 1
+    return 1
+
+
+def _grey(image: Image.Image, orientation: int) -> Picture:
+    """Grey levels of a loaded image, transparency laid over paper, upright."""
+    transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA")
+    if image.mode == "L" and not transparent:
+        plain = image.size == (SIDE, SIDE)
+        return Picture(np.asarray(image if plain else _upright(image, orientation)), plain)
+    if image.mode.startswith("I"):
+        return Picture(_eight_bits(np.asarray(image)), plain=False)
+    if transparent:
+        rgba = image.convert("RGBA")
+        return Picture(_on_paper(np.asarray(rgba.convert("L")), np.asarray(rgba.getchannel("A"))), plain=False)
+    # CMYK has no direct way to grey, and a palette's greys go through its colours.
+    return Picture(np.asarray(_upright(image.convert("RGB").convert("L"), orientation)), plain=False)
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(ORIENTATIONS[orientation]) if orientation in ORIENTATIONS else image
+
+
+def _eight_bits(deep: NDArray[np.generic]) -> Grey:
+    """A 16-bit picture's upper 8 bits, counted from the highest bit in use: many hold 8- or 12-bit values."""
+    levels = np.clip(deep.astype(np.int64), 0, 0xFFFF)
+    return (levels >> max(0, int(levels.max()).bit_length() - 8)).astype(np.uint8)
+
+
+def _on_paper(grey: Grey, alpha: Grey) -> Grey:
+    """A partly transparent picture laid over its evident paper: ``(h, w) uint8``.
+
+    Where most of it is opaque and shows contrast, the paper is in the picture, and its median continues it
+    (a scan with its corners cut off). Otherwise only the ink is there, and the paper is its opposite.
+    """
+    opacity = alpha.astype(np.float32) / 255
+    opaque = grey[alpha >= 128]
+    if opaque.size > 0.5 * grey.size and np.ptp(opaque) >= MIN_CONTRAST:
+        paper = float(np.median(opaque))
+    else:
+        mass = float(opacity.sum())
+        paper = 255.0 if mass and float((grey * opacity).sum()) / mass < 128 else 0.0
+    return np.rint(grey * opacity + paper * (1 - opacity)).astype(np.uint8)

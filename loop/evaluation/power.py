@@ -1,0 +1,207 @@
+"""How good is the judge? ``loop gate-power``: draw whole days of handwriting whose truth is known, judge them.
+
+The real ``gate.judge`` is asked, not a formula for it: people draw images, the version on their phones is right or
+wrong, wrong ones arrive as corrections and some right ones as confirmations, champion and challenger answer them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.evaluation import gate
+from loop.evaluation.gate import Outcome, Policy
+from loop.evaluation.scoring import Health, Report, Score
+from models.family import Progress, no_progress
+
+Floats = NDArray[np.float64]
+
+FEEDBACK_SIZES = (50, 100, 200, 500, 1000, 2000)
+BASE_IMAGES = 10_000  # MNIST's test set
+
+_HEALTHY = Health(True, (BASE_IMAGES, 10), True, True, True, 10, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One truth about champion and challenger; all shares in points of the images that people draw.
+
+    ``fixed`` and ``broken`` are what the challenger changes on people's drawings, ``base_fixed`` and ``base_broken``
+    on the base slice. ``newer_champion``: the feedback was gathered by an earlier version, so that the champion
+    has errors among the confirmations too. ``hands`` people draw, and for each of them ``by_hand`` points of
+    drawings are fixed more and broken less, or the other way round, at even odds.
+    """
+
+    name: str
+    fixed: float
+    broken: float
+    base_fixed: float = 0.20
+    base_broken: float = 0.23
+    newer_champion: bool = False
+    champion_percent: float = 94.0
+    base_percent: float = 99.6
+    confirm_rate: float = 0.1
+    hands: int | None = None
+    by_hand: float = 0.0
+
+
+EQUALS = (
+    Scenario("no gain, 1 % fixed and 1 % broken", 1.0, 1.0, base_broken=0.2),
+    Scenario("no gain, 3 % fixed and 3 % broken", 3.0, 3.0, base_broken=0.2),
+    Scenario("no gain, feedback of an earlier version", 2.0, 2.0, base_broken=0.2, newer_champion=True),
+)
+"""A/A: equal skill everywhere, as the same recipe with another seed has; they only disagree."""
+
+GAINS = tuple(Scenario(f"true gain of {gain} points", gain + 0.5, 0.5) for gain in (1, 2, 4))
+"""Half a point broken beside what is fixed, and 0.03 points lost on the base slice."""
+
+LOSSES = tuple(
+    Scenario(f"true loss of {loss:.2f} points on the base slice", 4.5, 0.5, base_broken=0.20 + loss)
+    for loss in (0.0, 0.05, 0.1, 0.25, 0.5)
+)
+"""Judged beside a true feedback gain of 4 points, so that only the base slice can refuse."""
+
+CLUSTERS = tuple(
+    Scenario(
+        f"no gain on average, but {points:+d} or {-points:d} points for each of {hands} hands",
+        2.0,
+        2.0,
+        base_broken=0.2,
+        hands=hands,
+        by_hand=points / 2,
+    )
+    for points in (1, 2)
+    for hands in (3, 10, 30)
+)
+"""What the gate cannot see: it takes drawings for independent, and those of one hand are not (docs/adr/0004)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One world at one feedback size: shares of the verdicts, and of a naive gate (no slice scored lower)."""
+
+    world: str
+    feedback_n: int
+    passed: float
+    inconclusive: float
+    failed: float
+    naive_passed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What ``simulate`` found; ``markdown`` is the form that docs/results.md takes."""
+
+    cells: tuple[Cell, ...]
+    policy: Policy
+    seed: int
+    repetitions: int
+
+    def markdown(self) -> str:
+        """A table with how it was made above it."""
+        settings = ", ".join(f"{name} {value:g}" for name, value in asdict(self.policy).items())
+        rows = [
+            f"{self.repetitions} repetitions a row, seed {self.seed}; {settings}.",
+            "",
+            "| truth | feedback n | passed | inconclusive | failed | naive `>=` passes |",
+            "|---|---|---|---|---|---|",
+        ]
+        for cell in self.cells:
+            shares = (cell.passed, cell.inconclusive, cell.failed, cell.naive_passed)
+            rows.append(f"| {cell.world} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |")
+        return "\n".join(rows) + "\n"
+
+
+def simulate(
+    policy: Policy,
+    seed: int,
+    repetitions: int = 1000,
+    feedback_sizes: Sequence[int] = FEEDBACK_SIZES,
+    progress: Progress = no_progress,
+) -> Table:
+    """Judge every world at every size ``repetitions`` times; about 2 ms each. The same seed gives the same table."""
+    plan = [(world, size) for world in EQUALS + GAINS for size in feedback_sizes]
+    plan += [(world, max(feedback_sizes)) for world in LOSSES + CLUSTERS]
+    cells = []
+    for done, (world, size) in enumerate(plan):
+        progress("judging", done, len(plan))
+        cells.append(cell(world, size, policy, np.random.default_rng([seed, done]), repetitions))
+    progress("judging", len(plan), len(plan))
+    return Table(tuple(cells), policy, seed, repetitions)
+
+
+def cell(world: Scenario, size: int, policy: Policy, rng: np.random.Generator, repetitions: int) -> Cell:
+    """How often each verdict falls in one world with ``size`` feedback items."""
+    outcomes: list[Outcome] = []
+    naive = 0
+    for _ in range(repetitions):
+        champion, challenger = sample(world, size, rng)
+        outcomes.append(gate.judge(champion, challenger, policy).outcome)
+        both = zip(champion.scores, challenger.scores, strict=True)
+        naive += all(after.accuracy >= before.accuracy for before, after in both)
+    share = {outcome: outcomes.count(outcome) / repetitions for outcome in Outcome}
+    return Cell(
+        world.name,
+        size,
+        share[Outcome.PASSED],
+        share[Outcome.INCONCLUSIVE],
+        share[Outcome.FAILED],
+        naive / repetitions,
+    )
+
+
+def sample(world: Scenario, size: int, rng: np.random.Generator) -> tuple[Report, Report]:
+    """Champion's and challenger's report on a base slice and on ``size`` feedback items drawn from ``world``."""
+    base = _draw(rng, BASE_IMAGES, world.base_percent, world.base_fixed, world.base_broken)
+    drawn = _drawings(world, size)
+    writer = rng.integers(0, world.hands or 1, drawn)
+    shift = world.by_hand * rng.choice((-1.0, 1.0), world.hands or 1)[writer]
+    before, after = _draw(rng, drawn, world.champion_percent, world.fixed + shift, world.broken - shift)
+    served = _served(before, world, rng)
+    sent = np.flatnonzero(~served | (rng.random(drawn) < world.confirm_rate))[:size]
+    weights = np.where(served[sent], 1 / world.confirm_rate, 1.0)
+    sources = writer[sent] if world.hands else None
+    digits = rng.integers(0, 10, BASE_IMAGES + len(sent), dtype=np.uint8)
+
+    def report(model: str, on_base: NDArray[np.bool_], on_drawings: NDArray[np.bool_]) -> Report:
+        base_score = _score("mnist", digits[:BASE_IMAGES], on_base, np.ones(BASE_IMAGES), None)
+        feedback = _score(gate.FEEDBACK, digits[BASE_IMAGES:], on_drawings[sent], weights, sources)
+        return Report(model, (base_score, feedback), _HEALTHY)
+
+    return report("champion", base[0], before), report("challenger", base[1], after)
+
+
+def _drawings(world: Scenario, size: int) -> int:
+    """So many drawn images that ``size`` of them are sent: a quarter more than expected, and some."""
+    arriving = 1 - world.champion_percent / 100 * (1 - world.confirm_rate)
+    return int(1.25 * size / arriving) + 300
+
+
+def _draw(
+    rng: np.random.Generator, n: int, percent: float, fixed: float | Floats, broken: float | Floats
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of ``n`` drawings the champion and the challenger read rightly."""
+    at = rng.random(n) * 100
+    wrong = 100 - percent
+    return at >= wrong, (at < fixed) | ((at >= wrong) & (at < 100 - broken))
+
+
+def _served(before: NDArray[np.bool_], world: Scenario, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which drawings the version on the phones read rightly; an earlier one is a bit worse, and different."""
+    if not world.newer_champion:
+        return before
+    return rng.random(len(before)) < np.where(before, 0.97, 0.3)
+
+
+def _score(
+    name: str,
+    labels: NDArray[np.uint8],
+    right: NDArray[np.bool_],
+    weights: Floats,
+    sources: NDArray[np.int64] | None,
+) -> Score:
+    """Only what the gate looks at is filled: nobody makes a sheet of simulated images."""
+    predictions = np.where(right, labels, (labels + 1) % 10).astype(np.uint8)
+    nothing = np.zeros(len(labels), np.float32)
+    return Score(name, "simulated", labels, predictions, weights, nothing, nothing, sources)

@@ -1,0 +1,317 @@
+"""Score any model on named slices of the holdout: model, slices → Report.
+
+Stands between the published bytes (run by ``models.coreml``) and the ``gate``. Rules kept here: frozen values
+in and out, no database, no TensorFlow; a model that answers nonsense is described in the report's health,
+never an exception; slices are weighted by inverse sampling rate, so that accuracy means accuracy in the
+users' hands. A report keeps every image's outcome: two reports on the same slice can be paired later.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.evaluation import intervals
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
+
+NO_ANSWER = 255
+"""Stands in ``Score.predictions`` where the model gave no finite answer; it counts as an error."""
+
+_SUM_TOLERANCE = 1e-3  # ten float16 outputs of a softmax sum to 1 within this
+_CONSTANT_TOLERANCE = 1e-6
+_MIN_IMAGES_OF_A_DIGIT = 10  # a digit that occurs this often and is never predicted is missing from the label set
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """A named part of the holdout.
+
+    ``images`` ``(n, 28, 28) uint8``, ``labels`` ``(n,) uint8`` in 0 to 9, ``weights`` ``(n,) float64``, positive:
+    inverse sampling rates (1 for a base corpus and for corrections, 1/rate for confirmations). ``sources``
+    ``(n,) int64`` numbers the hands. ``confirmed`` ``(n,) bool`` marks the confirmations; where it is not
+    given, items that weigh more than 1 are taken for them.
+    """
+
+    name: str
+    images: Images
+    labels: Labels
+    weights: NDArray[np.float64]
+    sources: NDArray[np.int64] | None = None
+    confirmed: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not belong together: ``ValueError``, a slip in our own code."""
+        n = len(self.labels)
+        if self.images.shape != (n, 28, 28) or self.images.dtype != np.uint8:
+            raise ValueError(f"slice {self.name}: images must be ({n}, 28, 28) uint8, are {self.images.shape}")
+        per_item = (self.labels, self.weights, self.sources, self.confirmed)
+        if any(array is not None and array.shape != (n,) for array in per_item):
+            raise ValueError(f"slice {self.name}: labels, weights, sources and confirmed must all be ({n},)")
+        if n and (self.labels.max() > 9 or not (np.isfinite(self.weights) & (self.weights > 0)).all()):
+            raise ValueError(f"slice {self.name}: labels must be 0 to 9 and weights finite and positive")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """One model on one slice, image by image in the slice's order; everything else is computed from that.
+
+    ``predictions`` ``(n,) uint8`` in 0 to 9 or ``NO_ANSWER``; ``confidences`` ``(n,) float32``: the probability of the
+    answer given; ``margins`` ``(n,) float32``: probability of the right digit minus the best other one, so negative
+    means wrong (-2 where there was no answer). ``digest`` is that of the slice.
+    """
+
+    name: str
+    digest: str
+    labels: Labels
+    predictions: Labels
+    weights: NDArray[np.float64]
+    confidences: NDArray[np.float32]
+    margins: NDArray[np.float32]
+    sources: NDArray[np.int64] | None = None
+    confirmed: NDArray[np.bool_] | None = None
+
+    @property
+    def n(self) -> int:
+        """How many images."""
+        return len(self.labels)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """``(n,) bool``: where the model gave the right digit."""
+        right: NDArray[np.bool_] = self.predictions == self.labels
+        return right
+
+    @property
+    def errors(self) -> int:
+        """How many images of the sample it got wrong, unweighted."""
+        return self.n - int(np.count_nonzero(self.right))
+
+    @property
+    def confirmations(self) -> int:
+        """How many items are images that a user agreed about."""
+        return int(np.count_nonzero(self.weights > 1 if self.confirmed is None else self.confirmed))
+
+    @property
+    def hands(self) -> int | None:
+        """How many different sources wrote this, where that is known."""
+        return None if self.sources is None else len(np.unique(self.sources))
+
+    @property
+    def accuracy(self) -> float:
+        """The weighted share of right answers in 0 to 1 (Hájek); NaN for an empty slice."""
+        return _share(self.right, self.weights)
+
+    @property
+    def interval(self) -> intervals.Interval:
+        """95 % interval of ``accuracy``; see ``interval_at``."""
+        return self.interval_at(0.95)
+
+    @property
+    def per_class(self) -> tuple[tuple[int, float], ...]:
+        """For each digit, how many images show it and the weighted share answered rightly (NaN for none)."""
+        shown = [self.labels == digit for digit in range(10)]
+        return tuple((int(at.sum()), _share(self.right[at], self.weights[at])) for at in shown)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """``(10, 10)`` counts, row: the digit shown, column: the digit answered; no answer is left out."""
+        return self._tally(None).astype(np.int64)
+
+    @property
+    def weighted_confusion(self) -> NDArray[np.float64]:
+        """``confusion`` in weighted images: an estimate for all images that people drew."""
+        return self._tally(self.weights)
+
+    def interval_at(self, confidence: float) -> intervals.Interval:
+        """Two-sided interval of ``accuracy``: Wilson's, with an effective size where weights differ."""
+        if self.n == 0:
+            return 0.0, 1.0
+        return intervals.wilson(self.accuracy, intervals.effective_n(self.right, self.weights), confidence)
+
+    def worst(self, count: int) -> NDArray[np.intp]:
+        """Indices of the at most ``count`` images with the lowest margin, worst first."""
+        return np.argsort(self.margins, kind="stable")[:count]
+
+    def _tally(self, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        answered = self.predictions != NO_ANSWER
+        cells = self.labels[answered].astype(np.intp) * 10 + self.predictions[answered]
+        picked = None if weights is None else weights[answered]
+        return np.bincount(cells, picked, minlength=100).reshape(10, 10).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the answers were answers at all, over all slices of a report."""
+
+    shaped: bool
+    shape: tuple[int, ...]
+    """Of the first answer that was not ``(n, 10)``, else of the last one."""
+    finite: bool
+    normalised: bool
+    """All within 0 to 1 and each row summing to 1 within 0.001."""
+    varied: bool
+    """Not the same answer to every image; taken as so where answers are not finite."""
+    predicted_classes: int
+    unpredicted: tuple[int, ...]
+    """Digits that occur at least ten times and were never answered."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in words; empty for a healthy model."""
+        if not self.shaped:
+            return (f"answers have shape {self.shape}, expected (n, 10)",)
+        found = (
+            (not self.finite, "answers hold NaN or infinity"),
+            (self.finite and not self.normalised, "probabilities do not sum to 1"),
+            (not self.varied, "the same answer to every image"),
+            (self.finite and bool(self.unpredicted), f"never answers {', '.join(map(str, self.unpredicted))}"),
+        )
+        return tuple(text for is_so, text in found if is_so)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A model (sha256 of its artifact) on every slice; the first slice is the base slice."""
+
+    model: str
+    scores: tuple[Score, ...]
+    health: Health
+
+    def on(self, name: str) -> Score | None:
+        """The score on the slice of that name, if there is one."""
+        return next((score for score in self.scores if score.name == name), None)
+
+
+def score(probabilities_of: Callable[[Images], NDArray[Any]], model_sha256: str, slices: Sequence[Slice]) -> Report:
+    """Ask the model about every slice, the base slice first.
+
+    ``probabilities_of`` takes ``(n, 28, 28) uint8`` and should give ``(n, 10)``. Whatever array it gives instead is
+    recorded in the health; what it raises is not caught. It is not asked about an empty slice.
+    """
+    raw = [np.asarray(probabilities_of(part.images)) if len(part.labels) else np.zeros((0, 10)) for part in slices]
+    answers = [_usable(answer, len(part.labels)) for answer, part in zip(raw, slices, strict=True)]
+    scores = tuple(_score(part, answer) for part, answer in zip(slices, answers, strict=True))
+    return Report(model_sha256, scores, _health(raw, answers, scores))
+
+
+def digest(part: Slice) -> str:
+    """SHA-256 over images, labels and weights: only reports on the same digest may be paired."""
+    sha = hashlib.sha256(f"{len(part.labels)}".encode())
+    for array, kind in ((part.images, "u1"), (part.labels, "u1"), (part.weights, "<f8")):
+        sha.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+    return sha.hexdigest()
+
+
+def summary(report: Report) -> dict[str, Any]:
+    """The report without its per-image arrays, as plain JSON values; NaN becomes ``None``."""
+    return {
+        "model": report.model,
+        "health": asdict(report.health) | {"problems": list(report.health.problems)},
+        "slices": [_summary(each) for each in report.scores],
+    }
+
+
+def to_arrays(report: Report) -> dict[str, NDArray[Any]]:
+    """The whole report as named arrays without objects, for ``np.savez``; see ``from_arrays``."""
+    head = {"model": report.model, "health": asdict(report.health)}
+    arrays: dict[str, NDArray[Any]] = {}
+    names = []
+    for i, each in enumerate(report.scores):
+        names.append([each.name, each.digest])
+        columns = {field.name: getattr(each, field.name) for field in fields(Score)[2:]}
+        arrays |= {f"{i}.{name}": column for name, column in columns.items() if column is not None}
+    return {"report": np.array(json.dumps(head | {"slices": names}))} | arrays
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Report:
+    """The report that ``to_arrays`` took apart (an opened ``.npz`` will do); ``KeyError`` where a part is missing."""
+    head = json.loads(str(arrays["report"]))
+    optional = ("sources", "confirmed")
+    scores = []
+    for i, (name, of_slice) in enumerate(head["slices"]):
+        wanted = [f.name for f in fields(Score)[2:] if f.name not in optional or f"{i}.{f.name}" in arrays]
+        scores.append(Score(name, of_slice, **{column: arrays[f"{i}.{column}"] for column in wanted}))
+    lists = {key: tuple(value) for key, value in head["health"].items() if isinstance(value, list)}
+    return Report(head["model"], tuple(scores), Health(**(head["health"] | lists)))
+
+
+def _usable(answer: NDArray[Any], n: int) -> NDArray[np.float64]:
+    """The answer as ``(n, 10) float64``, all NaN where it has another shape or holds no numbers."""
+    if answer.shape != (n, 10) or answer.dtype.kind not in "fiu":
+        return np.full((n, 10), np.nan)
+    return answer.astype(np.float64)
+
+
+def _score(part: Slice, answer: NDArray[np.float64]) -> Score:
+    n, rows = len(part.labels), np.arange(len(part.labels))
+    answered: NDArray[np.bool_] = np.all(np.isfinite(answer), axis=1)
+    safe = np.where(answered[:, None], answer, 0.0)
+    best = safe.argmax(axis=1) if n else np.zeros(0, np.intp)
+    others = safe.copy()
+    others[rows, part.labels] = -np.inf
+    margins = safe[rows, part.labels] - others.max(axis=1, initial=-np.inf)
+    return Score(
+        name=part.name,
+        digest=digest(part),
+        labels=part.labels,
+        predictions=np.where(answered, best, NO_ANSWER).astype(np.uint8),
+        weights=part.weights,
+        confidences=safe[rows, best].astype(np.float32),
+        margins=np.where(answered, margins, -2.0).astype(np.float32),
+        sources=part.sources,
+        confirmed=part.confirmed,
+    )
+
+
+def _health(raw: Sequence[NDArray[Any]], answers: Sequence[NDArray[np.float64]], scores: tuple[Score, ...]) -> Health:
+    misshapen = [one.shape for one, part in zip(raw, scores, strict=True) if one.shape != (part.n, 10)]
+    shapes = misshapen or [one.shape for one in raw]
+    rows = np.concatenate([*answers, np.zeros((0, 10))])
+    finite = bool(np.isfinite(rows).all())
+    sums_to_one = np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE
+    labels = np.concatenate([part.labels for part in scores] or [np.zeros(0, np.uint8)])
+    predictions = np.concatenate([part.predictions for part in scores] or [np.zeros(0, np.uint8)])
+    shown = np.bincount(labels, minlength=10)
+    answered = np.bincount(predictions[predictions != NO_ANSWER], minlength=10)
+    return Health(
+        shaped=not misshapen,
+        shape=tuple(shapes[0]) if shapes else (0, 10),
+        finite=finite,
+        normalised=finite and bool(sums_to_one.all() and (rows >= -_SUM_TOLERANCE).all()),
+        varied=len(rows) < 2 or not finite or bool((np.ptp(rows, axis=0) > _CONSTANT_TOLERANCE).any()),
+        predicted_classes=int(np.count_nonzero(answered)),
+        unpredicted=tuple(np.flatnonzero((shown >= _MIN_IMAGES_OF_A_DIGIT) & (answered == 0)).tolist()),
+    )
+
+
+def _summary(each: Score) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "digest": each.digest,
+        "n": each.n,
+        "errors": each.errors,
+        "accuracy": _plain(each.accuracy),
+        "interval": list(each.interval),
+        "per_class": [
+            {"digit": digit, "n": n, "accuracy": _plain(accuracy)} for digit, (n, accuracy) in enumerate(each.per_class)
+        ],
+        "confusion": each.confusion.tolist(),
+        "confirmations": each.confirmations,
+        "hands": each.hands,
+    }
+
+
+def _share(right: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
+    # One division of one array's parts, so that "all right" is exactly 1.
+    return float(weights[right].sum() / weights.sum()) if len(weights) else math.nan
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,163 @@
+"""What a device keeps: one small file that is replaced whole, and the models that it names.
+
+::
+
+    state.json                  trusted root, last sequence, device id, channel, current and previous model
+    models/DIGEST.mlmodel       installed; verified before they get this name
+    golden/DIGEST.json
+    partial/DIGEST.part         a download that goes on next time
+
+``state.json`` is the switch: whatever is killed when, it names models that lie there whole.
+"""
+
+import fcntl
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loop.errors import BadSettings, DiskFull, FeedRefused
+from loop.feed import canonical, document, trust
+from loop.feed.canonical import Plain
+from loop.feed.document import HEX64
+from loop.feed.refusals import StateUnreadable
+from loop.feed.trust import Trusted
+from loop.home import artifacts
+
+FORMAT = 1
+FILE, LOCK = "state.json", ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An installed model."""
+
+    version: int
+    digest: str
+    golden_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything in ``state.json``."""
+
+    trusted: Trusted
+    device: str
+    channel: str
+    current: Held | None = None
+    previous: Held | None = None
+
+
+def begin(root: bytes, channel: str, device: str | None = None) -> State:
+    """A device that has seen nothing but the root in its app. Raises ``FeedRefused``."""
+    return State(trust.begin(root), device or secrets.token_hex(16), channel)
+
+
+def model_file(folder: Path, digest: str) -> Path:
+    """Where an installed model lies."""
+    return folder / "models" / f"{digest}.mlmodel"
+
+
+def golden_file(folder: Path, digest: str) -> Path:
+    """Where its golden vectors lie."""
+    return folder / "golden" / f"{digest}.json"
+
+
+def partial_file(folder: Path, digest: str) -> Path:
+    """Where an unfinished download lies."""
+    return folder / "partial" / f"{digest}.part"
+
+
+def sound(folder: Path, held: Held | None) -> bool:
+    """Is the model there, with the bytes that were verified?"""
+    if held is None:
+        return False
+    path = model_file(folder, held.digest)
+    return path.is_file() and artifacts.digest(path.read_bytes()) == held.digest
+
+
+def load(folder: Path) -> State | None:
+    """The state in a folder; None where none was written yet. Raises ``StateUnreadable``."""
+    path = folder / FILE
+    try:
+        plain = canonical.parse(path.read_bytes())
+        if plain["format"] != FORMAT:
+            raise StateUnreadable(f"{path}: expected format {FORMAT}, got {plain['format']!r:.20}")
+        return _state(plain)
+    except FileNotFoundError:
+        return None
+    except StateUnreadable:
+        raise
+    except (OSError, FeedRefused, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"[:120]
+        raise StateUnreadable(f"{path}: damaged ({said}); remove the folder and begin with --root") from None
+
+
+def save(folder: Path, state: State) -> None:
+    """Replace the state. Raises ``DiskFull``; then the old one stands."""
+    artifacts.write_whole(folder / FILE, canonical.encode(_plain(state)))
+
+
+def tidy(folder: Path, state: State) -> None:
+    """Remove every model, golden file and partial download that the state does not name."""
+    kept = [held for held in (state.current, state.previous) if held is not None]
+    names = {model_file(folder, held.digest) for held in kept} | {golden_file(folder, h.golden_digest) for h in kept}
+    for kind in ("models", "golden", "partial"):
+        for path in (folder / kind).glob("*"):
+            if path not in names:
+                path.unlink()
+    for path in folder.glob(".new-*"):  # what a killed ``write_whole`` left
+        path.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One sync at a time on a folder; the lock of a killed process is gone with it. Raises ``BadSettings``, and
+    ``DiskFull`` for whatever the disk refuses while it is held.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("ab")
+    except OSError as error:
+        raise BadSettings(f"{folder}: expected a folder to keep state in ({error.strerror})") from None
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        except OSError as error:
+            raise DiskFull(f"{folder}: cannot be written ({error.strerror}); free some space and sync again") from error
+
+
+def _plain(state: State) -> Plain:
+    trusted = state.trusted
+    plain: Plain = {
+        "channel": state.channel,
+        "device": state.device,
+        "format": FORMAT,
+        "root": canonical.parse(trusted.root_data),
+        "sequence": trusted.sequence,
+    }
+    if trusted.feed_digest is not None and trusted.issued is not None:
+        plain |= {"feed_digest": trusted.feed_digest, "issued": document.when(trusted.issued)}
+    for name, held in (("current", state.current), ("previous", state.previous)):
+        if held is not None:
+            plain[name] = {"digest": held.digest, "golden_digest": held.golden_digest, "version": held.version}
+    return plain
+
+
+def _state(plain: Plain) -> State:
+    issued = None if "issued" not in plain else document.parse_time(plain, "issued")
+    trusted = trust.begin(canonical.encode(plain["root"]))
+    trusted = Trusted(trusted.root, trusted.root_data, int(plain["sequence"]), plain.get("feed_digest"), issued)
+    current, previous = (_held(plain.get(name)) for name in ("current", "previous"))
+    return State(trusted, str(plain["device"]), str(plain["channel"]), current, previous)
+
+
+def _held(plain: Plain | None) -> Held | None:
+    if plain is None:
+        return None
+    held = Held(int(plain["version"]), plain["digest"], plain["golden_digest"])
+    if not (HEX64.fullmatch(held.digest) and HEX64.fullmatch(held.golden_digest)):
+        raise ValueError("a digest is none")
+    return held

@@ -1,0 +1,58 @@
+"""One opened LOOP_HOME: its settings, its store, its artifacts. What ``night``, ``cli`` and the API compose from."""
+
+import getpass
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from loop.data import corpus as corpora
+from loop.data.corpus import Corpus
+from loop.errors import BadSettings
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.store import Store, schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Home:
+    """Settings, store and artifacts of one installation."""
+
+    settings: Settings
+    store: Store
+    artifacts: Artifacts
+
+    @property
+    def reports(self) -> Path:
+        """Folder for what people look at: plots and sheets."""
+        return self.settings.home / "reports"
+
+    @property
+    def actor(self) -> str:
+        """Who the ledger names."""
+        if self.settings.actor:
+            return self.settings.actor
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            raise BadSettings("actor: this process has no login name; set LOOP_ACTOR") from None
+
+
+def at(settings: Settings, *, migrated: bool = True) -> Home:
+    """Open a home. Raises ``SchemaBehind`` (unless ``migrated`` is False: whoever migrates) and
+    ``StoreUnavailable``.
+    """
+    home = Home(settings, Store(settings.url, create=not migrated), Artifacts(settings.home / "artifacts"))
+    if migrated:
+        schema.require_head(home.store)
+    return home
+
+
+def corpus(settings: Settings, wanted: str) -> Corpus:
+    """The base corpus a family wants, or ``digits`` where the settings say so. Raises ``CorpusUnavailable``."""
+    return _corpus("digits" if "digits" in (settings.corpus, wanted) else "mnist", settings.mnist)
+
+
+@lru_cache(maxsize=2)
+def _corpus(name: str, path: Path | None) -> Corpus:
+    """Read and checked once a process: its arrays are read-only, and a day of nights needs it many times."""
+    return corpora.digits() if name == "digits" else corpora.mnist(path, download=True)

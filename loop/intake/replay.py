@@ -1,0 +1,118 @@
+"""Play labelled handwriting through the champion, as phones would: wrong answers come back as corrections, right ones
+as confirmations at a sampling rate.
+
+Which right answers are confirmed is a hash of source and image, not chance: replayed again, nothing new is stored.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop import intake, registry
+from loop.data import digits
+from loop.data.handwriting import Person
+from loop.errors import BadImage, BadSettings, ClientError, OpsError
+from loop.evaluation import digit_classifier
+from loop.home import Home
+from loop.intake import Receipt, Upload
+from loop.store.values import Kind, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One person's handwriting after the phone: how many digits were read, and what came of them."""
+
+    source: str
+    role: Role | None
+    read: int
+    wrong: int
+    stored: int
+    duplicates: int
+    refused: dict[str, int]
+
+    @property
+    def accuracy(self) -> float | None:
+        """The champion's share of right answers, over all that was read."""
+        return None if self.read == 0 else 1 - self.wrong / self.read
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phone:
+    """The champion as a phone runs it."""
+
+    version: int
+    reader: digit_classifier.DigitClassifier
+
+    def answers(self, drawn: list[digits.Digit]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Predicted digit and its probability, for each."""
+        probabilities = self.reader.probabilities(np.stack([digit.pixels for digit in drawn]))
+        return probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64)
+
+
+def phone(home: Home, family: str) -> Phone:
+    """A phone that runs the family's champion. Raises ``OpsError`` where there is none."""
+    champion = registry.champion(home, family)
+    if champion is None:
+        raise OpsError(f"{family} has no champion yet; run `loop init --family {family}` first")
+    model = digit_classifier.load(home.artifacts.get(champion.artifact_digest, ".mlmodel"))
+    return Phone(champion.number, digit_classifier.classifier(model))
+
+
+def replay(home: Home, using: Phone, person: Person, confirm_rate: float, now: datetime) -> Replayed:
+    """Let one person write, and send what the phone would send."""
+    if not 0 <= confirm_rate <= 1:
+        raise BadSettings(f"confirm-rate: expected 0 to 1, got {confirm_rate}")
+    refused: Counter[str] = Counter()
+    drawn = list(_drawn(person, refused))
+    if not drawn:
+        return Replayed(person.name, None, 0, 0, 0, 0, dict(refused))
+    labels = np.array([label for label, _ in drawn])
+    predicted, confidence = using.answers([digit for _, digit in drawn])
+    uploads = [
+        Upload(
+            source=person.name,
+            image=digit,
+            label=label,
+            kind=Kind.CORRECTION if guess != label else Kind.CONFIRMATION,
+            predicted=int(guess),
+            confidence=float(np.clip(sure, 0, 1)),
+            version=using.version,
+            rate=1.0 if guess != label else confirm_rate,
+        )
+        for (label, digit), guess, sure in zip(drawn, predicted, confidence, strict=True)
+        if guess != label or _confirms(person.name, digit.digest, confirm_rate)
+    ]
+    answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, now)
+    refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
+    receipts = [answer for answer in answers if isinstance(answer, Receipt)]
+    duplicates = sum(receipt.duplicate for receipt in receipts)
+    return Replayed(
+        source=person.name,
+        role=receipts[0].role if receipts else None,
+        read=len(drawn),
+        wrong=int(np.count_nonzero(predicted != labels)),
+        stored=len(receipts) - duplicates,
+        duplicates=duplicates,
+        refused=dict(refused),
+    )
+
+
+def _drawn(person: Person, refused: Counter[str]) -> Iterator[tuple[int, digits.Digit]]:
+    for sample in person.samples():
+        if sample.reason is not None:
+            refused[sample.reason] += 1
+            continue
+        try:
+            yield sample.label, sample.digit()
+        except BadImage as error:
+            refused[str(error)] += 1
+
+
+def _confirms(source: str, digest: str, rate: float) -> bool:
+    hashed = hashlib.sha256(f"confirm\0{source}\0{digest}".encode()).digest()
+    return int.from_bytes(hashed[:8]) < rate * 2**64

@@ -1,0 +1,1 @@
+"""One night: freeze a lesson, teach a challenger, judge it, publish it."""

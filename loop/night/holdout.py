@@ -1,0 +1,21 @@
+"""What the judge looks at: the base corpus's test images, and the uploads of sources that never teach."""
+
+import numpy as np
+
+from loop.data.corpus import Corpus
+from loop.evaluation.gate import FEEDBACK
+from loop.evaluation.scoring import Slice
+from loop.store import Store
+from loop.store.feedback import corrections
+from loop.store.values import Role
+
+
+def slices(store: Store, corpus: Corpus) -> tuple[Slice, Slice]:
+    """The base slice, named after its corpus, and ``feedback``, weighted by inverse sampling rate."""
+    with store.read() as tx:
+        pool = corrections.pool(tx, Role.HOLDOUT)
+    n = len(corpus.test_labels)
+    base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(n))
+    blind = ~(pool.corrected & pool.told)  # not sent because a model was wrong: something can be broken in them
+    judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, blind)
+    return base, judged

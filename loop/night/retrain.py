@@ -1,0 +1,217 @@
+"""The loop itself: corrections rest in the store, are frozen into a snapshot, teach a challenger, which is judged
+against the champion on handwriting it has never seen, packed as a ``.mlmodel``, and pointed at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import models
+from loop import home as homes
+from loop import registry
+from loop.clock import Clock, utc_now
+from loop.data.corpus import Corpus
+from loop.errors import OpsError
+from loop.evaluation import scoring
+from loop.evaluation.scoring import Slice
+from loop.evaluation.verdict import Outcome
+from loop.feed import upkeep
+from loop.home import Home, artifacts
+from loop.night import holdout, lease, publishing, snapshot
+from loop.night.lease import HeldRun
+from loop.night.publishing import Judged, Lineage
+from loop.night.snapshot import Snapshot
+from loop.store import values
+from loop.store.feedback import erasures
+from loop.store.nights import snapshots, versions
+from loop.store.values import Attribution, RunStatus
+from models.family import Candidate, Family, Lesson, Progress, Weights, no_progress
+
+DRY_RUN_VERSION = 0
+"""The version number that a dry run writes into its draft; real ones begin at 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Night:
+    """What one night came to. ``version`` is None for a skipped or dry run, ``judged`` for a skipped one."""
+
+    run: int
+    status: RunStatus
+    reason: str | None
+    version: values.Version | None
+    judged: Judged | None
+    seconds: Mapping[str, float]
+
+
+def run(
+    home: Home,
+    family_name: str = "cnn",
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    slot: str | None = None,
+    progress: Progress = no_progress,
+    clock: Clock = utc_now,
+) -> Night:
+    """One night, of a ``slot`` or by hand. Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, and whatever the
+    deployment lacks; a night with nothing to teach is skipped, a refused challenger is registered with its verdict.
+    ``force`` teaches however little is new, and what was taught before.
+    """
+    family, settings, actor = models.get(family_name), home.settings, home.actor
+    _before(home, family)  # refused without a trace in the runs, for there is nothing to run
+    kind = "dry-run" if dry_run else "night"
+    with lease.hold(home, family.name, kind, clock, progress, slot) as shift:
+        with shift.step("snapshot"):
+            champion, base = _before(home, family)
+            corpus = homes.corpus(settings, family.corpus)
+            frozen = snapshot.freeze(
+                home.store, shift.run.id, corpus.digest, settings.snapshot_budget, settings.source_cap, clock()
+            )
+            slices = holdout.slices(home.store, corpus)
+            lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
+            if reason := _nothing_to_teach(home, lineage, slices, force):
+                return _skip(shift, reason)
+            number = DRY_RUN_VERSION if dry_run else shift.reserve()
+        with shift.step("teach"):
+            weights = artifacts.unpack(home.artifacts.get(base.base_digest, ".npz"))  # never the rounded ones
+            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, shift.report)
+            candidate = candidate.rounded(lineage.recipe["precision"])  # judge what the file can hold
+        with shift.step("export"):
+            draft = candidate.export(publishing.describe(settings, number, lineage, None))
+        with shift.step("evaluate"):
+            before = publishing.report_of(home, champion, slices)
+            after = publishing.evaluate(draft, slices)
+        with shift.step("judge"):
+            judged = publishing.judge(home, number, lineage, candidate, slices, before, after, draft)
+        if dry_run:
+            shift.finish(RunStatus.FINISHED, "dry run: nothing was registered")
+            return _night(shift, RunStatus.FINISHED, "dry run: nothing was registered", None, judged)
+        with shift.step("publish"):
+            order = Attribution(actor, f"run {shift.run.id}: {judged.outcome}")
+            version = publishing.publish(shift, number, lineage, candidate, judged, order)
+        upkeep.tell(home, order, clock())  # by now the night is over, whatever becomes of the feed
+        return _night(shift, RunStatus.FINISHED, None, version, judged)
+
+
+def create_base(
+    home: Home,
+    family_name: str = "cnn",
+    weights: Weights | None = None,
+    *,
+    progress: Progress = no_progress,
+    clock: Clock = utc_now,
+) -> values.Version:
+    """Register a family's frozen base as its first version and champion; a second call changes nothing.
+
+    ``weights`` default to the shipped base, else the base is trained. A base that does not pass is registered but not
+    promoted: the family then has no champion, and ``loop verdict`` says why.
+    """
+    family, settings, actor = models.get(family_name), home.settings, home.actor
+    if (known := _base(home, family)) is not None:
+        return known
+    with lease.hold(home, family.name, "base", clock, progress) as shift:
+        if (known := _base(home, family)) is not None:  # by another process, while this one waited for the lease
+            shift.finish(RunStatus.SKIPPED, f"founded meanwhile: version {known.number}")
+            return known
+        corpus = homes.corpus(settings, family.corpus)
+        number = shift.reserve()
+        with shift.step("teach"):
+            frozen = _frozen_base(family, corpus, weights, settings.seed, shift.report)
+            recipe = publishing.recipe(family, settings)
+            candidate = frozen.rounded(recipe["precision"])
+        lineage = Lineage(
+            family=family.name,
+            base_digest=home.artifacts.put(artifacts.pack(frozen.weights()), ".npz"),
+            snapshot_id=None,
+            snapshot_digest=None,
+            taught=0,
+            recipe=recipe,
+            seed=settings.seed,
+            champion=None,
+        )
+        with shift.step("export"):
+            draft = candidate.export(publishing.describe(settings, number, lineage, None))
+        with shift.step("evaluate"):
+            slices = holdout.slices(home.store, corpus)
+            after = publishing.evaluate(draft, slices)
+        with shift.step("judge"):
+            judged = publishing.judge(home, number, lineage, candidate, slices, None, after, draft)
+        with shift.step("publish"):
+            order = Attribution(actor, f"run {shift.run.id}: the {family.name} base")
+            return publishing.publish(shift, number, lineage, candidate, judged, order)
+
+
+def _frozen_base(family: Family, corpus: Corpus, weights: Weights | None, seed: int, progress: Progress) -> Candidate:
+    """The base that was given, else the shipped one where it fits the corpus, else one trained now."""
+    if weights is None and corpus.name == family.corpus:
+        weights = family.shipped()
+    if weights is None:
+        return family.train_base(corpus.train_images, corpus.train_labels, seed, progress)
+    return family.load(weights)
+
+
+def _base(home: Home, family: Family) -> values.Version | None:
+    with home.store.read() as tx:
+        return versions.base(tx, family.name)
+
+
+def _before(home: Home, family: Family) -> tuple[values.Version, values.Version]:
+    """The champion and the base. Raises ``OpsError`` where the family has none."""
+    champion, base = registry.champion(home, family.name), _base(home, family)
+    if base is None:
+        raise OpsError(f"{family.name} has no base yet; run `loop init --family {family.name}` first")
+    if champion is None:
+        raise OpsError(f"{family.name}: its base did not pass; read `loop verdict {base.number}` before you promote it")
+    return champion, base
+
+
+def _lineage(
+    base: values.Version, frozen: Snapshot, recipe: Mapping[str, Any], seed: int, champion: values.Version
+) -> Lineage:
+    return Lineage(
+        family=base.family,
+        base_digest=base.base_digest,
+        snapshot_id=frozen.id,
+        snapshot_digest=frozen.digest,
+        taught=len(frozen.pool),
+        recipe=recipe,
+        seed=seed,
+        champion=champion.number,
+    )
+
+
+def _lesson(corpus: Corpus, frozen: Snapshot) -> Lesson:
+    pool = frozen.pool
+    return Lesson(corpus.train_images, corpus.train_labels, pool.pixels, pool.labels, frozen.weights)
+
+
+def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], force: bool) -> str | None:
+    """Why this night would change nothing, if so."""
+    if lineage.taught == 0 or lineage.snapshot_id is None:
+        return "nothing to teach: the store holds no accepted upload of a source that teaches"
+    with home.store.read() as tx:
+        twin = versions.twin(tx, lineage.base_digest, lineage.snapshot_digest, lineage.recipe_digest, lineage.seed)
+        outcome = None if twin is None else versions.outcome(tx, twin.number)
+        new = snapshots.untaught(tx, lineage.family, lineage.snapshot_id)
+        tainted = lineage.champion in erasures.tainted(tx)  # then any successor is wanted soon
+    if twin is not None and not force and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
+        return f"nothing changed: version {twin.number} was taught the same snapshot by the same recipe"
+    if twin is None and new < home.settings.min_new and not force and not tainted:
+        return f"too little new: {new} accepted uploads that no night has taught, need {home.settings.min_new}"
+    return None
+
+
+def _judged_on(version: values.Version, slices: tuple[Slice, ...]) -> bool:
+    """Was the version judged on just these slices? If not, there is more evidence now."""
+    return {part["digest"] for part in version.summary["slices"]} == {scoring.digest(part) for part in slices}
+
+
+def _skip(shift: HeldRun, reason: str) -> Night:
+    shift.finish(RunStatus.SKIPPED, reason)
+    return _night(shift, RunStatus.SKIPPED, reason, None, None)
+
+
+def _night(
+    shift: HeldRun, status: RunStatus, reason: str | None, version: values.Version | None, judged: Judged | None
+) -> Night:
+    return Night(shift.run.id, status, reason, version, judged, dict(shift.seconds))

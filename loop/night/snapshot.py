@@ -1,0 +1,94 @@
+"""Freeze what a night teaches: the accepted uploads of the sources that teach, with their weights.
+
+Rules: sources of the holdout never enter. No source brings more than ``source_cap`` uploads, so that no single hand
+rules the lesson. Past the ``budget`` corrections go before confirmations (they are what the model finds hard), and
+within each the digits take turns, newest first (so that the rare ones are in). The digest covers content, not row
+numbers: the same images, labels and weights beside the same corpus have the same digest in any store.
+"""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.exc import IntegrityError
+
+from loop.store import Store
+from loop.store.feedback import corrections
+from loop.store.nights import runs, snapshots
+from loop.store.values import Pool, Role
+
+ERASURE_RETRIES = 4  # times that a lesson is chosen anew
+CONFIRMATION_WEIGHT = 1.0  # relative chance to be drawn beside a correction's 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A frozen lesson: row i of ``pool`` is drawn with relative chance ``weights[i]``."""
+
+    id: int
+    digest: str
+    pool: Pool
+    weights: NDArray[np.float64]
+
+
+def freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
+    """Choose, weigh, and write down what the run teaches. Raises ``LeaseLost``."""
+    for _ in range(ERASURE_RETRIES):
+        with suppress(IntegrityError):  # something was erased between our look and our write: choose anew
+            return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
+    return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
+
+
+def _freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
+    with store.read() as tx:
+        pool = corrections.pool(tx, Role.TRAIN)
+    chosen = choose(pool, budget, source_cap)
+    weights = np.where(chosen.corrected, 1.0, CONFIRMATION_WEIGHT)
+    content = digest(chosen, weights, corpus_digest)
+    with store.exclusive() as tx:
+        snapshot_id = snapshots.keep(tx, content, corpus_digest, chosen, weights, now)
+        runs.freeze(tx, run_id, snapshot_id)
+    return Snapshot(snapshot_id, content, chosen, weights)
+
+
+def choose(pool: Pool, budget: int, source_cap: int) -> Pool:
+    """The uploads to teach, in the order of their ids."""
+    capped = pool[np.sort(_capped(pool, source_cap))]
+    if len(capped) <= budget:
+        return capped
+    return capped[np.sort(_turns(capped)[:budget])]
+
+
+def digest(pool: Pool, weights: NDArray[np.float64], corpus_digest: str) -> str:
+    """SHA-256 over corpus, images, labels and weights, whatever the order of the rows."""
+    lines = sorted(
+        hashlib.sha256(pixels.tobytes() + bytes([label]) + weight.tobytes()).digest()
+        for pixels, label, weight in zip(pool.pixels, pool.labels, weights.astype("<f8"), strict=True)
+    )
+    return hashlib.sha256(b"snapshot 1\n" + corpus_digest.encode() + b"".join(lines)).hexdigest()
+
+
+def _capped(pool: Pool, source_cap: int) -> NDArray[np.int64]:
+    """Rows left when each source keeps its first ``source_cap`` by ``_turns``."""
+    rows = _turns(pool)
+    seen: dict[int, int] = {}
+    kept = []
+    for row in rows:
+        source = int(pool.sources[row])
+        seen[source] = seen.get(source, 0) + 1
+        if seen[source] <= source_cap:
+            kept.append(row)
+    return np.array(kept, np.int64)
+
+
+def _turns(pool: Pool) -> NDArray[np.int64]:
+    """All rows: corrections first; within each kind the digits take turns, each newest first."""
+    turn = np.zeros(len(pool), np.int64)
+    for corrected in (True, False):
+        for label in range(10):
+            rows = np.flatnonzero((pool.corrected == corrected) & (pool.labels == label))[::-1]
+            turn[rows] = np.arange(len(rows))
+    return np.lexsort((pool.labels, turn, ~pool.corrected))

@@ -1,0 +1,77 @@
+"""Private keys inside a backup: sealed with a passphrase (scrypt, then ChaCha20-Poly1305), or not there at all.
+
+The PEM files are sealed as they lie on disk, so that a key which has a passphrase of its own keeps it.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from loop.errors import BadBackup, BadKey
+from loop.feed.keys import MAX_BYTES
+from loop.home import artifacts
+
+FILE_NAME = re.compile(r"(root|recovery|feed)-[0-9a-f]{12}\.pem")
+ASSOCIATED_DATA = b"digit-loop backup keys 1\n"
+SALT, NONCE, SHORTEST = 16, 12, 12
+SCRYPT_COST = {"n": 1 << 17, "r": 8, "p": 1}  # 128 MiB and about half a second: OWASP's figure for scrypt
+
+
+def gather(folder: Path) -> dict[str, bytes]:
+    """The key files of a folder, by name."""
+    return {
+        path.name: path.read_bytes()[:MAX_BYTES]
+        for path in sorted(folder.glob("*.pem"))
+        if FILE_NAME.fullmatch(path.name)
+    }
+
+
+def seal(files: Mapping[str, bytes], passphrase: str) -> bytes:
+    """The files, readable only with the passphrase. Raises ``BadKey`` for a short one."""
+    if len(passphrase) < SHORTEST:
+        raise BadKey(f"passphrase of the backup: expected {SHORTEST} characters or more, got {len(passphrase)}")
+    salt, nonce = secrets.token_bytes(SALT), secrets.token_bytes(NONCE)
+    plain = json.dumps({name: data.decode("ascii") for name, data in files.items()}).encode()
+    return (
+        ASSOCIATED_DATA
+        + salt
+        + nonce
+        + ChaCha20Poly1305(_key(passphrase, salt)).encrypt(nonce, plain, ASSOCIATED_DATA + salt)
+    )
+
+
+def unseal(sealed: bytes, passphrase: str) -> dict[str, bytes]:
+    """The files. Raises ``BadKey`` for another passphrase, ``BadBackup`` for what is not ours."""
+    if not sealed.startswith(ASSOCIATED_DATA) or len(sealed) < len(ASSOCIATED_DATA) + SALT + NONCE:
+        raise BadBackup("the sealed keys are of another format; use the release that made the backup")
+    rest = sealed.removeprefix(ASSOCIATED_DATA)
+    salt, nonce, hidden = rest[:SALT], rest[SALT : SALT + NONCE], rest[SALT + NONCE :]
+    try:
+        plain = ChaCha20Poly1305(_key(passphrase, salt)).decrypt(nonce, hidden, ASSOCIATED_DATA + salt)
+    except InvalidTag:
+        raise BadKey("the keys in the backup do not open: another passphrase, or damaged") from None
+    files = json.loads(plain)
+    if any(not FILE_NAME.fullmatch(name) for name in files):
+        raise BadBackup("the sealed keys hold a file that is no key; nothing was written")
+    return {name: text.encode("ascii") for name, text in files.items()}
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the keys, mode 0600; one that is there with other bytes is never overwritten. Raises ``BadKey``."""
+    for name, data in files.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() != data:
+            raise BadKey(f"{path}: is there already and differs from the backup's; move it away first")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, data in files.items():
+        artifacts.write_whole(folder / name, data, mode=0o600)
+
+
+def _key(passphrase: str, salt: bytes) -> bytes:
+    return Scrypt(salt=salt, length=32, **SCRYPT_COST).derive(passphrase.encode())

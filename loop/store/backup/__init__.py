@@ -1,0 +1,1 @@
+"""Every row out of a database and into another one."""

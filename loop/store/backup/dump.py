@@ -1,0 +1,102 @@
+"""Every row as a line of JSON, and back: the same lines from both databases, so that either may read the other's.
+
+A table leaves in parts, ordered by its key; ``tables`` names them so that a row comes after the rows that it points
+at. Times are ISO 8601 in UTC, bytes base64. What comes back is checked against the column's type; the schema's own
+rules do the rest. Signs of life are left out: they mean nothing in another life.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Table, func, insert, select
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm import Session
+
+from loop.errors import BadBackup, one_line
+from loop.store.tables import Base, UtcDateTime
+
+ROWS_PER_PART = 2_000
+"""Rows a part: about three megabytes of corrections."""
+EPHEMERAL = {"beats"}
+
+
+def tables() -> dict[str, Table]:
+    """What is dumped, by name; every table after those that it points at."""
+    return {table.name: table for table in Base.metadata.sorted_tables if table.name not in EPHEMERAL}
+
+
+def counts(tx: Session) -> dict[str, int]:
+    """Rows of each table."""
+    return {name: tx.scalar(select(func.count()).select_from(table)) or 0 for name, table in tables().items()}
+
+
+def parts(tx: Session, name: str) -> Iterator[bytes]:
+    """The rows of a table, at most ``ROWS`` a part; none if it is empty. ``tx`` should be ``Store.frozen``."""
+    table = tables()[name]
+    found = tx.execute(select(table).order_by(*table.primary_key), execution_options={"yield_per": ROWS_PER_PART})
+    for rows in found.mappings().partitions():
+        yield b"".join(_line(dict(row)) for row in rows)
+
+
+def load(tx: Session, name: str, part: bytes) -> int:
+    """Insert the rows of a part; how many. Raises ``BadBackup`` for what is not a row of this table."""
+    table = tables()[name]
+    rows = [_row(table, line) for line in part.splitlines()]
+    try:
+        if rows:
+            tx.execute(insert(table), rows)
+    except (IntegrityError, StatementError) as error:
+        said = one_line(getattr(error, "orig", None) or error)
+        raise BadBackup(f"{name}: rows that this store does not take ({said}); use another backup") from None
+    return len(rows)
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, default=_plain, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _row(table: Table, line: bytes) -> dict[str, Any]:
+    try:
+        found: Any = json.loads(line)
+        if not isinstance(found, dict) or found.keys() != set(table.columns.keys()):
+            raise ValueError("other columns than expected")
+        return {column.name: _value(column, found[column.name]) for column in table.columns}
+    except (ValueError, RecursionError) as error:
+        raise BadBackup(f"{table.name}: not a row of it ({one_line(error)}); use another backup") from None
+
+
+def _value(column: Column[Any], value: Any) -> Any:
+    """A column's value from its JSON; True is no number here."""
+    if value is None or isinstance(column.type, JSON):
+        return value
+    kind: type = datetime if isinstance(column.type, UtcDateTime) else column.type.python_type
+    spelt = ENCODERS.get(kind)
+    expected = kind if spelt is None else str
+    if type(value) is not expected and not (kind is float and type(value) is int):
+        raise ValueError(f"{column.name}: expected {kind.__name__}, got {type(value).__name__}")
+    return value if spelt is None else spelt(value)
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"expected a time with a zone, got {text[:40]!r}")
+    return moment
+
+
+ENCODERS: dict[type, Callable[[Any], Any]] = {
+    datetime: _time,
+    date: date.fromisoformat,
+    bytes: lambda text: base64.b64decode(text, validate=True),
+}

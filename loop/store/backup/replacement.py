@@ -1,0 +1,81 @@
+"""Put other rows in the place of all that are there, in the transaction of the caller.
+
+Only here and in migrations do the append-only tables change: their triggers are lifted and put back in the same
+transaction, so that nobody ever sees them gone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.backup import dump
+from loop.store.engine import BUSY_SECONDS
+from loop.store.nights import slots
+from loop.store.values import RunStatus
+
+MAY_BE_THERE = {"facts"}
+"""What a store that was only migrated, or only founded, may hold and still be called empty."""
+
+
+def empty(tx: Session) -> bool:
+    """Does the store hold nothing that could be missed?"""
+    return not any(n for name, n in dump.counts(tx).items() if name not in MAY_BE_THERE)
+
+
+@contextmanager
+def unlocked(tx: Session) -> Iterator[None]:
+    """No other writer, and no append-only table, until the block ends. ``tx`` must be exclusive."""
+    if tx.get_bind().dialect.name == "sqlite":  # BEGIN IMMEDIATE has locked the others out
+        triggers = tx.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+        for name, _ in triggers:
+            tx.execute(text(f'DROP TRIGGER "{name}"'))
+        yield
+        for _, made in triggers:
+            tx.connection().exec_driver_sql(made)
+        return
+    names = [table.name for table in tables.Base.metadata.sorted_tables]
+    tx.execute(
+        text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+    )  # somebody's forgotten transaction is no reason to hang
+    tx.execute(text(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE"))
+    for name in names:
+        tx.execute(text(f"ALTER TABLE {name} DISABLE TRIGGER USER"))
+    yield
+    for name in names:
+        tx.execute(text(f"ALTER TABLE {name} ENABLE TRIGGER USER"))
+
+
+def clear(tx: Session) -> None:
+    """Delete every row."""
+    for table in reversed(tables.Base.metadata.sorted_tables):
+        tx.execute(delete(table))
+
+
+def settle(tx: Session, reason: str, holder: str, number: int, now: datetime) -> None:
+    """No run of the past goes on, and no version number below ``number`` is given again.
+
+    The run that says so is the record of the restoration, too.
+    """
+    for run in tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING)):
+        run.status, run.finished_at, run.reason = RunStatus.FAILED, now, f"interrupted: {reason}"
+        slots.free(tx, run.id)
+    highest = tx.scalar(select(func.max(tables.Run.reserved))) or 0
+    tx.add(
+        tables.Run(
+            family="all",
+            kind="dry-run",
+            status=RunStatus.SKIPPED,
+            reason=reason,
+            reserved=number if number > highest else None,
+            holder=holder,
+            lease_until=now,
+            started_at=now,
+            finished_at=now,
+            seconds={},
+        )
+    )
+    tx.flush()

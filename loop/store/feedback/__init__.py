@@ -1,0 +1,1 @@
+"""Queries about uploads: sources, corrections, live scores, erasures."""

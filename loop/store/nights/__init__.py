@@ -1,0 +1,1 @@
+"""Queries about nights: slots, runs, snapshots, versions, the alias ledger."""

@@ -1,0 +1,60 @@
+"""The ledger as it was chained, and what must agree with it: for whoever proves that nothing was changed behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.nights.versions import CHAINED_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the ledger: what it says (``versions.SIGNED``), the bytes that it points at, its link, its family."""
+
+    id: int
+    says: Mapping[str, Any]
+    artifact: str | None
+    family: str | None
+    """Of the version that it points at; None where there is no such version."""
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A snapshot that does not hold as many items as it should."""
+
+    snapshot: int
+    expected: int
+    found: int
+
+
+def lines(tx: Session) -> list[Line]:
+    """The whole ledger, oldest first."""
+    query = (
+        select(tables.Move, tables.Version.artifact_digest, tables.Version.family)
+        .join(tables.Version, tables.Version.number == tables.Move.after, isouter=True)
+        .order_by(tables.Move.id)
+    )
+    return [
+        Line(row.id, {name: getattr(row, name) for name in CHAINED_COLUMNS}, artifact, family, row.link)
+        for row, artifact, family in tx.execute(query)
+    ]
+
+
+def uneven(tx: Session) -> list[Items]:
+    """Snapshots whose items are not their size less what was erased."""
+    item = tables.SnapshotItem
+    found = select(item.snapshot_id, func.count().label("n")).group_by(item.snapshot_id).subquery()
+    n = func.coalesce(found.c.n, 0)
+    expected = tables.Snapshot.size - tables.Snapshot.erased
+    query = (
+        select(tables.Snapshot.id, expected, n)
+        .join(found, found.c.snapshot_id == tables.Snapshot.id, isouter=True)
+        .where(n != expected)
+        .order_by(tables.Snapshot.id)
+    )
+    return [Items(*row) for row in tx.execute(query)]

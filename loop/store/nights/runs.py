@@ -1,0 +1,235 @@
+"""Runs and the lease that keeps them one at a time.
+
+The rules:
+- A run is claimed in an ``exclusive`` transaction; while another holds an unexpired lease, the claim is refused.
+- A lease whose holder is gone from this machine, or that has expired, is taken over: the old run is written down as
+  failed, and its slot is free again. A killed night therefore costs nothing but itself.
+- The run's id is its fencing token. Whatever a run writes later, it writes in a transaction that first asks
+  ``hold``: a run that was taken over meanwhile is refused, however alive it is.
+- A run that has something to teach reserves its version number. One that fails leaves a gap; a number is never reused.
+- Leases are compared with the clock of whoever claims: machines that share a store must agree on the time to within
+  a lease's length.
+"""
+
+import os
+import socket
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from loop.errors import LeaseLost, RunInProgress, UnknownVersion
+from loop.store import tables, values
+from loop.store.nights import slots
+from loop.store.service import messages, outbox
+from loop.store.values import RunStatus
+
+
+def me() -> str:
+    """This process, as a lease names it: host, boot and process namespace, process id.
+
+    The middle part tells apart machines and containers that share a host name: a process id means something only
+    where it was given.
+    """
+    return f"{socket.gethostname()}:{_place()}:{os.getpid()}"
+
+
+def _place() -> str:
+    found = []
+    with suppress(OSError):  # not Linux: the host name has to do
+        found.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+        found.append(Path("/proc/self/ns/pid").readlink().name.strip("pid:[]"))
+    return "-".join(found) or "-"
+
+
+def claim(
+    tx: Session, family: str, kind: str, holder: str, lease_seconds: float, now: datetime, slot: str | None = None
+) -> values.Run:
+    """Start a run; ``slots.take`` gives it its slot. ``tx`` must be exclusive. Raises ``RunInProgress`` while another
+    lives.
+    """
+    if (other := _living(tx, now)) is not None:
+        raise RunInProgress(
+            f"run {other.id} ({other.family}) has been running since {other.started_at:%H:%M:%S} UTC as "
+            f"{other.holder}; wait for it, or until its lease ends at {other.lease_until:%H:%M:%S}"
+        )
+    run = tables.Run(
+        family=family,
+        kind=kind,
+        status=RunStatus.RUNNING,
+        holder=holder,
+        lease_until=now + timedelta(seconds=lease_seconds),
+        started_at=now,
+        seconds={},
+        slot=slot,
+    )
+    tx.add(run)
+    tx.flush()
+    return _value(run)
+
+
+def reap(tx: Session, now: datetime) -> values.Run | None:
+    """End each run whose holder is gone, or silent past its lease, and free its slot; the run that lives, if one does.
+    ``tx`` must be exclusive.
+    """
+    living = _living(tx, now)
+    return None if living is None else _value(living)
+
+
+def stillborn(tx: Session, slot: slots.Slot, holder: str, reason: str, now: datetime) -> values.Run:
+    """Write down a night whose process ended before it could claim a run. It had the slot."""
+    run = tables.Run(
+        family=slot.family,
+        kind="night",
+        status=RunStatus.FAILED,
+        holder=holder,
+        lease_until=now,
+        started_at=now,
+        finished_at=now,
+        seconds={},
+        slot=slot.name,
+        reason=reason[:1000],
+    )
+    tx.add(run)
+    tx.flush()
+    slots.count(tx, slot.name, run.id)
+    _tell(tx, run, now)
+    return _value(run)
+
+
+def reserve(tx: Session, run_id: int) -> int:
+    """The next version number, given to this run. ``tx`` must be exclusive. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    number = (tx.scalar(select(func.max(tables.Run.reserved))) or 0) + 1
+    _row(tx, run_id).reserved = number
+    return number
+
+
+def hold(tx: Session, run_id: int) -> None:
+    """Raises ``LeaseLost`` unless the run still is the running one; locks its row until ``tx`` ends."""
+    run = _row(tx, run_id, lock=True)
+    if run.status == RunStatus.FAILED:
+        raise LeaseLost(f"run {run_id} was taken over ({run.reason}); nothing more of it is written")
+    if run.status != RunStatus.RUNNING:
+        raise LeaseLost(f"run {run_id} has ended already ({run.status}); nothing more of it is written")
+
+
+def renew(
+    tx: Session, run_id: int, lease_seconds: float, now: datetime, progress: tuple[str, int, int] | None = None
+) -> None:
+    """A sign of life, and how far the run has come: step, done, of how much. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    run = _row(tx, run_id)
+    run.lease_until = now + timedelta(seconds=lease_seconds)
+    if progress is not None:
+        run.step, run.done, run.total = progress[0][:100], progress[1], progress[2]
+
+
+def freeze(tx: Session, run_id: int, snapshot_id: int) -> None:
+    """Write down which snapshot the run teaches. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    _row(tx, run_id).snapshot_id = snapshot_id
+
+
+def finish(
+    tx: Session, run_id: int, status: RunStatus, reason: str | None, seconds: dict[str, float], now: datetime
+) -> None:
+    """Write down how the run ended. Raises ``LeaseLost``."""
+    hold(tx, run_id)
+    run = _row(tx, run_id)
+    run.status, run.finished_at, run.seconds = status, now, dict(seconds)
+    run.reason = None if reason is None else reason[:1000]
+    _tell(tx, run, now)
+
+
+def get(tx: Session, run_id: int) -> values.Run:
+    """One run. Raises ``UnknownVersion``."""
+    return _value(_row(tx, run_id))
+
+
+def held(tx: Session, slot: str, holder: str) -> values.Run | None:
+    """The last run of a slot by this process."""
+    query = select(tables.Run).where(tables.Run.slot == slot, tables.Run.holder == holder)
+    run = tx.scalar(query.order_by(tables.Run.id.desc()).limit(1))
+    return None if run is None else _value(run)
+
+
+def alive(tx: Session, run_id: int, now: datetime) -> bool:
+    """Is the run under way, as far as its lease and the processes of this machine tell?"""
+    run = _row(tx, run_id)
+    return run.status == RunStatus.RUNNING and _lives(run, now)
+
+
+def recent(tx: Session, limit: int = 20) -> list[values.Run]:
+    """The last runs, newest first."""
+    rows = tx.scalars(select(tables.Run).order_by(tables.Run.id.desc()).limit(limit))
+    return [_value(row) for row in rows]
+
+
+def _living(tx: Session, now: datetime) -> tables.Run | None:
+    living = None
+    for run in tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING).with_for_update()):
+        if _lives(run, now):
+            living = run
+            continue
+        run.status, run.finished_at = RunStatus.FAILED, now
+        run.reason = f"abandoned: {run.holder} stopped without a word"
+        slots.free(tx, run.id)
+        _tell(tx, run, now)
+    return living
+
+
+def _lives(run: tables.Run, now: datetime) -> bool:
+    return run.lease_until > now and not gone(run.holder)
+
+
+def _tell(tx: Session, run: tables.Run, now: datetime) -> None:
+    if run.kind == "night":
+        outbox.record(tx, messages.Kind.NIGHT_FINISHED, messages.night(_value(run)), now)
+
+
+def gone(holder: str) -> bool:
+    """Is the holder a process of this machine that no longer lives? A reused process id only delays the answer
+    until the lease ends.
+    """
+    here, _, pid = holder.rpartition(":")
+    if here != me().rpartition(":")[0]:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _row(tx: Session, run_id: int, *, lock: bool = False) -> tables.Run:
+    query = select(tables.Run).where(tables.Run.id == run_id).execution_options(populate_existing=lock)
+    run = tx.scalar(query.with_for_update() if lock else query)
+    if run is None:
+        raise UnknownVersion(f"no run {run_id}; `loop runs` lists them")
+    return run
+
+
+def _value(run: tables.Run) -> values.Run:
+    seconds: dict[str, Any] = run.seconds
+    return values.Run(
+        id=run.id,
+        family=run.family,
+        kind=run.kind,
+        status=RunStatus(run.status),
+        reason=run.reason,
+        reserved=run.reserved,
+        holder=run.holder,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        seconds={step: float(value) for step, value in seconds.items()},
+        slot=run.slot,
+        step=run.step,
+        done=run.done,
+        total=run.total,
+    )

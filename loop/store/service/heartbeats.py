@@ -1,0 +1,17 @@
+"""Signs of life of long-running processes: the API, a scheduler. ``store.health`` reads them."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+
+RETENTION = timedelta(days=7)
+"""How long a process that is gone is remembered."""
+
+
+def beat(tx: Session, holder: str, what: str, now: datetime) -> None:
+    """This process lives."""
+    tx.merge(tables.Beat(holder=holder, what=what, beat_at=now))
+    tx.execute(delete(tables.Beat).where(tables.Beat.what == what, tables.Beat.beat_at < now - RETENTION))

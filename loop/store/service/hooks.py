@@ -1,0 +1,179 @@
+"""Who is told of events, and the outbox: one row for each event and hook.
+
+A delivery is taken by raising its ``attempts`` and moving its ``next_at`` past the time that one try may last. So no
+other process takes it meanwhile, one that is killed leaves it for later, and one that slept so long that another took
+over finds ``attempts`` changed and writes no failure over the other's result.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy.orm import Session
+
+from loop.errors import BadHook
+from loop.store import tables
+from loop.store.service import outbox
+from loop.store.service.messages import Kind
+from loop.store.service.outbox import Event
+
+
+class Status(StrEnum):
+    """What became of a delivery; one that was given up waits no longer."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An address that wants to be told; ``secret`` is empty once it is removed."""
+
+    id: int
+    url: str
+    secret: str
+    kinds: tuple[Kind, ...]
+    actor: str
+    added_at: datetime
+    removed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one hook; ``answer`` is what the last try came to."""
+
+    id: int
+    event: Event
+    hook: Hook
+    status: Status
+    attempts: int
+    next_at: datetime
+    answer: str | None
+    tried_at: datetime | None
+
+
+def add(tx: Session, url: str, secret: str, kinds: Collection[Kind], actor: str, now: datetime) -> Hook:
+    """Store a hook; it hears of what is recorded from now on."""
+    since = tx.scalar(select(func.max(tables.Event.id))) or 0
+    row = tables.Hook(url=url, secret=secret, kinds=list(kinds), since=since, actor=actor, added_at=now)
+    tx.add(row)
+    tx.flush()
+    return _hook(row)
+
+
+def live(tx: Session) -> list[Hook]:
+    """The hooks that are told, oldest first."""
+    query = select(tables.Hook).where(tables.Hook.removed_at.is_(None)).order_by(tables.Hook.id)
+    return [_hook(row) for row in tx.scalars(query)]
+
+
+def get(tx: Session, hook: int) -> Hook:
+    """A hook that is told. Raises ``BadHook``."""
+    return _hook(_row(tx, hook))
+
+
+def remove(tx: Session, hook: int, now: datetime) -> None:
+    """Tell it nothing more, forget its secret, give up what waits for it. Raises ``BadHook``."""
+    row = _row(tx, hook)
+    row.removed_at, row.secret = now, ""
+    tx.execute(
+        update(tables.Delivery)
+        .where(tables.Delivery.hook_id == hook, tables.Delivery.status == Status.WAITING)
+        .values(status=Status.GIVEN_UP, answer="the webhook was removed")
+    )
+
+
+def take(
+    tx: Session,
+    now: datetime,
+    again_at: Callable[[int], datetime],
+    without: Collection[int] = (),
+    event: int | None = None,
+) -> Delivery | None:
+    """The oldest event (or the given one) that is due, leaving out these hooks; ``again_at(attempts)`` is when it is
+    due again unless this try succeeds. None if nothing is due.
+    """
+    due = select(tables.Delivery).where(
+        tables.Delivery.status == Status.WAITING,
+        tables.Delivery.next_at <= now,
+        tables.Delivery.hook_id.not_in(without),
+    )
+    if event is not None:
+        due = due.where(tables.Delivery.event_id == event)
+    oldest = due.order_by(tables.Delivery.event_id, tables.Delivery.id).limit(1)
+    found = tx.scalar(oldest.with_for_update(skip_locked=True))
+    if found is None:
+        return None
+    found.attempts += 1
+    found.next_at = again_at(found.attempts)
+    tx.flush()
+    return _delivery(tx, found)
+
+
+def settle(tx: Session, taken: Delivery, status: Status, answer: str, now: datetime) -> bool:
+    """Write down what a try came to; was it written? A success always is; a failure is unless another took over."""
+    mine = [tables.Delivery.id == taken.id, tables.Delivery.status == Status.WAITING]
+    if status != Status.DELIVERED:
+        mine.append(tables.Delivery.attempts == taken.attempts)
+    said = {"status": status, "answer": answer[:200], "tried_at": now}
+    done: Any = tx.execute(update(tables.Delivery).where(*mine).values(**said))
+    return isinstance(done, CursorResult) and done.rowcount == 1
+
+
+def deliveries(tx: Session, hook: int | None = None, status: Status | None = None, limit: int = 20) -> list[Delivery]:
+    """The last deliveries (of one hook, of one status), newest first."""
+    query = select(tables.Delivery).order_by(tables.Delivery.id.desc()).limit(limit)
+    if hook is not None:
+        query = query.where(tables.Delivery.hook_id == hook)
+    if status is not None:
+        query = query.where(tables.Delivery.status == status)
+    return [_delivery(tx, row) for row in tx.scalars(query)]
+
+
+def again(tx: Session, hook: int, now: datetime) -> int:
+    """Let everything that was given up for a hook be tried anew; how many. Raises ``BadHook``."""
+    _row(tx, hook)
+    done: Any = tx.execute(
+        update(tables.Delivery)
+        .where(tables.Delivery.hook_id == hook, tables.Delivery.status == Status.GIVEN_UP)
+        .values(status=Status.WAITING, attempts=0, next_at=now)
+    )
+    return int(done.rowcount)
+
+
+def queue(tx: Session) -> tuple[dict[Status, int], datetime | None]:
+    """How many deliveries there are of each status, and when the oldest event that still waits happened."""
+    counted = tx.execute(select(tables.Delivery.status, func.count()).group_by(tables.Delivery.status))
+    oldest = select(func.min(tables.Delivery.event_id)).where(tables.Delivery.status == Status.WAITING)
+    since = tx.scalar(select(tables.Event.happened_at).where(tables.Event.id == oldest.scalar_subquery()))
+    return {Status(status): n for status, n in counted}, since
+
+
+def _row(tx: Session, hook: int) -> tables.Hook:
+    row = tx.get(tables.Hook, hook) if 0 < hook < 2**63 else None
+    if row is None or row.removed_at is not None:
+        raise BadHook(f"no webhook {hook}; `loop webhooks list` shows them")
+    return row
+
+
+def _hook(row: tables.Hook) -> Hook:
+    kinds = tuple(Kind(kind) for kind in row.kinds)
+    return Hook(row.id, row.url, row.secret, kinds, row.actor, row.added_at, row.removed_at)
+
+
+def _delivery(tx: Session, row: tables.Delivery) -> Delivery:
+    event, hook = tx.get_one(tables.Event, row.event_id), tx.get_one(tables.Hook, row.hook_id)
+    return Delivery(
+        id=row.id,
+        event=outbox.of(event),
+        hook=_hook(hook),
+        status=Status(row.status),
+        attempts=row.attempts,
+        next_at=row.next_at,
+        answer=row.answer,
+        tried_at=row.tried_at,
+    )

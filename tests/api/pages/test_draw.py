@@ -1,0 +1,162 @@
+"""The whole circle of a drawing in a real browser: read, said, stored, kept through an outage, erased."""
+
+import time
+
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from loop import access
+from loop.store import tables
+from tests.api.pages.conftest import Site, Visitor
+
+
+def stored(site: Site) -> list[tuple[str, tables.Correction]]:
+    """Every upload of a browser with its source's name, oldest first; the people of the home have other names."""
+    with site.home.store.read() as tx:
+        pairs = tx.query(tables.Source.name, tables.Correction).filter(
+            tables.Correction.source_id == tables.Source.id, tables.Source.name.not_like("person-%")
+        )
+        found = [(name, row) for name, row in pairs.order_by(tables.Correction.id)]
+        tx.expunge_all()
+        return found
+
+
+def reads(visitor: Visitor) -> int:
+    """Draw a seven and wait for what the champion says of all of it."""
+    visitor.draw()
+    visitor.until(lambda: visitor.find("right").is_enabled())
+    return int(visitor.text("reading"))
+
+
+def test_a_drawing_is_read_and_corrected(visitor: Visitor, site: Site) -> None:
+    """The champion's ten shares appear; another digit is a correction in the store, with what the model had said."""
+    visitor.visit("/", "app")
+    said = reads(visitor)
+    assert visitor.text("version") == "version 2"
+    meant = (said + 1) % 10
+    visitor.click(f"was-{meant}")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    [(source, row)] = stored(site)
+    assert (row.label, row.predicted, row.kind, row.version, row.normalised) == (meant, said, "correction", 2, False)
+    secret = visitor.driver.execute_script("return localStorage.getItem('loop.source')")
+    assert source == access.source_name(secret)
+    assert not visitor.find("right").is_enabled(), "the pad is empty again"
+
+
+def test_right_is_a_confirmation(visitor: Visitor, site: Site) -> None:
+    """ "Right" sends the model's own answer, as one."""
+    visitor.visit("/", "app")
+    said = reads(visitor)
+    visitor.click("right")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    [(_, row)] = stored(site)
+    assert (row.label, row.predicted, row.kind) == (said, said, "confirmation")
+
+
+def test_what_waits_survives_an_outage_and_a_reload(visitor: Visitor, site: Site) -> None:
+    """Drawn while the server is away: it waits, the page says so, and once the server is back it is stored once."""
+    visitor.visit("/", "app")
+    reads(visitor)
+    site.stop()
+    for digit in (3, 5):
+        visitor.click(f"was-{digit}")
+        visitor.draw()
+    visitor.until(lambda: visitor.text("outbox") == "2 waiting")
+    assert "the server does not answer" in visitor.text("trouble")
+    site.start()
+    visitor.driver.refresh()
+    visitor.until(lambda: visitor.text("outbox") == "2 on disk")
+    visitor.driver.refresh()
+    time.sleep(0.5)
+    assert [row.label for _, row in stored(site)] == [3, 5]
+    assert visitor.text("outbox") == "2 on disk"
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(visitor: Visitor, site: Site) -> None:
+    """The server stored it but the page never heard: sending it again under its key stores nothing twice."""
+    visitor.visit("/", "app")
+    reads(visitor)
+    keep = "const [k, v] = Object.entries(localStorage).find(([k]) => k.startsWith('loop.outbox.'))"
+    site.stop()
+    visitor.click("was-2")
+    visitor.until(lambda: visitor.text("outbox") == "1 waiting")
+    visitor.driver.execute_script(f"{keep}; sessionStorage.setItem('k', k); sessionStorage.setItem('v', v)")
+    site.start()
+    visitor.driver.refresh()
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    visitor.driver.execute_script("localStorage.setItem(sessionStorage.getItem('k'), sessionStorage.getItem('v'))")
+    visitor.driver.refresh()
+    visitor.until(lambda: visitor.text("outbox") == "2 on disk")
+    [(_, row)] = stored(site)
+    assert row.key
+    assert row.key in visitor.driver.execute_script("return sessionStorage.getItem('k')")
+
+
+def test_one_that_is_refused_holds_up_no_other(visitor: Visitor, site: Site) -> None:
+    """What the server refuses for good is dropped, said, and what came after it is sent."""
+    visitor.visit("/")
+    visitor.driver.execute_script("localStorage.setItem('loop.outbox.0', JSON.stringify({ image: 'AAAA', label: 3 }));")
+    visitor.visit("/", "app")
+    visitor.until(lambda: "refused" in visitor.text("trouble"))
+    reads(visitor)
+    visitor.click("was-3")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    assert len(stored(site)) == 1
+
+
+def test_erased_means_gone(visitor: Visitor, site: Site) -> None:
+    """Nothing of this browser is left in the store, and its next drawing has another source."""
+    visitor.visit("/", "app")
+    reads(visitor)
+    visitor.click("was-3")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    [(before, _)] = stored(site)
+    visitor.click("erase")
+    visitor.click("erase-yes")
+    visitor.until(lambda: "Erased: 1 digit." in visitor.text("kept"))
+    assert stored(site) == []
+    assert visitor.text("outbox") == "Nothing sent yet"
+    reads(visitor)
+    visitor.click("was-4")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    assert [name for name, _ in stored(site)] != [before]
+
+
+def test_a_digit_by_keyboard(visitor: Visitor, site: Site) -> None:
+    """Arrows and Space draw, Tab reaches the digits, Enter says which it was."""
+    visitor.visit("/", "app")
+    visitor.driver.execute_script("document.getElementById('pad').focus()")
+    ActionChains(visitor.driver).send_keys(" ", *[Keys.ARROW_DOWN] * 15, " ").perform()
+    visitor.until(lambda: visitor.find("right").is_enabled())
+    ActionChains(visitor.driver).send_keys(*[Keys.TAB] * 4, Keys.ENTER).perform()
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    assert [row.label for _, row in stored(site)] == [1]
+
+
+def test_a_key_stays_in_its_tab(visitor: Visitor, site: Site) -> None:
+    """In sessionStorage alone; a form that is no key is refused here; forgotten, the page asks for one again."""
+    visitor.visit("/", "app")
+    assert site.keys["app"] not in visitor.driver.execute_script(
+        "return JSON.stringify(localStorage) + location + document.cookie"
+    )
+    visitor.click("key-button")
+    visitor.find("key").send_keys("loop_app_short" + Keys.ENTER)
+    assert "43 characters" in visitor.text("key-said")
+    visitor.press("Forget")
+    visitor.press("Close")
+    assert visitor.text("key-button") == "Enter a key"
+    visitor.draw()
+    visitor.until(lambda: "Enter a key" in visitor.text("problem"))
+    assert "loop.keys" not in visitor.driver.execute_script("return JSON.stringify(localStorage)")
+
+
+def test_a_key_that_may_not_send_says_so(visitor: Visitor, site: Site) -> None:
+    """Operators' keys read digits but speak for no source: what they draw waits for an app's key, and is then sent."""
+    visitor.visit("/", "ops")
+    reads(visitor)
+    visitor.click("was-3")
+    visitor.until(lambda: "needs a key of role app" in visitor.text("trouble"))
+    assert visitor.text("outbox") == "1 waiting"
+    visitor.visit("/", "app")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk")
+    assert len(stored(site)) == 1

@@ -1,0 +1,167 @@
+"""What a stranger's zip may not do: climb out, point elsewhere, unpack without end, or break the reader."""
+
+import struct
+import time
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loop.data import archives, handwriting
+from loop.data.digits import DEFAULT_LIMITS
+from loop.errors import BadImage
+from tests.data.test_handwriting import SEVEN, packed, read
+
+
+def with_member(path: Path, name: str, **fields: int) -> Path:
+    """A zip of one good member and one of this name and these fields."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1/a.png", SEVEN)
+        member = zipfile.ZipInfo("placeholder")
+        member.filename = name
+        for field, value in fields.items():
+            setattr(member, field, value)
+        archive.writestr(member, SEVEN)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "says"),
+    [
+        ("../../etc/cron.d/1/a.png", {}, "climbs out"),
+        ("1/../../a.png", {}, "climbs out"),
+        ("..\\..\\1\\a.png", {}, "climbs out"),
+        ("/1/a.png", {}, "absolute"),
+        ("C:\\1\\a.png", {}, "absolute"),
+        ("1/a.png\0.txt", {}, "NUL"),
+        ("1/link.png", {"external_attr": 0o120777 << 16}, "link"),
+        ("1/pipe.png", {"external_attr": 0o010666 << 16}, "link or a device"),
+    ],
+)
+def test_a_zip_that_tries_something_is_refused_whole(
+    tmp_path: Path, name: str, fields: dict[str, int], says: str
+) -> None:
+    """Climbing, absolute and cut names, links and devices: one line, nothing taken, not even the good member."""
+    with pytest.raises(BadImage, match=says) as refusal:
+        handwriting.people([with_member(tmp_path / "p.zip", name, **fields)])
+    assert "\n" not in str(refusal.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.zip"]
+
+
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
+    """There is no password to ask for."""
+    path = packed(tmp_path / "p.zip", {"1/a.png": SEVEN})
+    body = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        body[body.index(signature) + flags] |= 1
+    path.write_bytes(body)
+    with pytest.raises(BadImage, match="encrypted"):
+        handwriting.people([path])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "not a readable zip"),
+        (b"text", "not a readable zip"),
+        (b"PK\5\6" + bytes(18), "empty zip"),
+        (b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 9, 9, 46 * 9, 0, 0), "not a readable zip"),
+    ],
+)
+def test_what_is_no_zip_or_empty(tmp_path: Path, content: bytes, says: str) -> None:
+    """An empty file, text, an empty zip, and a zip whose directory is missing."""
+    (tmp_path / "p.zip").write_bytes(content)
+    with pytest.raises(BadImage, match=says):
+        handwriting.people([tmp_path / "p.zip"])
+
+
+def test_a_zip_of_folders_only_is_empty(tmp_path: Path) -> None:
+    """Folders without files are nobody's handwriting."""
+    with pytest.raises(BadImage, match="holds no files"):
+        handwriting.people([packed(tmp_path / "p.zip", {"1/": b"", "2/": b""})])
+
+
+# --- sizes
+
+
+def test_a_member_that_declares_too_much_is_a_reason(tmp_path: Path) -> None:
+    """100 MB of zeros in 100 kB: that member is refused, the other one is read, at no cost."""
+    path = packed(tmp_path / "p.zip", {"1/bomb.png": bytes(100 << 20), "2/a.png": SEVEN})
+    tracemalloc.start()
+    began = time.process_time()
+    samples = read(path)
+    took, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [sample.label for sample in samples] == [-1, 2]
+    assert "over 1,048,576 bytes" in (samples[0].reason or "")
+    assert took < 1
+    assert peak < 4 << 20
+
+
+def test_a_member_that_lies_about_its_size_is_bounded(tmp_path: Path) -> None:
+    """A member that declares 99 bytes and unpacks to 100 MB is read to 99, fails its checksum, and costs nothing."""
+    path = packed(tmp_path / "p.zip", {"1/bomb.png": bytes(100 << 20)})
+    body = path.read_bytes().replace(struct.pack("<I", 100 << 20), struct.pack("<I", 99))
+    path.write_bytes(body)
+    tracemalloc.start()
+    [sample] = read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "damaged" in (sample.reason or "")
+    assert peak < 4 << 20
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_methods_that_cannot_be_bounded_are_a_reason(tmp_path: Path, method: int) -> None:
+    """bzip2 and lzma unpack a whole block at once, however large it is."""
+    [sample] = read(packed(tmp_path / "p.zip", {"1/a.png": SEVEN}, method))
+    assert "neither stored nor deflated" in (sample.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "says"),
+    [("LARGEST_FILE", 10, "at most 10"), ("MOST_MEMBERS", 1, "2 members"), ("LARGEST_TOTAL", 500, "unpacks to")],
+)
+def test_an_archive_beyond_a_limit_is_refused_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, says: str
+) -> None:
+    """Bytes on disk, members, and bytes unpacked together are each limited; below the limits it is taken."""
+    path = packed(tmp_path / "p.zip", {"1/a.png": SEVEN, "2/a.png": SEVEN})
+    assert len(read(path)) == 2
+    monkeypatch.setattr(archives, limit, value)
+    with pytest.raises(BadImage, match=says):
+        handwriting.people([path])
+
+
+def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
+    """A member whose bytes changed does not fit its checksum; the one after it is read."""
+    path = packed(tmp_path / "p.zip", {"1/a.png": SEVEN, "2/b.png": SEVEN}, zipfile.ZIP_STORED)
+    body = bytearray(path.read_bytes())
+    body[60] ^= 0xFF
+    path.write_bytes(body)
+    first, second = read(path)
+    assert "damaged" in (first.reason or "")
+    assert second.data == SEVEN
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6))
+def test_damage_anywhere_is_samples_or_a_refusal(tmp_path: Path, edits: list[tuple[int, bytes]]) -> None:
+    """Whatever bytes of a zip are overwritten, only BadImage escapes, and no sample is over the limit."""
+    path = packed(tmp_path / "p.zip", {"1/a.png": SEVEN, "2/b.png": SEVEN, "3/": b""})
+    body = bytearray(path.read_bytes())
+    for position, piece in edits:
+        at = position % len(body)
+        body[at : at + len(piece)] = piece
+    path.write_bytes(body)
+    try:
+        samples = read(path)
+    except BadImage as refusal:
+        refused = str(refusal)
+    else:
+        assert all(len(sample.data) <= DEFAULT_LIMITS.bytes for sample in samples)
+        return
+    assert "\n" not in refused

@@ -1,0 +1,58 @@
+"""Nights forked from a process that has already imported what a night needs: hundreds of them in minutes.
+
+Real processes all the same, each with an id, a log and an end of its own; only the second that Python takes to import
+is saved. ``install`` is for a child that runs ``loop schedule``.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+from loop import cli  # noqa: F401 (what is to be warm)
+from loop.schedule import night_process
+from tests.helpers import linear, loop_child  # noqa: F401 (the same)
+
+
+def night(arguments: list[str], log: str) -> None:
+    """What the forked process does: what ``arguments`` say, into the log."""
+    os.setpgid(0, 0)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    loop_child.main(*arguments[arguments.index("tests.helpers.loop_child") + 1 :])
+
+
+class Forked:
+    """As much of ``subprocess.Popen`` as a night needs."""
+
+    def __init__(self, command: list[str], *, stdout: IO[bytes], **_: Any) -> None:
+        """Fork a warm process for the command."""
+        log = str(Path(f"/proc/self/fd/{stdout.fileno()}").readlink())
+        self._process = multiprocessing.get_context("forkserver").Process(target=night, args=(command, log))
+        self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it lives; minus the signal's number where one ended it."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Raises ``TimeoutExpired``."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("night", timeout or 0)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._process.terminate()
+
+
+def install() -> None:
+    """From now on this process starts its nights so."""
+    multiprocessing.set_forkserver_preload(["tests.helpers.warm"])
+    sys.modules["__main__"].__spec__ = None  # else each forked process would begin as this one did
+    night_process.subprocess.Popen = Forked

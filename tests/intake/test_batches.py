@@ -1,0 +1,210 @@
+"""A batch answers what its uploads would have been answered one by one, however they are batched, on both databases."""
+
+import json
+import multiprocessing
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, func, select
+
+from loop import intake
+from loop.data import digits
+from loop.errors import KeyConflict, QuotaSpent
+from loop.intake import Receipt, Upload
+from loop.store import Store, tables
+from loop.store.values import Kind
+from tests.conftest import NOW
+
+PER_DAY = 4
+FAR = timezone(timedelta(hours=13, minutes=45))
+
+
+@lru_cache
+def blot(seed: int) -> digits.Digit:
+    """A digit, another for each seed."""
+    return digits.digit(np.random.default_rng(seed).integers(0, 256, (28, 28)).astype(np.uint8))
+
+
+@dataclass
+class Model:
+    """The rules, naively: one upload after the other, over plain dictionaries."""
+
+    uploads: dict[tuple[str, str], tuple[Any, int]] = field(default_factory=dict)  # (source, key): body, number
+    bound: dict[tuple[str, str], tuple[Any, int]] = field(default_factory=dict)  # keys of what was stored before
+    contents: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+
+    def answer(self, upload: Upload) -> str:
+        """What the sender is told: ``stored 3``, ``duplicate 3``, either with ``again``, or the refusal's name."""
+        digest = upload.image.digest if isinstance(upload.image, digits.Digit) else ""
+        body = replace(upload, key=None)
+        key = (upload.source, upload.key or f"{digest[:40]}-{upload.label}")
+        content = (upload.source, digest, upload.label)
+        if upload.key is not None and key in self.uploads:
+            before, number = self.uploads[key]
+            return f"stored {number} again" if before == body else "KeyConflict"
+        if upload.key is not None and key in self.bound:
+            before, number = self.bound[key]
+            return f"duplicate {number} again" if before == body else "KeyConflict"
+        if content in self.contents:
+            if upload.key is not None:
+                self.bound[key] = (body, self.contents[content])
+            return f"duplicate {self.contents[content]}"
+        if key in self.uploads or key in self.bound:
+            return "KeyConflict"
+        if self.used.get(upload.source, 0) >= PER_DAY:
+            return "QuotaSpent"
+        self.used[upload.source] = self.used.get(upload.source, 0) + 1
+        self.contents[content] = len(self.contents)
+        self.uploads[key] = (body, self.contents[content])
+        return f"stored {self.contents[content]}"
+
+
+def told(answers: Sequence[intake.Answer]) -> list[str]:
+    """Answers in the model's words: uploads are numbered in the order in which they were first stored."""
+    numbers: dict[int, int] = {}
+    words = []
+    for answer in answers:
+        if isinstance(answer, Receipt):
+            number = numbers.setdefault(answer.id, len(numbers))
+            words.append(f"{'duplicate' if answer.duplicate else 'stored'} {number}{' again' * answer.replayed}")
+        else:
+            words.append(type(answer).__name__)
+    return words
+
+
+uploads = st.builds(
+    Upload,
+    source=st.sampled_from("ab"),
+    image=st.integers(0, 4).map(blot),
+    label=st.integers(0, 1),
+    key=st.sampled_from([None, "k", "l", "m", f"{blot(0).digest[:40]}-0", f"{blot(1).digest[:40]}-1"]),
+    confidence=st.sampled_from([None, 0.5]),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.lists(uploads, max_size=30), cuts=st.sets(st.integers(1, 29)))
+def test_batching_changes_no_answer(store: Store, sent: list[Upload], cuts: set[int]) -> None:
+    """Cut into batches anywhere, a stream of uploads is answered as by the naive rules, one after the other."""
+    fresh = secrets.token_hex(8)
+    model = Model()
+    expected = [model.answer(upload) for upload in sent]
+    prepared = [intake.prepare(replace(upload, source=fresh + upload.source), NOW) for upload in sent]
+    edges = [0, *sorted(cut for cut in cuts if cut < len(sent)), len(sent)]
+    answers: list[intake.Answer] = []
+    for start, end in pairwise(edges):
+        answers += intake.commit(store, prepared[start:end], 0.2, NOW, PER_DAY)
+    assert told(answers) == expected
+    with store.read() as tx:
+        mine = select(func.count()).select_from(tables.Correction).join(tables.Source)
+        assert tx.scalar(mine.where(tables.Source.name.startswith(fresh))) == len(model.contents)
+
+
+def test_every_column_is_kept(store: Store, now: datetime) -> None:
+    """What was prepared is what the row holds, to the last bit and microsecond, also where nothing was said."""
+    at = now.replace(microsecond=123_456)
+    full = Upload("sé", blot(1), 3, "ключ \"'\\", Kind.CONFIRMATION, 3, 0.1 + 0.2, 9, 1 / 3, at.astimezone(FAR))
+    sent = [intake.prepare(upload, at) for upload in (full, Upload("t", blot(2), 0))]
+    intake.commit(store, sent, 0.2, now)
+    with store.read() as tx:
+        found = tx.scalars(select(tables.Correction).order_by(tables.Correction.id)).all()
+    for prepared, row in zip(sent, found, strict=True):
+        assert {name: getattr(row, name) for name in prepared.columns} == prepared.columns
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """Collects what is sent to the database."""
+    seen: list[str] = []
+
+    def note(*about: Any) -> None:
+        seen.append(about[2])
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(store.engine, "before_cursor_execute", note)
+
+
+def test_a_batch_costs_as_many_statements_as_one_upload(store: Store, now: datetime) -> None:
+    """The number of statements does not grow with the batch: 400 uploads of 40 new sources, as one of one."""
+
+    def sent(count: int, first: int) -> list[intake.Prepared]:
+        made = [Upload(f"s{first + i % 40}", blot(first + i), i % 10, key=f"k{i}") for i in range(count)]
+        twice = [replace(upload, key=f"{upload.key} again") for upload in made]
+        return [intake.prepare(upload, now) for upload in made + twice]
+
+    intake.commit(store, sent(1, 0), 0.2, now, 1_000)  # makes the salt
+    with statements(store) as one:
+        intake.commit(store, sent(1, 1), 0.2, now, 1_000)
+    with statements(store) as many:
+        answers = intake.commit(store, sent(200, 100), 0.2, now, 1_000)
+    assert [type(answer).__name__ for answer in answers] == ["Receipt"] * 400
+    assert len(many) == len(one) <= 12
+
+
+def test_more_than_a_statement_holds(store: Store, now: datetime) -> None:
+    """A batch past SQLite's and PostgreSQL's limits on bound variables is still one batch."""
+    image = blot(0)
+    batch = [intake.prepare(Upload(f"s{i % 7000}", image, i // 7000, key=f"k{i}"), now) for i in range(21_000)]
+    answers = intake.commit(store, batch, 0.2, now)
+    assert len({answer.id for answer in answers if isinstance(answer, Receipt)}) == 21_000
+
+
+def _send(url: str, seed: int, found: "multiprocessing.Queue[list[str]]") -> None:
+    """A process of its own: the same 200 uploads of 5 new sources as its brother, in another order and in batches."""
+    store = Store(url)
+    rng = np.random.default_rng(seed)
+    sent = [Upload(f"s{i % 5}", blot(i // 2), 7, key=f"k{i % 160}", version=1 + i % 3) for i in range(200)]
+    shuffled = [intake.prepare(sent[i], NOW) for i in rng.permutation(len(sent))]
+    answers = [a for start in range(0, 200, 20) for a in intake.commit(store, shuffled[start : start + 20], 0.2, NOW)]
+    found.put([json.dumps([a.id, a.digest]) if isinstance(a, Receipt) else type(a).__name__ for a in answers])
+    store.close()
+
+
+def test_processes_that_send_the_same(store: Store, url: str) -> None:
+    """Four processes store the same uploads at once: every receipt names a row with its image, and none is doubled."""
+    spawn = multiprocessing.get_context("spawn")
+    found: multiprocessing.Queue[list[str]] = spawn.Queue()
+    senders = [spawn.Process(target=_send, args=(url, seed, found)) for seed in range(4)]
+    for sender in senders:
+        sender.start()
+    answers = [answer for _ in senders for answer in found.get(timeout=60)]
+    for sender in senders:
+        sender.join(timeout=60)
+        assert sender.exitcode == 0
+    with store.read() as tx:
+        rows = tx.execute(select(tables.Correction.id, tables.Correction.digest, tables.Correction.source_id)).all()
+    acknowledged = {tuple(json.loads(answer)) for answer in answers if answer != "KeyConflict"}
+    assert acknowledged == {(number, digest) for number, digest, _ in rows}
+    assert len({(source, digest) for _, digest, source in rows}) == len(rows)
+
+
+def test_quota_holds_across_processes(store: Store, now: datetime) -> None:
+    """Two stores on one database, batch by batch in turn, give one source no more than its day."""
+    other = Store(store.engine.url.render_as_string(hide_password=False))
+    sent = [intake.prepare(Upload("s", blot(i), 3, key=f"k{i}"), now) for i in range(12)]
+    answers = [a for i, one in enumerate(sent) for a in intake.commit((store, other)[i % 2], [one], 0.2, now, PER_DAY)]
+    other.close()
+    assert [isinstance(answer, QuotaSpent) for answer in answers] == [i >= PER_DAY for i in range(12)]
+
+
+@pytest.mark.parametrize("change", [{"label": 3}, {"image": blot(1)}, {"confidence": 0.7}, {"rate": 0.5}])
+def test_a_conflict_inside_a_batch(store: Store, now: datetime, change: dict[str, Any]) -> None:
+    """A key used for two bodies in one batch: the first is stored, the second refused, the rest untouched."""
+    upload = Upload("s", blot(0), 7, key="k")
+    batch = [upload, replace(upload, **change), replace(upload, key="l", image=blot(2))]
+    first, second, third = intake.commit(store, [intake.prepare(each, now) for each in batch], 0.2, now)
+    assert isinstance(first, Receipt)
+    assert isinstance(second, KeyConflict)
+    assert isinstance(third, Receipt)

@@ -1,0 +1,193 @@
+"""Quotas: never more than promised in any window, an honest Retry-After, memory that an attacker cannot fill."""
+
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loop.errors import QuotaSpent
+from loop.home.sections import Serving
+from loop.intake import rate_limits
+from loop.intake.rate_limits import RateLimits
+
+LIMITS = Serving(key_per_minute=60, source_per_minute=12, sources_per_minute=6)
+Asked = tuple[float, int, str, int]
+"""Seconds since the one before, key, source, uploads."""
+
+REQUESTS = st.lists(
+    st.tuples(
+        st.one_of(st.just(0.0), st.floats(0, 0.5), st.floats(0, 90)),
+        st.integers(1, 2),
+        st.sampled_from("abcdefghijklmnop"),
+        st.integers(1, 30),
+    ),
+    max_size=120,
+)
+
+
+def run(asked: Sequence[Asked], limits: Serving = LIMITS) -> list[tuple[float, int, str, int, bool]]:
+    """What was taken when, by whom, and whether the source was new to the process."""
+    buckets, now, taken, known = RateLimits(limits), 1e6, [], set()
+    for seconds, key, source, n in asked:
+        now += seconds
+        if refusal(buckets, key, source, n, now) is None:
+            taken.append((now, key, source, n, source not in known))
+            known.add(source)
+    return taken
+
+
+def refusal(buckets: RateLimits, key: int, source: str, n: int, now: float) -> float | None:
+    """Take ``n``; None, or the seconds after which it would be taken."""
+    try:
+        buckets.take(key, source, n, now)
+    except QuotaSpent as refused:
+        return refused.retry_after
+    return None
+
+
+def check_windows(events: Sequence[tuple[float, float]], per_minute: float) -> None:
+    """Between any two moments at most the capacity and the refill; a larger batch only from a full bucket."""
+    for i, (begin, _) in enumerate(events):
+        total = 0.0
+        for moment, n in events[i:]:
+            total += n
+            assert total <= max(per_minute, n) + per_minute / 60 * (moment - begin) + 1e-3
+
+
+@given(REQUESTS)
+@settings(max_examples=300)
+def test_no_window_gives_more_than_promised(asked: list[Asked]) -> None:
+    """Per source, per key, and newcomers per key: whatever the pattern of requests."""
+    by_source, by_key, newcomers = defaultdict(list), defaultdict(list), defaultdict(list)
+    for moment, key, source, n, new in run(asked):
+        by_source[source].append((moment, n))
+        by_key[key].append((moment, n))
+        if new:
+            newcomers[key].append((moment, 1))
+    for per_minute, found in ((12, by_source), (60, by_key), (6, newcomers)):
+        for events in found.values():
+            check_windows(events, per_minute)
+
+
+@given(REQUESTS)
+@settings(max_examples=300)
+def test_whoever_waits_as_told_is_heard(asked: list[Asked]) -> None:
+    """Retry-After is honest: so long after, the same request is taken; a bit earlier it is not, and costs nothing."""
+    buckets, now = RateLimits(LIMITS), 1e6
+    for seconds, key, source, n in asked:
+        now += seconds
+        wait = refusal(buckets, key, source, n, now)
+        if wait is None:
+            continue
+        assert wait > 0
+        if wait > 0.01:
+            assert refusal(buckets, key, source, n, now + wait - 0.005) is not None
+        now += wait
+        buckets.take(key, source, n, now)
+
+
+def test_a_full_bucket_and_its_refill() -> None:
+    """Twelve at once, then one every five seconds."""
+    buckets = RateLimits(LIMITS)
+    for _ in range(12):
+        buckets.take(1, "a", 1, 0.0)
+    with pytest.raises(QuotaSpent, match=r"12 uploads of this source a minute; send this again in 5\.0 s"):
+        buckets.take(1, "a", 1, 0.0)
+    buckets.take(1, "a", 1, 5.0)
+    with pytest.raises(QuotaSpent):
+        buckets.take(1, "a", 1, 5.0)
+
+
+def test_one_source_does_not_cost_another() -> None:
+    """A source that spent its own leaves the key's to the others."""
+    buckets = RateLimits(LIMITS)
+    buckets.take(1, "a", 12, 0.0)
+    with pytest.raises(QuotaSpent, match="of this source"):
+        buckets.take(1, "a", 1, 0.0)
+    buckets.take(1, "b", 12, 0.0)
+
+
+def test_what_stores_nothing_counts_for_the_key_alone() -> None:
+    """Without a source the key's bucket is asked, and no source is remembered."""
+    buckets = RateLimits(LIMITS)
+    buckets.take(1, None, 60, 0.0)
+    assert refusal(buckets, 1, "a", 1, 0.0) == pytest.approx(1)
+    with pytest.raises(QuotaSpent, match="60 requests through this key"):
+        buckets.take(1, None, 1, 0.0)
+    assert len(buckets) == 0
+
+
+def test_a_phone_that_was_offline_for_weeks() -> None:
+    """A batch larger than the bucket is taken once from a full one, and paid for afterwards."""
+    buckets = RateLimits(LIMITS)
+    buckets.take(1, "a", 30, 0.0)
+    with pytest.raises(QuotaSpent) as refused:
+        buckets.take(1, "a", 1, 0.0)
+    assert refused.value.retry_after == pytest.approx((30 - 12 + 1) * 5)
+    with pytest.raises(QuotaSpent) as refused:
+        buckets.take(1, "a", 30, 100.0)
+    assert refused.value.retry_after == pytest.approx(50)  # until it is full: 30 × 5 s after the first
+
+
+def test_a_batch_does_not_stand_in_its_own_way() -> None:
+    """Counted as one request before it is read, and whole afterwards: as if it had been taken at once."""
+    buckets = RateLimits(LIMITS)
+    buckets.take(1, "a", 1, 0.0)
+    buckets.take(1, "a", 30, 0.01, counted=1)
+    assert refusal(buckets, 1, "a", 1, 0.01) == pytest.approx((30 - 12 + 1) * 5)
+    buckets.take(1, "b", 1, 0.0)
+    buckets.take(1, "b", 1, 0.0)
+    with pytest.raises(QuotaSpent):
+        buckets.take(1, "b", 12, 0.0, counted=1)
+    buckets.take(1, "b", 11, 0.0, counted=1)  # the refusal gave nothing back: two were counted, now there are twelve
+    assert refusal(buckets, 1, "b", 1, 0.0) == pytest.approx(5)
+
+
+def test_newcomers_are_rationed_per_key() -> None:
+    """Made-up sources run into the ration of their key; known ones, and another key's, do not."""
+    buckets = RateLimits(LIMITS)
+    for number in range(6):
+        buckets.take(1, f"made up {number}", 1, 0.0)
+    with pytest.raises(QuotaSpent, match=r"6 sources that this server did not know"):
+        buckets.take(1, "made up 6", 1, 0.0)
+    buckets.take(1, "made up 0", 1, 0.0)
+    buckets.take(2, "somebody", 1, 0.0)
+    buckets.take(1, "made up 6", 1, 10.0)
+
+
+def test_a_flood_of_sources_neither_grows_memory_nor_frees_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only few are remembered, nobody is forgotten who still owes: the newcomer waits, as long as told."""
+    monkeypatch.setattr(rate_limits, "MOST_SOURCES", 10)
+    buckets, now = RateLimits(Serving(key_per_minute=10**6, source_per_minute=12, sources_per_minute=10**6)), 0.0
+    buckets.take(1, "spender", 12, now)
+    refusals = 0
+    for number in range(2_000):
+        now += 0.01
+        if (wait := refusal(buckets, 1, f"made up {number}", 12, now)) is not None:
+            refusals += 1
+            assert now + wait == pytest.approx(60, abs=0.2)
+        assert len(buckets) <= 10
+        with pytest.raises(QuotaSpent):
+            buckets.take(1, "spender", 12, now)
+    assert refusals > 1_900
+    buckets.take(1, "after a minute", 1, now + 60)
+    buckets.take(1, "spender", 12, now + 60)
+
+
+def test_the_memory_of_all_sources_that_are_remembered() -> None:
+    """Two hundred thousand made-up sources hold less than 24 MiB."""
+    limits = Serving(key_per_minute=10**9, source_per_minute=1, sources_per_minute=10**9)
+    buckets, now = RateLimits(limits), 0.0
+    tracemalloc.start()
+    for number in range(200_000):
+        now += 0.001
+        if (wait := refusal(buckets, 1, f"s{number:040x}", 1, now)) is not None:
+            now += wait
+            buckets.take(1, f"s{number:040x}", 1, now)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(buckets) == rate_limits.MAX_SOURCES
+    assert held < 24 << 20

@@ -1,0 +1,68 @@
+"""A night killed with SIGKILL at any step: nothing half-published, and the next night works at once."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loop.home import Home
+from loop.night import retrain
+from loop.store.nights import runs, versions
+from loop.store.values import RunStatus
+from tests.helpers.paths import ROOT
+from tests.night.test_retrain import champion, home, write
+
+__all__ = ["home"]  # the fixture
+
+STEPS = ("snapshot", "teach", "export", "evaluate", "judge", "publish")
+POINTS = [f"before:{step}" for step in STEPS] + ["put:1", "put:2", "put:3", "put:4", "commit", "after:publish"]
+
+
+def child(home: Home, corpus: Path, point: str) -> subprocess.CompletedProcess[str]:
+    """One night in another process."""
+    command = [sys.executable, "-m", "tests.helpers.night_child", home.settings.url, str(home.settings.home.parent)]
+    command += [str(corpus), point]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def consistent(home: Home) -> None:
+    """One champion that exists; every version's files are there with their digests; none is named twice."""
+    with home.store.read() as tx:
+        every = versions.every(tx)
+        assert versions.holder(tx, "cnn") in {version.number for version in every}
+    for version in every:
+        assert (
+            hashlib.sha256(home.artifacts.get(version.artifact_digest, ".mlmodel")).hexdigest()
+            == version.artifact_digest
+        )
+        for digest in (version.weights_digest, version.report_digest):
+            home.artifacts.get(digest, ".npz")
+        home.artifacts.get(version.golden_digest, ".json")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere(home: Home, small_corpus: Path, point: str) -> None:
+    """After SIGKILL at the point the store is consistent, and the next night needs no help and no waiting."""
+    write(home)
+    killed = child(home, small_corpus, point)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    consistent(home)
+    published = point == "after:publish"
+    assert champion(home) == (2 if published else 1)
+    done = retrain.run(home)
+    assert done.status is (RunStatus.SKIPPED if published else RunStatus.FINISHED)
+    consistent(home)
+    unreserved = point == "before:snapshot"  # else the killed run had reserved 2, and a number is never reused
+    assert champion(home) == (2 if published or unreserved else 3)
+    with home.store.read() as tx:
+        assert all(run.status is not RunStatus.RUNNING for run in runs.recent(tx))
+
+
+def test_not_killed(home: Home, small_corpus: Path) -> None:
+    """The control: the same child, left alone, finishes."""
+    write(home)
+    done = child(home, small_corpus, "end")
+    assert done.stdout.strip() == "finished", done.stderr
