@@ -16,7 +16,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
-from loop import intervals  # noqa: E402 - after the path
+from loop.evaluation import intervals  # noqa: E402 - after the path
 from models import coreml  # noqa: E402
 from models.bundled import load_bundled  # noqa: E402
 from models.family import Card  # noqa: E402

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from loop.api import examples, problems
 from loop.api.guard import Guarded, needs, raw, service
 from loop.errors import NotPublished
-from loop.feed.client.source import FEED_FILE, golden_path, model_path, root_path
+from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
 
 CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 CACHE_FOR_A_MINUTE = "public, max-age=60"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loop import durable
 from loop.cli.output import Json, Reason, console, emit, errors, open_home, table, when
 from loop.clock import utc_now
 from loop.errors import BadSettings
@@ -15,7 +16,7 @@ from loop.feed import keys as files
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
 from loop.feed.trust import Trusted
-from loop.home import Home, artifacts
+from loop.home import Home
 from loop.home.settings import Settings
 from loop.store.phones import feeds
 from loop.store.values import Attribution
@@ -62,7 +63,7 @@ def keys(
     else:
         trusted = authority.trusted(home)
     if save_root is not None:
-        artifacts.write_whole(save_root, authority.first(home))
+        durable.write_whole(save_root, authority.first(home))
     _show(home, trusted, made, now, as_json)
 
 

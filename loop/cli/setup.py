@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 import models
+from loop import durable, registry
 from loop import home as homes
-from loop import registry
 from loop.cli.output import FamilyName, Json, console, emit, progress, say, table
 from loop.clock import utc_now
 from loop.errors import BadSettings
@@ -77,7 +77,7 @@ def base(
     with progress(quiet=as_json) as report:
         trained = models.get(family).train_base(corpus.train_images, corpus.train_labels, loaded.seed, report)
     data = artifacts.pack(trained.weights())
-    artifacts.write_whole(out, data)
+    durable.write_whole(out, data)
     if as_json:
         emit({"path": out, "bytes": len(data), "sha256": artifacts.digest(data)})
     else:

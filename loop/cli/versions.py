@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import registry
+from loop import durable, registry
 from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
 from loop.clock import utc_now
@@ -15,7 +15,6 @@ from loop.errors import BadReason, OpsError, UnknownVersion
 from loop.evaluation.gate import FEEDBACK
 from loop.feed import upkeep
 from loop.home import Home
-from loop.home.artifacts import write_whole
 from loop.intake import live_accuracy
 from loop.store import values
 from loop.store.nights import versions as stored
@@ -70,11 +69,11 @@ def show(
         "summary": version.summary,
     }
     if save is not None:
-        write_whole(save, home.artifacts.get(version.artifact_digest, ".mlmodel"))
+        durable.write_whole(save, home.artifacts.get(version.artifact_digest, ".mlmodel"))
     if save_package is not None:
         if version.mlpackage_digest is None:
             raise OpsError(f"version {number} has no .mlpackage; versions made with mlpackage = true have one")
-        write_whole(save_package, home.artifacts.get(version.mlpackage_digest, ".zip"))
+        durable.write_whole(save_package, home.artifacts.get(version.mlpackage_digest, ".zip"))
     if as_json:
         emit(row)
         return

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from loop import durable
 from loop.errors import BadKey, one_line
 from loop.feed.document import key_id
 from loop.feed.envelope import public_half
-from loop.home import artifacts
 
 Passphrase = Callable[[Path], str | None]
 """Asked for the passphrase of an encrypted file; None: there is none to give."""
@@ -39,7 +39,7 @@ def save(folder: Path, role: str, key: Ed25519PrivateKey, passphrase: str | None
     lock: KeySerializationEncryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     path = folder / f"{role}-{key_id(public_half(key))[:12]}.pem"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    artifacts.write_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock), mode=0o600)
+    durable.write_whole(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock), mode=0o600)
     return path
 
 

@@ -15,25 +15,21 @@ last. Only after a rotation there is a moment between: the new root beside the o
 and stay on the model that they have until the next publication.
 """
 
-import fcntl
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
 
 import models
-from loop import registry
+from loop import durable, registry
 from loop.errors import BadSettings, FeedRefused, NotPublishable
-from loop.feed import authority, canonical, document, envelope, keys, roots, trust
-from loop.feed.client import install
-from loop.feed.client.source import FEED_FILE, golden_path, model_path, root_path
+from loop.feed import authority, canonical, checks, document, envelope, keys, roots, trust
 from loop.feed.document import Feed, Release
 from loop.feed.keys import Passphrase
+from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
 from loop.feed.trust import Trusted
-from loop.home import Home, artifacts
+from loop.home import Home
 from loop.store import values
 from loop.store.phones import feeds
 from loop.store.values import Attribution
@@ -101,7 +97,7 @@ def publish(home: Home, to: Path, wish: Options, ask: Passphrase, order: Attribu
             )
             data = _sealed(feed, signers)
             feeds.add_entry(tx, values.FeedEntry(feed.epoch, feed.sequence, data, order.actor, now))
-        artifacts.write_whole(to / FEED_FILE, data)
+        durable.write_whole(to / FEED_FILE, data)
         for digest in withdrawn:
             (to / model_path(digest)).unlink(missing_ok=True)
     return feed
@@ -131,7 +127,7 @@ def gather(home: Home, wish: Options, withdrawn: list[str]) -> Content:
             rollout_percent=rollout_percent,
             urgent=urgent,
         )
-        _try(install.Files(channel, release, model, golden))
+        _check(checks.Files(channel, release, model, golden))
         channels[channel] = release
         files |= {model_path(release.digest): model, golden_path(release.golden_digest): golden}
     if not channels:
@@ -195,10 +191,9 @@ def _sealed(feed: Feed, signers: roots.Keys) -> bytes:
         raise NotPublishable(f"no device would take this feed ({error}){hint}") from None
 
 
-def _try(files: install.Files) -> None:
+def _check(files: checks.Files) -> None:
     try:
-        for check in install.CHECKS:
-            check(files)
+        checks.check(files)
     except FeedRefused as error:
         raise NotPublishable(f"version {files.release.version}: no device would take it ({error})") from None
 
@@ -217,29 +212,19 @@ def _bytes(path: Path) -> bytes | None:
 def _write_once(path: Path, data: bytes) -> None:
     """Files named by digest or number never change; what lies there already is compared, not trusted."""
     if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
-        artifacts.write_whole(path, data)
+        durable.write_whole(path, data)
 
 
 @contextmanager
 def _locked(to: Path) -> Iterator[None]:
     """One publication at a time into a folder; a killed one's lock is gone with it, one that hangs is told of."""
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        file = (to / ".lock").open("ab")
-    except OSError as error:
-        raise BadSettings(f"{to}: expected a folder to publish to ({error.strerror})") from None
-    with file:
-        end = time.monotonic() + LOCK_SECONDS
-        while not _taken(file):
-            if time.monotonic() > end:
-                raise NotPublishable(f"{to}: another publication has been under way for {LOCK_SECONDS:g} s; end it")
-            time.sleep(LOCK_SECONDS / 300)
+    with ExitStack() as held:
+        try:
+            held.enter_context(durable.locked(to / ".lock", LOCK_SECONDS))
+        except durable.AlreadyLocked:
+            raise NotPublishable(
+                f"{to}: another publication has been under way for {LOCK_SECONDS:g} s; end it"
+            ) from None
+        except OSError as error:
+            raise BadSettings(f"{to}: expected a folder to publish to ({error.strerror})") from None
         yield
-
-
-def _taken(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

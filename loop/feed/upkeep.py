@@ -13,9 +13,9 @@ from pathlib import Path
 import models
 from loop.errors import FeedRefused, LoopError, NotPublishable
 from loop.feed import authority, document, envelope, publish
-from loop.feed.client.source import FEED_FILE
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
+from loop.feed.layout import FEED_FILE
 from loop.home import Home
 from loop.store.nights import versions
 from loop.store.phones import feeds

@@ -10,6 +10,7 @@ from loop.feed.client import install
 from loop.feed.client import source as sources
 from loop.feed.client.source import Missing, Source, Timeouts
 from loop.feed.document import Feed
+from loop.feed.layout import FEED_FILE, root_path
 from loop.feed.trust import Trusted
 
 
@@ -25,7 +26,7 @@ def verify(source: Source, root: bytes, now: datetime, patience: Timeouts | None
     """Everything that a device checks, on every channel. Raises ``FeedRefused``."""
     patience = patience or Timeouts()
     trusted = follow(source, trust.begin(root), patience)
-    data = sources.read(source, sources.FEED_FILE, document.MAX_BYTES, patience)
+    data = sources.read(source, FEED_FILE, document.MAX_BYTES, patience)
     trusted, feed = trust.accept(trusted, data, now)
     with tempfile.TemporaryDirectory(prefix="loop-verify-") as folder:
         for channel, release in feed.channels.items():
@@ -37,7 +38,7 @@ def follow(source: Source, trusted: Trusted, patience: Timeouts) -> Trusted:
     """Every root that the source shows after the trusted one."""
     while True:
         try:
-            data = sources.read(source, sources.root_path(trusted.root.version + 1), document.MAX_BYTES, patience)
+            data = sources.read(source, root_path(trusted.root.version + 1), document.MAX_BYTES, patience)
         except Missing:
             return trusted
         trusted = trust.follow(trusted, data)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from loop import durable
 from loop.errors import BadBackup, BadKey
 from loop.feed import authority
-from loop.home import Home, artifacts
+from loop.home import Home
 from loop.operations import archive, files, key_encryption
 from loop.operations.archive import Manifest, Writer
 from loop.store import schema
@@ -43,7 +44,7 @@ def backup(
     if to.exists():
         raise BadBackup(f"{to}: exists already, and a backup is never overwritten; give another name")
     sealed = None if passphrase is None else _keys(home, passphrase)
-    with artifacts.whole(to, 0o600, "the backup") as file:
+    with durable.whole(to, 0o600, "the backup") as file:
         writer = Writer(file)
         with home.store.frozen() as tx:
             last, every = sequences.last(tx), versions.every(tx)

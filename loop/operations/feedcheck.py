@@ -8,8 +8,8 @@ from pathlib import Path
 
 from loop.errors import FeedRefused
 from loop.feed import document, envelope, refusals, roots, trust
-from loop.feed.client.source import FEED_FILE, golden_path, model_path, root_path
 from loop.feed.document import Feed, Release
+from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
 from loop.feed.trust import Trusted
 from loop.home import Home
 from loop.operations import ledgercheck

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loop.durable import TEMPORARY_PREFIX
 from loop.home.artifacts import DIGEST, SUFFIXES, Artifacts
 from loop.store.values import Version
-
-TEMPORARY_PREFIX = ".new-"
-"""Begins the name of a file that is being written; ``artifacts.whole`` says so."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

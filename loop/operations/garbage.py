@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from loop.errors import NotPublishable
 from loop.feed import authority, upkeep
-from loop.feed.client.source import golden_path, model_path
 from loop.feed.document import Feed
+from loop.feed.layout import golden_path, model_path
 from loop.home import Home
 from loop.operations import files
 from loop.operations.exclusive import exclusive

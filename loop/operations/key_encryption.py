@@ -13,9 +13,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from loop import durable
 from loop.errors import BadBackup, BadKey
 from loop.feed.keys import MAX_BYTES
-from loop.home import artifacts
 
 FILE_NAME = re.compile(r"(root|recovery|feed)-[0-9a-f]{12}\.pem")
 ASSOCIATED_DATA = b"digit-loop backup keys 1\n"
@@ -70,7 +70,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             raise BadKey(f"{path}: is there already and differs from the backup's; move it away first")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, data in files.items():
-        artifacts.write_whole(folder / name, data, mode=0o600)
+        durable.write_whole(folder / name, data, mode=0o600)
 
 
 def _key(passphrase: str, salt: bytes) -> bytes:

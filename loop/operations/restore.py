@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from loop.errors import BadBackup, FeedRefused, OpsError
 from loop.feed import authority, document, envelope, trust
-from loop.feed.client.source import FEED_FILE, root_path
+from loop.feed.layout import FEED_FILE, root_path
 from loop.home import Home
 from loop.intake import erasure
 from loop.operations import archive, files, key_encryption

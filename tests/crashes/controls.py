@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from loop import durable
 from loop.home import artifacts
 from loop.home.artifacts import Artifacts
 from loop.store.nights import runs, slots
@@ -38,7 +39,7 @@ def in_place(victim: Callable[[Path], bool]) -> None:
             write(self.path(name, suffix), data)
         return name
 
-    artifacts.write_whole, Artifacts.put = write, put
+    durable.write_whole, Artifacts.put = write, put
 
 
 CONTROLS: dict[str, Callable[[], None]] = {

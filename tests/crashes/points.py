@@ -13,10 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from loop import registry
+from loop import durable, registry
 from loop.evaluation import export_check, gate
 from loop.feed import publish, upkeep
-from loop.home import artifacts
 from loop.night import lease, publishing, retrain, snapshot
 from loop.store.nights import runs, slots, snapshots, versions
 from loop.store.phones import feeds
@@ -133,7 +132,7 @@ def file(ours: Callable[[Path], bool], stage: str, nth: int = 1) -> Arm:
     """When the n-th file of ours has come to a stage."""
 
     def arm(act: Act) -> None:
-        whole, fsync, replace, sync = artifacts.whole, os.fsync, Path.replace, artifacts._sync_folder
+        whole, fsync, replace, sync = durable.whole, os.fsync, Path.replace, durable.sync_folder
         seen, writing, named = 0, False, False
 
         def reached(now: str) -> None:
@@ -169,7 +168,7 @@ def file(ours: Callable[[Path], bool], stage: str, nth: int = 1) -> Arm:
             if named:  # not when a new folder is made
                 reached("kept")
 
-        artifacts.whole, artifacts._sync_folder = watched_whole, watched_sync
+        durable.whole, durable.sync_folder = watched_whole, watched_sync
         os.fsync, Path.replace = watched_fsync, watched_replace
 
     return arm

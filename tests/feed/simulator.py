@@ -17,8 +17,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from loop.evaluation import export_check
 from loop.feed import document, envelope, roots, trust
-from loop.feed.client.source import FEED_FILE, Missing, golden_path, model_path, root_path
+from loop.feed.client.source import (
+    Missing,
+)
 from loop.feed.document import Feed, Release
+from loop.feed.layout import (
+    FEED_FILE,
+    golden_path,
+    model_path,
+    root_path,
+)
 from loop.feed.roots import Change
 from models.coreml.proto import model_pb2
 from tests.helpers import stripes

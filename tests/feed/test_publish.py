@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loop import registry
+from loop import durable, registry
 from loop.errors import DiskFull, NotPublishable
 from loop.feed import authority, canonical, client, envelope, keys, publish, verify
 from loop.feed.refusals import FeedRefused, KeyExpired
@@ -68,13 +68,13 @@ def test_the_feed_goes_last(small: Office, monkeypatch: pytest.MonkeyPatch) -> N
     """Whatever a feed names lies there before it."""
     small.create()
     written: list[str] = []
-    whole = publish.artifacts.write_whole
+    whole = durable.write_whole
 
     def note(path: Path, data: bytes, mode: int = 0o644) -> None:
         written.append(path.parent.name if path.name != "feed.json" else path.name)
         whole(path, data, mode)
 
-    monkeypatch.setattr(publish.artifacts, "write_whole", note)
+    monkeypatch.setattr(durable, "write_whole", note)
     small.publish()
     assert written == ["models", "golden", "root", "feed.json"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from loop import registry
 from loop.errors import NotPublishable
-from loop.feed import authority, publish, upkeep
+from loop.feed import authority, layout, upkeep
 from loop.feed.upkeep import Action
 from loop.store.values import Attribution
 from tests.feed.conftest import WHY, Office, sync
@@ -121,7 +121,7 @@ def test_a_strange_file_in_its_place_is_not_overwritten(office: Office) -> None:
     office.create()
     folder = office.home.settings.published
     folder.mkdir(parents=True)
-    (folder / publish.FEED).write_bytes(b"<html>")
+    (folder / layout.FEED_FILE).write_bytes(b"<html>")
     with pytest.raises(NotPublishable, match="not a feed"):
         follow(office)
-    assert (folder / publish.FEED).read_bytes() == b"<html>"
+    assert (folder / layout.FEED_FILE).read_bytes() == b"<html>"

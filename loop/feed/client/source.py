@@ -16,7 +16,6 @@ import httpx
 from loop.feed.refusals import TooLong, TooSlow, Unavailable
 
 CHUNK_BYTES = 64 << 10
-FEED_FILE = "feed.json"
 
 
 class Missing(Unavailable):
@@ -51,21 +50,6 @@ class Timeouts:
             if spent > allowed:
                 raise TooSlow(f"expected {came:,} bytes within {allowed:.0f} s, it took {spent:.0f}")
             yield piece
-
-
-def root_path(version: int) -> str:
-    """Where a root lies."""
-    return f"root/{version}.json"
-
-
-def model_path(digest: str) -> str:
-    """Where a model lies."""
-    return f"models/{digest}.mlmodel"
-
-
-def golden_path(digest: str) -> str:
-    """Where golden vectors lie."""
-    return f"golden/{digest}.json"
 
 
 def read(source: Source, path: str, most: int, patience: Timeouts) -> bytes:

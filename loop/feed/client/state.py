@@ -10,13 +10,13 @@
 ``state.json`` is the switch: whatever is killed when, it names models that lie there whole.
 """
 
-import fcntl
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loop import durable
 from loop.errors import BadSettings, DiskFull, FeedRefused
 from loop.feed import canonical, document, trust
 from loop.feed.canonical import Plain
@@ -96,7 +96,7 @@ def load(folder: Path) -> State | None:
 
 def save(folder: Path, state: State) -> None:
     """Replace the state. Raises ``DiskFull``; then the old one stands."""
-    artifacts.write_whole(folder / FILE, canonical.encode(_plain(state)))
+    durable.write_whole(folder / FILE, canonical.encode(_plain(state)))
 
 
 def tidy(folder: Path, state: State) -> None:
@@ -107,7 +107,7 @@ def tidy(folder: Path, state: State) -> None:
         for path in (folder / kind).glob("*"):
             if path not in names:
                 path.unlink()
-    for path in folder.glob(".new-*"):  # what a killed ``write_whole`` left
+    for path in folder.glob(f"{durable.TEMPORARY_PREFIX}*"):  # what a killed ``write_whole`` left
         path.unlink()
 
 
@@ -116,13 +116,11 @@ def locked(folder: Path) -> Iterator[None]:
     """One sync at a time on a folder; the lock of a killed process is gone with it. Raises ``BadSettings``, and
     ``DiskFull`` for whatever the disk refuses while it is held.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("ab")
-    except OSError as error:
-        raise BadSettings(f"{folder}: expected a folder to keep state in ({error.strerror})") from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        try:
+            held.enter_context(durable.locked(folder / LOCK, wait_seconds=None))
+        except OSError as error:
+            raise BadSettings(f"{folder}: expected a folder to keep state in ({error.strerror})") from None
         try:
             yield
         except OSError as error:

@@ -16,6 +16,7 @@ from loop.feed.client import state as states
 from loop.feed.client.source import Missing, Source, Timeouts
 from loop.feed.client.state import Held, State
 from loop.feed.document import Feed
+from loop.feed.layout import FEED_FILE, root_path
 from loop.feed.trust import Action, Device
 
 MAX_ROOTS = 64  # a sync follows at most so many; the next one goes on
@@ -55,7 +56,7 @@ def sync(
     with states.locked(folder):
         state = _begun(folder, channel, root)
         state = _follow_roots(source, folder, state, patience)
-        data = sources.read(source, sources.FEED_FILE, document.MAX_BYTES, patience)
+        data = sources.read(source, FEED_FILE, document.MAX_BYTES, patience)
         trusted, feed = trust.accept(state.trusted, data, now)
         before = state.current
         state = _kept(folder, state, _without_withdrawn(replace(state, trusted=trusted), feed, folder))
@@ -95,7 +96,7 @@ def _begun(folder: Path, channel: str, root: bytes | None) -> State:
 
 def _follow_roots(source: Source, folder: Path, state: State, patience: Timeouts) -> State:
     for _ in range(MAX_ROOTS):
-        path = sources.root_path(state.trusted.root.version + 1)
+        path = root_path(state.trusted.root.version + 1)
         try:
             data = sources.read(source, path, document.MAX_BYTES, patience)
         except Missing:

@@ -12,7 +12,7 @@ from typing import Any
 
 from loop.errors import FeedRefused
 from loop.feed import document, envelope, refusals, trust
-from loop.feed.client.source import root_path
+from loop.feed.layout import root_path
 from tests.feed.simulator import CHANNEL, HOUR, Publisher, id_of, key, model, release
 
 Strike = Callable[[Publisher], None]

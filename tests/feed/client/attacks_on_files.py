@@ -3,8 +3,14 @@
 import json
 
 from loop.feed import document, envelope, refusals
-from loop.feed.client import install
-from loop.feed.client.source import FEED_FILE, golden_path, model_path
+from loop.feed.checks import (
+    answers_its_golden_vectors,
+    golden_has_the_digest,
+    golden_is_shallow,
+    has_the_digest,
+    is_what_the_feed_says,
+)
+from loop.feed.layout import FEED_FILE, golden_path, model_path
 from tests.feed.client.attacks import on_file
 from tests.feed.simulator import CHANNEL, Publisher, model, release
 
@@ -13,16 +19,14 @@ def _named(p: Publisher) -> document.Release:
     return document.parse_feed(envelope.unseal(p.shelf.files[FEED_FILE]).body).channels[CHANNEL]
 
 
-@on_file(
-    refusals.WrongDigest, install.has_the_digest, install.is_what_the_feed_says, install.answers_its_golden_vectors
-)
+@on_file(refusals.WrongDigest, has_the_digest, is_what_the_feed_says, answers_its_golden_vectors)
 def arbitrary_software_of_the_same_length(p: Publisher) -> None:
     other, _ = model(3)
     assert len(other) == _named(p).length
     p.shelf.files[model_path(_named(p).digest)] = other
 
 
-@on_file(refusals.WrongDigest, install.has_the_digest, install.answers_its_golden_vectors)
+@on_file(refusals.WrongDigest, has_the_digest, answers_its_golden_vectors)
 def one_byte_of_the_model_changed(p: Publisher) -> None:
     path = model_path(_named(p).digest)
     data = bytearray(p.shelf.files[path])
@@ -30,7 +34,7 @@ def one_byte_of_the_model_changed(p: Publisher) -> None:
     p.shelf.files[path] = bytes(data)
 
 
-@on_file(refusals.WrongDigest, install.golden_has_the_digest)
+@on_file(refusals.WrongDigest, golden_has_the_digest)
 def golden_vectors_swapped(p: Publisher) -> None:
     path = golden_path(_named(p).golden_digest)
     data = p.shelf.files[path]
@@ -56,12 +60,12 @@ def _offer(p: Publisher, data: bytes, golden: bytes, version: int = 2) -> None:
     p.show(p.sign(p.feed(2, channels={CHANNEL: named})))
 
 
-@on_file(refusals.WrongModel, install.is_what_the_feed_says)
+@on_file(refusals.WrongModel, is_what_the_feed_says)
 def channel_of_another_family(p: Publisher) -> None:
     _offer(p, *model(2, "svm"))
 
 
-@on_file(refusals.WrongModel, install.is_what_the_feed_says)
+@on_file(refusals.WrongModel, is_what_the_feed_says)
 def old_model_under_a_new_version(p: Publisher) -> None:
     _offer(p, *model(3), version=9)
 
@@ -71,22 +75,22 @@ def model_that_does_not_load(p: Publisher) -> None:
     _offer(p, b"no model at all", model(2)[1])
 
 
-@on_file(refusals.SelfTestFailed, install.answers_its_golden_vectors)
+@on_file(refusals.SelfTestFailed, answers_its_golden_vectors)
 def model_that_answers_otherwise(p: Publisher) -> None:
     _offer(p, *model(2, wrong=True))
 
 
-@on_file(refusals.SelfTestFailed, install.answers_its_golden_vectors)
+@on_file(refusals.SelfTestFailed, answers_its_golden_vectors)
 def golden_vectors_of_another_model(p: Publisher) -> None:
     _offer(p, model(2)[0], model(3)[1])
 
 
-@on_file(refusals.SelfTestFailed, install.answers_its_golden_vectors)
+@on_file(refusals.SelfTestFailed, answers_its_golden_vectors)
 def no_golden_vectors(p: Publisher) -> None:
     _offer(p, model(2)[0], json.dumps({}).encode())
 
 
-@on_file(refusals.NotCanonical, install.golden_is_shallow, install.answers_its_golden_vectors)
+@on_file(refusals.NotCanonical, golden_is_shallow, answers_its_golden_vectors)
 def golden_vectors_of_great_depth(p: Publisher) -> None:
     _offer(p, model(2)[0], b"[" * 100_000 + b"]" * 100_000)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from loop.feed import document, envelope, refusals, trust
-from loop.feed.client.source import root_path
+from loop.feed.layout import root_path
 from tests.feed.client.attacks import on_feed
 from tests.feed.simulator import Publisher, id_of, key
 

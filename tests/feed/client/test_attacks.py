@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from loop.errors import FeedRefused
-from loop.feed import trust
-from loop.feed.client import install
+from loop.feed import checks, trust
 from loop.feed.refusals import RootWithheld, Unavailable
 from tests.feed.client import attacks, attacks_on_files, attacks_on_roots
 from tests.feed.client.attacks import Attack
@@ -15,7 +14,7 @@ from tests.feed.client.conftest import Phone
 
 assert attacks_on_files.on_file is attacks.on_file  # both modules are read, and so register their attacks
 assert attacks_on_roots.on_feed is attacks.on_feed
-LISTS = ((trust, "ROOT_CHECKS"), (trust, "SIGNATURE_CHECKS"), (trust, "FEED_CHECKS"), (install, "CHECKS"))
+LISTS = ((trust, "ROOT_CHECKS"), (trust, "SIGNATURE_CHECKS"), (trust, "FEED_CHECKS"), (checks, "CHECKS"))
 named = pytest.mark.parametrize("attack", attacks.ON_ROOTS_AND_FEEDS, ids=lambda attack: attack.name)
 on_files = pytest.mark.parametrize("attack", attacks.ON_FILES, ids=lambda attack: attack.name)
 CONTROLLED = [attack for attack in attacks.every() if attack.removed]

@@ -9,7 +9,7 @@ import pytest
 
 from loop.feed import client
 from loop.feed.client import state as states
-from loop.feed.client.source import FEED_FILE
+from loop.feed.layout import FEED_FILE
 from tests.feed.client.conftest import Phone
 from tests.feed.simulator import CHANNEL, Publisher
 

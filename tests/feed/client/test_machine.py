@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from loop.errors import FeedRefused
 from loop.feed.client import state as states
-from loop.feed.client.source import FEED_FILE, root_path
+from loop.feed.layout import FEED_FILE, root_path
 from tests.feed.client import attacks, attacks_on_files, attacks_on_roots
 from tests.feed.client.conftest import Phone
 from tests.feed.simulator import HOUR, Publisher, key

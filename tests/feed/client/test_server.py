@@ -12,7 +12,7 @@ from loop.feed import client, refusals
 from loop.feed.client import Timeouts
 from loop.feed.client import source as sources
 from loop.feed.client import state as states
-from loop.feed.client.source import FEED_FILE, model_path
+from loop.feed.layout import FEED_FILE, model_path
 from tests.feed.simulator import CHANNEL, NOW, Publisher, model, release
 
 

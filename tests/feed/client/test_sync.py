@@ -10,7 +10,8 @@ from loop.feed import client, refusals, trust
 from loop.feed.client import Timeouts
 from loop.feed.client import source as sources
 from loop.feed.client import state as states
-from loop.feed.client.source import Missing, model_path
+from loop.feed.client.source import Missing
+from loop.feed.layout import model_path
 from loop.feed.trust import Action
 from tests.feed.client.conftest import Phone
 from tests.feed.simulator import CHANNEL, NOW, Publisher, key, model, release

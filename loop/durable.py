@@ -1,0 +1,121 @@
+"""Files that survive a crash: written whole or not at all, on disk before they are named, locked by a living process.
+
+The order is always the same: a temporary file, fsync, rename, fsync of the folder. A new folder is synced where it is
+named, too, or a power cut could lose it with everything in it.
+"""
+
+import errno
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from loop.errors import DiskFull
+
+TEMPORARY_PREFIX = ".new-"
+"""Begins the name of a file that is being written."""
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LOCK_POLL_SECONDS = 0.1
+
+
+class AlreadyLocked(Exception):
+    """Another process holds the lock, and the time to wait for it is over."""
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace a file by ``data``: after a crash it holds the old bytes or the new ones. Raises ``DiskFull``."""
+    with whole(path, mode, f"{len(data):,} bytes") as file:
+        file.write(data)
+
+
+@contextmanager
+def whole(path: Path, mode: int, size: str) -> Iterator[IO[bytes]]:
+    """A file to write in pieces. It gets its name when the block ends, and is removed if the block raises.
+
+    ``size`` describes the content in the message of ``DiskFull``.
+    """
+    temporary = None
+    try:
+        make_folder(path.parent)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX, delete=False) as file:
+            temporary = Path(file.name)
+            yield file
+            sync_file(file)
+        temporary.chmod(mode)
+        temporary.replace(path)
+        temporary = None
+        sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise DiskFull(f"{path}: no space for {size}; free some and run again") from error
+        raise DiskFull(f"{path}: cannot be written ({error.strerror}); repair the folder and run again") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file that is whole on disk its final name. Raises ``OSError``."""
+    make_folder(to.parent)
+    path.replace(to)
+    sync_folder(to.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents. Raises ``OSError``."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Put what was written to a file on disk. Raises ``OSError``."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on disk. Raises ``OSError``."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(path: Path, wait_seconds: float | None) -> Iterator[None]:
+    """Hold a file's lock; the lock of a killed process is gone with it.
+
+    Waits ``wait_seconds`` for another holder (0: not at all; None: as long as it takes). Raises ``AlreadyLocked`` after
+    that, and ``OSError`` where the file cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        _lock(file, wait_seconds)
+        yield
+
+
+def _lock(file: IO[bytes], wait_seconds: float | None) -> None:
+    if wait_seconds is None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return
+    end = time.monotonic() + wait_seconds
+    while not _tried(file):
+        if time.monotonic() >= end:
+            raise AlreadyLocked(file.name)
+        time.sleep(min(LOCK_POLL_SECONDS, wait_seconds))
+
+
+def _tried(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
