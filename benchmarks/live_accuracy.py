@@ -29,7 +29,7 @@ from loop.clock import utc_now  # noqa: E402
 from loop.home import Home  # noqa: E402
 from loop.home.settings import load  # noqa: E402
 from loop.intake import live_accuracy  # noqa: E402
-from loop.intake.live_accuracy import BATCH_UPLOADS, ModelCache, score_waiting  # noqa: E402
+from loop.intake.live_accuracy import BATCH_UPLOADS, FailedVersions, score_waiting  # noqa: E402
 from loop.night import retrain  # noqa: E402
 from loop.store import schema, tables  # noqa: E402
 from tests.helpers import crowd  # noqa: E402
@@ -75,10 +75,10 @@ def cost(home: Home, uploads: int) -> None:
         crowd.send(tx, sent, now, version=champion.number)
         ids = tx.scalars(select(tables.Correction.id)).all()
         tx.execute(insert(tables.Arrival), [{"correction_id": id_} for id_ in ids])
-    readers, begin, processor, scored = ModelCache(home.artifacts), time.perf_counter(), time.process_time(), 0
-    score_waiting(home, now, 1, readers)
+    failed, begin, processor, scored = FailedVersions(), time.perf_counter(), time.process_time(), 0
+    score_waiting(home, now, 1, failed)
     while scored < 5_000:
-        scored += score_waiting(home, now, BATCH_UPLOADS, readers)
+        scored += score_waiting(home, now, BATCH_UPLOADS, failed)
     each = (time.perf_counter() - begin) / scored
     used = (time.process_time() - processor) / scored
     print(f"  scoring, {BATCH_UPLOADS} at a time: {each * 1e6:.0f} µs each, {used * 1e6:.0f} µs of processor time")

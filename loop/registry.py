@@ -67,8 +67,7 @@ def rollback(home: Home, family: str, to: int | None, order: Attribution, now: d
 def champion(home: Home, family: str) -> values.Version | None:
     """The family's champion, if it has one."""
     with home.store.read() as tx:
-        number = versions.holder(tx, family)
-        return None if number is None else versions.get(tx, number)
+        return versions.champion(tx, family)
 
 
 def _checked(home: Home, number: int) -> values.Version:

@@ -10,11 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 
-from loop import registry
 from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller, needs, service
-from loop.api.service import Service
-from loop.feed import upkeep
+from loop.feed import promotion
 from loop.store import values
 from loop.store.nights import versions as stored
 from loop.store.values import Attribution
@@ -90,7 +88,7 @@ def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
     """Refused unless its verdict is passed, or `override` is said with a reason."""
     to = service(request)
     order = Attribution(caller(request).actor, wanted.reason, wanted.override)
-    return _told(to, registry.promote(to.home, wanted.version, order, to.clock()), order)
+    return _moved(promotion.promote(to.home, wanted.version, order, to.clock()))
 
 
 @router.post(
@@ -104,13 +102,13 @@ def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:
     """To the champion before, or to the one that `to` names. Phones follow: the feed's sequence rises all the same."""
     to = service(request)
     order = Attribution(caller(request).actor, wanted.reason)
-    return _told(to, registry.rollback(to.home, wanted.family, wanted.to, order, to.clock()), order)
+    return _moved(promotion.rollback(to.home, wanted.family, wanted.to, order, to.clock()))
 
 
-def _told(to: Service, move: values.Move, order: Attribution) -> schemas.Moved:
-    """Publish the feed, and say what became of it; why it failed, if so, is in the log."""
-    told = upkeep.tell(to.home, order, to.clock())
-    said = told.said if told.sequence is not None else told.said.partition(":")[0]
+def _moved(moved: promotion.Moved) -> schemas.Moved:
+    """The answer; why a feed was not published is in the log only."""
+    move, feed = moved.move, moved.feed
+    said = feed.said if feed.sequence is not None else feed.said.partition(":")[0]
     return schemas.Moved(
         family=move.family,
         verb=move.verb,
@@ -120,7 +118,7 @@ def _told(to: Service, move: values.Move, order: Attribution) -> schemas.Moved:
         reason=move.reason,
         moved_at=move.moved_at,
         feed=said,
-        sequence=told.sequence,
+        sequence=feed.sequence,
     )
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import durable, registry
+from loop import durable
 from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
 from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
 from loop.evaluation.gate import FEEDBACK
-from loop.feed import upkeep
+from loop.feed import promotion
 from loop.home import Home
 from loop.intake import live_accuracy
 from loop.store import values
@@ -139,7 +139,7 @@ def promote(
     """Make a version champion; its file is checked first."""
     home = open_home()
     order = Attribution(home.actor, reason, override)
-    _moved(home, registry.promote(home, number, order, utc_now()), order, as_json)
+    _moved(promotion.promote(home, number, order, utc_now()), as_json)
 
 
 def rollback(
@@ -151,17 +151,16 @@ def rollback(
     """Go back to the champion before, or to an earlier one."""
     home = open_home()
     order = Attribution(home.actor, reason)
-    _moved(home, registry.rollback(home, family, to, order, utc_now()), order, as_json)
+    _moved(promotion.rollback(home, family, to, order, utc_now()), as_json)
 
 
-def _moved(home: Home, move: values.Move, order: Attribution, as_json: bool) -> None:
-    """Tell the phones, then the operator."""
-    told = upkeep.tell(home, order, utc_now())
+def _moved(moved: promotion.Moved, as_json: bool) -> None:
+    move = moved.move
     if as_json:
-        emit(asdict(move) | {"feed": asdict(told)})
+        emit(asdict(move) | {"feed": asdict(moved.feed)})
         return
     say(f"champion of {move.family}: {_or_dash(move.before)} → {move.after} ({move.verb}, {move.reason})")
-    say(f"feed {told.said}")
+    say(f"feed {moved.feed.said}")
 
 
 def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:

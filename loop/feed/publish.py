@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import models
-from loop import durable, registry
+from loop import durable
 from loop.errors import BadSettings, FeedRefused, NotPublishable
 from loop.feed import authority, canonical, checks, document, envelope, keys, roots, trust
 from loop.feed.document import Feed, Release
@@ -31,6 +31,7 @@ from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
 from loop.feed.trust import Trusted
 from loop.home import Home
 from loop.store import values
+from loop.store.nights import versions
 from loop.store.phones import feeds
 from loop.store.values import Attribution
 from models import coreml
@@ -107,10 +108,7 @@ def gather(home: Home, wish: Options, withdrawn: list[str]) -> Content:
     """The champions as releases with their files, each tried as a device would. Raises ``NotPublishable``."""
     channels: dict[str, Release] = {}
     files: dict[str, bytes] = {}
-    for family in models.NAMES:
-        version = registry.champion(home, family)
-        if version is None:
-            continue
+    for family, version in _champions(home).items():
         if version.artifact_digest in withdrawn:
             raise NotPublishable(f"version {version.number} is champion of {family} and withdrawn; promote another")
         model = home.artifacts.get(version.artifact_digest, ".mlmodel")
@@ -133,6 +131,13 @@ def gather(home: Home, wish: Options, withdrawn: list[str]) -> Content:
     if not channels:
         raise NotPublishable("no family has a champion; `loop init` or `loop promote` makes one")
     return Content(channels, files)
+
+
+def _champions(home: Home) -> dict[str, values.Version]:
+    """The champion of each family that has one."""
+    with home.store.read() as tx:
+        found = {family: versions.champion(tx, family) for family in models.NAMES}
+    return {family: version for family, version in found.items() if version is not None}
 
 
 def adopt(home: Home, place: Path, order: Attribution, now: datetime) -> Trusted:

@@ -113,12 +113,8 @@ def published(home: Home) -> Feed | None:
 def _champions(home: Home) -> dict[str, str]:
     """Channel → digest of what devices shall run."""
     with home.store.read() as tx:
-        held = {name: versions.holder(tx, name) for name in models.NAMES}
-        return {
-            f"{name}.mlmodel": versions.get(tx, number).artifact_digest
-            for name, number in held.items()
-            if number is not None
-        }
+        held = {name: versions.champion(tx, name) for name in models.NAMES}
+    return {f"{name}.mlmodel": version.artifact_digest for name, version in held.items() if version is not None}
 
 
 def _silent(home: Home) -> Passphrase:

@@ -1,7 +1,7 @@
 """One opened LOOP_HOME: its settings, its store, its artifacts. What ``night``, ``cli`` and the API compose from."""
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,17 +9,23 @@ from loop.data import corpus as corpora
 from loop.data.corpus import Corpus
 from loop.errors import BadSettings
 from loop.home.artifacts import Artifacts
+from loop.home.model_cache import ModelCache
 from loop.home.settings import Settings
 from loop.store import Store, schema
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Home:
-    """Settings, store and artifacts of one installation."""
+    """Settings, store, artifacts and loaded models of one installation."""
 
     settings: Settings
     store: Store
     artifacts: Artifacts
+    models: ModelCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start with no model loaded."""
+        object.__setattr__(self, "models", ModelCache(self.artifacts))
 
     @property
     def reports(self) -> Path:

@@ -11,7 +11,6 @@ Rules:
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,10 +22,8 @@ from sqlalchemy.orm import Session
 
 from loop.clock import Clock, utc_now
 from loop.errors import ArtifactCorrupt, BadModel, LoopError
-from loop.evaluation import digit_classifier, intervals
-from loop.evaluation.digit_classifier import DigitClassifier
+from loop.evaluation import intervals
 from loop.home import Home
-from loop.home.artifacts import Artifacts
 from loop.store.feedback import live_scores
 from loop.store.feedback.live_scores import Said, Tally, Waiting
 
@@ -36,54 +33,40 @@ MAX_TIME_SHARE = 0.05
 POLL_SECONDS = 5.0
 """How often to look without being told: other processes store uploads too."""
 RETRY_DELAY = timedelta(minutes=1)
-CACHED_MODELS = 4
-"""Loaded versions: those that were champion lately."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class ModelCache:
-    """Loaded versions, and those that could not be loaded or run, until when."""
+class FailedVersions:
+    """Versions whose file could not be loaded or run, and when to try them again."""
 
-    artifacts: Artifacts
-    _loaded: OrderedDict[str, DigitClassifier] = field(default_factory=OrderedDict)
-    _resting: dict[int, datetime] = field(default_factory=dict)
+    _retry_at: dict[int, datetime] = field(default_factory=dict)
 
-    def of(self, artifact_digest: str) -> DigitClassifier:
-        """Ask this file. Raises ``ArtifactCorrupt``, ``BadModel``."""
-        reader = self._loaded.pop(artifact_digest, None)
-        if reader is None:
-            reader = digit_classifier.classifier(digit_classifier.load(self.artifacts.get(artifact_digest, ".mlmodel")))
-        self._loaded[artifact_digest] = reader
-        if len(self._loaded) > CACHED_MODELS:
-            self._loaded.popitem(last=False)
-        return reader
+    def at(self, now: datetime) -> set[int]:
+        """The versions that are not to be tried yet."""
+        self._retry_at = {version: at for version, at in self._retry_at.items() if now < at}
+        return set(self._retry_at)
 
-    def resting(self, now: datetime) -> set[int]:
-        """The versions that are not to be tried now."""
-        self._resting = {version: until for version, until in self._resting.items() if now < until}
-        return set(self._resting)
-
-    def rest(self, version: int, now: datetime) -> None:
+    def add(self, version: int, now: datetime) -> None:
         """Do not try this version for a while."""
-        self._resting[version] = now + RETRY_DELAY
+        self._retry_at[version] = now + RETRY_DELAY
 
 
-def score_waiting(home: Home, now: datetime, limit: int = 512, readers: ModelCache | None = None) -> int:
+def score_waiting(home: Home, now: datetime, limit: int = 512, failed: FailedVersions | None = None) -> int:
     """Score at most ``limit`` uploads that wait, oldest first; how many were. Raises ``StoreUnavailable``.
 
-    What a version's file is wrong about is logged, once each ``REST`` where ``readers`` are kept between calls.
+    What a version's file is wrong about is logged, once each ``RETRY_DELAY`` where ``failed`` is kept between calls.
     """
-    readers = readers or ModelCache(home.artifacts)
+    failed = FailedVersions() if failed is None else failed
     with home.store.read() as tx:
-        found = live_scores.waiting(tx, home.settings.schedule.family, limit, readers.resting(now))
+        found = live_scores.waiting(tx, home.settings.schedule.family, limit, failed.at(now))
     scored = [Said(upload.correction_id, None, None, None) for upload in found if upload.version is None]
     for version, uploads in _by_version(found).items():
         try:
-            scored += _ask(readers, version, uploads)
+            scored += _ask(home, version, uploads)
         except (ArtifactCorrupt, BadModel) as error:
-            readers.rest(version, now)
+            failed.add(version, now)
             log.error("version %s cannot score what arrived while it was champion: %s", version, error)
     if scored:
         with home.store.write() as tx:
@@ -96,7 +79,7 @@ class Scorer:
 
     def __init__(self, home: Home, clock: Clock = utc_now) -> None:
         self._home, self._clock = home, clock
-        self._readers = ModelCache(home.artifacts)
+        self._failed = FailedVersions()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="scorer", daemon=True)
 
@@ -126,7 +109,7 @@ class Scorer:
 
     def _scored(self) -> int:
         try:
-            return score_waiting(self._home, self._clock(), BATCH_UPLOADS, self._readers)
+            return score_waiting(self._home, self._clock(), BATCH_UPLOADS, self._failed)
         except LoopError as error:  # the database does not answer: nothing is lost, the rows wait
             log.warning("uploads are not being scored: %s", error)
             self._stop.wait(POLL_SECONDS)
@@ -183,10 +166,10 @@ def _by_version(found: Iterable[Waiting]) -> dict[int, list[Waiting]]:
     return groups
 
 
-def _ask(readers: ModelCache, version: int, uploads: list[Waiting]) -> list[Said]:
+def _ask(home: Home, version: int, uploads: list[Waiting]) -> list[Said]:
     """What a version says of these uploads. Raises ``ArtifactCorrupt``, ``BadModel``."""
     pixels = np.frombuffer(b"".join(upload.pixels for upload in uploads), np.uint8).reshape(-1, 28, 28)
-    rows = readers.of(uploads[0].artifact_digest).probabilities(pixels)
+    rows = home.models.get(uploads[0].artifact_digest).probabilities(pixels)
     return [_said(upload.correction_id, version, row) for upload, row in zip(uploads, rows, strict=True)]
 
 

@@ -59,8 +59,7 @@ def phone(home: Home, family: str) -> Phone:
     champion = registry.champion(home, family)
     if champion is None:
         raise OpsError(f"{family} has no champion yet; run `loop init --family {family}` first")
-    model = digit_classifier.load(home.artifacts.get(champion.artifact_digest, ".mlmodel"))
-    return Phone(champion.number, digit_classifier.classifier(model))
+    return Phone(champion.number, home.models.get(champion.artifact_digest))
 
 
 def replay(home: Home, using: Phone, person: Person, confirm_rate: float, now: datetime) -> Replayed:

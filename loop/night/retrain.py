@@ -8,7 +8,6 @@ from typing import Any
 
 import models
 from loop import home as homes
-from loop import registry
 from loop.clock import Clock, utc_now
 from loop.data.corpus import Corpus
 from loop.errors import OpsError
@@ -157,7 +156,8 @@ def _base(home: Home, family: Family) -> values.Version | None:
 
 def _before(home: Home, family: Family) -> tuple[values.Version, values.Version]:
     """The champion and the base. Raises ``OpsError`` where the family has none."""
-    champion, base = registry.champion(home, family.name), _base(home, family)
+    with home.store.read() as tx:
+        champion, base = versions.champion_and_base(tx, family.name)
     if base is None:
         raise OpsError(f"{family.name} has no base yet; run `loop init --family {family.name}` first")
     if champion is None:

@@ -20,7 +20,7 @@ from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.intake import Upload, live_accuracy
-from loop.intake.live_accuracy import ModelCache, Scorer, score_waiting
+from loop.intake.live_accuracy import FailedVersions, Scorer, score_waiting
 from loop.store import Store, tables, values
 from loop.store.feedback import live_scores as stored
 from loop.store.nights import runs, versions
@@ -134,15 +134,15 @@ def test_a_broken_file_keeps_only_its_own_waiting(
         path = home.artifacts.path(versions.get(tx, broken).artifact_digest, ".mlmodel")
     sound = path.read_bytes()
     path.unlink() if harm is None else path.write_bytes(harm)
-    readers = ModelCache(home.artifacts)
+    failed = FailedVersions()
     # Room for five: those of the broken version come first, and must not stand in the way for ever.
-    done = [score_waiting(home, NOW + timedelta(seconds=second), 5, readers) for second in range(10)]
+    done = [score_waiting(home, NOW + timedelta(seconds=second), 5, failed) for second in range(10)]
     assert sum(done) == 5
     assert {upload for upload, found in scores(home).items() if found[2]} == set(fine)
     assert len([record for record in caplog.records if f"version {broken}" in record.message]) == 1
     path.write_bytes(sound)
-    assert score_waiting(home, NOW + timedelta(seconds=59), 5, readers) == 0
-    assert score_waiting(home, NOW + timedelta(seconds=61), 5, readers) == 5
+    assert score_waiting(home, NOW + timedelta(seconds=59), 5, failed) == 0
+    assert score_waiting(home, NOW + timedelta(seconds=61), 5, failed) == 5
     assert {scores(home)[upload][:2] for upload in waiting} == {(broken, 1)}
 
 
@@ -168,22 +168,6 @@ def test_a_model_without_an_answer_counts_as_wrong(home: Home) -> None:
     with home.store.read() as tx:
         (found,) = live_accuracy.live(tx)
     assert (found.version, found.how, found.n, found.accuracy) == (number, "said", 1, 0.0)
-
-
-def test_few_models_are_kept_loaded(home: Home) -> None:
-    """The least recently asked goes first; asking again loads it again."""
-    readers = ModelCache(home.artifacts)
-    digests = [home.artifacts.put(stubborn(says), ".mlmodel") for says in range(live_accuracy.CACHED_MODELS + 1)]
-    first = readers.of(digests[0])
-    for each in digests[1:-1]:
-        readers.of(each)
-    assert readers.of(digests[0]) is first  # now the most recent
-    second = readers.of(digests[1])
-    readers.of(digests[-1])
-    assert len(readers._loaded) == live_accuracy.CACHED_MODELS
-    assert readers.of(digests[1]) is second
-    assert readers.of(digests[0]) is first
-    assert digests[2] not in readers._loaded
 
 
 def test_the_thread_scores_what_is_stored(home: Home) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from loop.errors import UnknownVersion
@@ -41,16 +41,29 @@ def every(tx: Session, family: str | None = None) -> list[values.Version]:
     return [_version(row[0], row[1]) for row in tx.execute(query)]
 
 
-def base(tx: Session, family: str) -> values.Version | None:
-    """The version that is the family's frozen base."""
-    row = tx.execute(
+def champion_and_base(tx: Session, family: str) -> tuple[values.Version | None, values.Version | None]:
+    """The family's champion and its frozen base, by one query; they may be the same version."""
+    holds = tables.Version.number == _holder(family, "champion").scalar_subquery()
+    is_base = tables.Run.kind == "base"
+    rows = tx.execute(
         _versions()
         .join(tables.Run, tables.Run.id == tables.Version.run_id)
-        .where(tables.Version.family == family, tables.Run.kind == "base")
+        .add_columns(holds, is_base)
+        .where(tables.Version.family == family, holds | is_base)
         .order_by(tables.Version.number.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else _version(row[0], row[1])
+    ).all()
+    champion = next((_version(row[0], row[1]) for row in rows if row[2]), None)
+    return champion, next((_version(row[0], row[1]) for row in rows if row[3]), None)
+
+
+def champion(tx: Session, family: str) -> values.Version | None:
+    """The family's champion."""
+    return champion_and_base(tx, family)[0]
+
+
+def base(tx: Session, family: str) -> values.Version | None:
+    """The version that is the family's frozen base."""
+    return champion_and_base(tx, family)[1]
 
 
 def twin(
@@ -122,10 +135,7 @@ def link(last: str, columns: Mapping[str, Any], artifact_digest: str) -> str:
 
 def holder(tx: Session, family: str, alias: str = "champion", as_of: datetime | None = None) -> int | None:
     """Which version the alias names (or named at ``as_of``)."""
-    query = select(tables.Move.after).where(tables.Move.family == family, tables.Move.alias == alias)
-    if as_of is not None:
-        query = query.where(tables.Move.moved_at <= as_of)
-    return tx.scalar(query.order_by(tables.Move.id.desc()).limit(1))
+    return tx.scalar(_holder(family, alias, as_of))
 
 
 def ledger(tx: Session, family: str | None = None, as_of: datetime | None = None) -> list[values.Move]:
@@ -137,6 +147,13 @@ def ledger(tx: Session, family: str | None = None, as_of: datetime | None = None
         query = query.where(tables.Move.moved_at <= as_of)
     names = values.Move.__slots__
     return [values.Move(*(getattr(row, name) for name in names)) for row in tx.scalars(query)]
+
+
+def _holder(family: str, alias: str, as_of: datetime | None = None) -> Select[int]:
+    query = select(tables.Move.after).where(tables.Move.family == family, tables.Move.alias == alias)
+    if as_of is not None:
+        query = query.where(tables.Move.moved_at <= as_of)
+    return query.order_by(tables.Move.id.desc()).limit(1)
 
 
 def _versions() -> Any:

@@ -1,0 +1,31 @@
+"""Loaded models of this process, by digest: one cache for all that read digits with published files."""
+
+import threading
+from collections import OrderedDict
+
+from loop.evaluation import digit_classifier
+from loop.evaluation.digit_classifier import DigitClassifier
+from loop.home.artifacts import Artifacts
+
+CACHED_MODELS = 4
+"""About a megabyte each; more versions than these are seldom asked at the same time."""
+
+
+class ModelCache:
+    """Reads a model when it is first asked for, and keeps the ones that were used last. Safe to share by threads."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, DigitClassifier] = OrderedDict()
+
+    def get(self, artifact_digest: str) -> DigitClassifier:
+        """The classifier in a ``.mlmodel`` file. Raises ``ArtifactCorrupt``, ``BadModel``."""
+        with self._lock:
+            if artifact_digest not in self._loaded:
+                data = self._artifacts.get(artifact_digest, ".mlmodel")
+                self._loaded[artifact_digest] = digit_classifier.classifier(digit_classifier.load(data))
+                if len(self._loaded) > CACHED_MODELS:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(artifact_digest)
+            return self._loaded[artifact_digest]
