@@ -71,7 +71,7 @@ def taken(machine: Any) -> Weights:
 
 
 def rebuilt(weights: Weights) -> Any:
-    """A fitted ``sklearn.svm.SVC`` from its arrays: the attributes that scikit-learn 1.5.1's ``fit`` sets."""
+    """A fitted ``sklearn.svm.SVC`` from its arrays: the attributes that scikit-learn 1.9's ``fit`` sets."""
     from sklearn.svm import SVC
 
     arrays = checked(weights)
@@ -82,6 +82,7 @@ def rebuilt(weights: Weights) -> Any:
     machine.dual_coef_ = machine._dual_coef_ = arrays["coefficients"]
     machine.intercept_ = machine._intercept_ = arrays["intercepts"]
     machine._probA = machine._probB = np.empty(0)
+    machine._effective_probability = False
     machine._gamma = float(arrays["gamma"])
     machine._sparse = False
     machine.classes_ = np.arange(CLASSES)
