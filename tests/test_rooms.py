@@ -11,6 +11,28 @@ FILES = sorted(path for room in ("loop", "models") for path in (ROOT / room).rgl
 HEAVY = {"tensorflow", "keras", "coremltools", "sklearn", "matplotlib", "scipy"}
 PURE = {"data", "evaluation"}  # values in, values out
 LONGEST = 320  # lines: past that, split a room by noun
+MOST_ENTRIES = 20
+ORDER = [
+    "errors",
+    "clock",
+    "durable",
+    "data",
+    "evaluation",
+    "store",
+    "home",
+    "access",
+    "registry",
+    "webhooks",
+    "feed",
+    "intake",
+    "night",
+    "schedule",
+    "operations",
+    "api",
+    "cli",
+    "__main__",
+]
+"""From the ground up: a room imports rooms that stand before it, never one that stands after it."""
 
 
 def imports(path: Path, *, anywhere: bool = True) -> set[str]:
@@ -71,3 +93,32 @@ def test_only_the_settings_read_the_environment() -> None:
     """``os.environ`` is read in one room; models read only what their frameworks define."""
     readers = {p.relative_to(ROOT).as_posix() for p in FILES if "os.environ" in p.read_text(encoding="utf-8")}
     assert readers <= {"loop/home/settings.py", "models/cnn/backend.py", "models/downloads.py"}
+
+
+def test_few_entries_under_loop() -> None:
+    """A visitor sees the rooms at one glance, and each one has its place in the order."""
+    entries = {path.name.removesuffix(".py") for path in (ROOT / "loop").iterdir() if path.name != "__pycache__"}
+    assert len(entries) <= MOST_ENTRIES
+    assert entries == {*ORDER, "__init__"}
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_imports_go_down(room: str) -> None:
+    """No room imports a higher one, so no two rooms import each other."""
+    files = [
+        path for path in FILES if path.relative_to(ROOT).parts[1].removesuffix(".py") == room and "loop" in path.parts
+    ]
+    used = {
+        parts[1]
+        for path in files
+        for module in imports(path)
+        if (parts := module.split("."))[0] == "loop" and parts[1:]
+    }
+    higher = {name for name in used & set(ORDER) if ORDER.index(name) > ORDER.index(room)}
+    assert not higher
+
+
+def test_the_feed_does_not_know_its_client() -> None:
+    """The device's half reads documents, trust and checks; they do not read it."""
+    feed = list((ROOT / "loop/feed").glob("*.py"))
+    assert not {path.name for path in feed if any(m.startswith("loop.feed.client") for m in imports(path))}

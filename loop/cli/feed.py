@@ -11,8 +11,9 @@ from loop import durable
 from loop.cli.output import Json, Reason, console, emit, errors, open_home, table, when
 from loop.clock import utc_now
 from loop.errors import BadSettings
-from loop.feed import authority, client, publish, verify
+from loop.feed import authority, client, publish
 from loop.feed import keys as files
+from loop.feed.client import verify
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
 from loop.feed.trust import Trusted

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from loop.errors import FeedRefused
 from loop.feed import authority, client, upkeep
-from loop.feed.verify import verify as verify_feed
+from loop.feed.client.verify import verify as verify_feed
 from loop.home import Home
 from loop.operations import files, garbage, verify
 from loop.operations.finding import Severity

@@ -11,7 +11,17 @@ import pytest
 
 from loop import durable, registry
 from loop.errors import DiskFull, NotPublishable
-from loop.feed import authority, canonical, client, envelope, keys, publish, verify
+from loop.feed import (
+    authority,
+    canonical,
+    client,
+    envelope,
+    keys,
+    publish,
+)
+from loop.feed.client import (
+    verify,
+)
 from loop.feed.refusals import FeedRefused, KeyExpired
 from loop.home import Home
 from loop.home.artifacts import Artifacts
