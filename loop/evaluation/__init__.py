@@ -1,1 +1,1 @@
-"""How good is a model? Read it, score it, judge it. Pure: values in, values out; no store, no clock."""
+"""Load, score and judge a model. Functions here take values and return values; they use no store and no clock."""

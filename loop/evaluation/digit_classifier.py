@@ -1,8 +1,8 @@
-"""Read digits with any Core ML digit classifier, ours or not: loaded model → Reader.
+"""Classify digits with any Core ML digit classifier, ours or not: loaded model → DigitClassifier.
 
-Stands between ``models.coreml`` and whoever scores a file (``publishing``, ``trial``, ``loop score``). Rules: what had
-to be assumed about a file is said in words; a model that could only be used by guessing is refused with
-BadModel, the only error of a reader that a file can cause.
+Lies between ``models.coreml`` and the code that scores a file (``publishing``, ``export_check``, ``loop score``).
+Rules: every assumption about a file is listed in ``assumptions``; a model that can only be used by guessing is refused.
+The only error that a file can cause is BadModel.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ from models import coreml
 Answers = NDArray[np.floating[Any]]
 Outputs = Mapping[str, NDArray[Any]]
 
-_CHUNK, _CHUNK_VALUES = 1000, 8_000_000  # at most so many images, and so many input values, are prepared at once
+_CHUNK_IMAGES, _CHUNK_VALUES = 1000, 8_000_000  # limits on the images, and on the input values, prepared at once
 _SUM_TOLERANCE = 1e-3  # ten float16 outputs of a softmax sum to 1 within this
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DigitClassifier:
-    """A way of asking one model about digits.
+    """One Core ML model, adapted to 28×28 digits.
 
-    ``probabilities`` takes ``(n, 28, 28) uint8``, white ink on black, whatever the model is shown, and gives
-    ``(n, 10)``, column k for digit k. It raises BadModel where the model fails on them.
+    ``probabilities`` takes ``(n, 28, 28) uint8``, white ink on black, whatever input the model itself expects, and
+    returns ``(n, 10)``: column k is the probability of digit k. It raises BadModel if the model fails on the images.
     """
 
     probabilities: Callable[[Images], Answers]
@@ -45,67 +45,69 @@ class DigitClassifier:
     size: tuple[int, int]
     """Height and width of the input."""
     polarity: str
-    """``white on black`` or ``black on white``: what the model is shown."""
+    """``white on black`` or ``black on white``: what the model expects."""
     label_only: bool
-    """The model names a digit without probabilities: rows are one-hot."""
+    """The model returns a label without probabilities, so rows are one-hot."""
     assumptions: tuple[str, ...]
-    """What was found in the file and what was assumed, a sentence each."""
+    """What the file states and what was assumed, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Answer:
+class _OutputAdapter:
     """How the model's outputs become ``(n, 10)`` rows in the order of the digits."""
 
     output: str
-    """The only one that is asked for: a file may have others, of any size."""
+    """The only output requested: a file may have others, of any size."""
     rows: Callable[[Outputs], Answers]
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     label_only: bool = False
 
 
 @cache
 def runtime() -> str:
-    """Digest of the code that turns a file and images into answers; two reports compare only under one."""
-    here, models_room = Path(__file__).parent, Path(coreml.__file__).parent
+    """Digest of the code that turns a file and images into answers. Only reports with one digest are comparable."""
+    here, models_package = Path(__file__).parent, Path(coreml.__file__).parent
     own = [here / name for name in ("digit_classifier.py", "input_adapter.py")]
-    sources = [*own, models_room.parent / "svm" / "tiles.py", *sorted(models_room.rglob("*.py"))]
+    sources = [*own, models_package.parent / "svm" / "tiles.py", *sorted(models_package.rglob("*.py"))]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def load(data: bytes, name: str = "model.mlmodel") -> coreml.Model:
-    """The model in a file's bytes; ``name`` stands in messages. Raises BadModel for whatever cannot be run."""
+    """Load a model from a file's bytes; ``name`` appears in messages. Raises BadModel if it cannot be run."""
     with _bad_model():
         return coreml.load(data, name=name)
 
 
 def classifier(model: coreml.Model) -> DigitClassifier:
-    """How to read digits with ``model``. Raises BadModel where its input or labels are not a digit classifier's."""
-    shown = input_adapter.find(model)
-    answer = _of_classifier(model) if model.labels else _of_network(model, _asked(model, shown, _probe()))
+    """Adapt ``model`` to digits. Raises BadModel if its input or its labels are not those of a digit classifier."""
+    adapter = input_adapter.find(model)
+    output = _of_classifier(model) if model.labels else _of_network(model, _predict(model, adapter, _probe()))
 
     def probabilities(images: Images) -> Answers:
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
-            raise ValueError(f"images must be (n, 28, 28) uint8, came {images.shape} {images.dtype}")
-        step = max(1, min(_CHUNK, _CHUNK_VALUES // shown.values))
+            raise ValueError(f"images must be (n, 28, 28) uint8, got {images.shape} {images.dtype}")
+        step = max(1, min(_CHUNK_IMAGES, _CHUNK_VALUES // adapter.values))
         chunks = [images[i : i + step] for i in range(0, len(images), step)]
-        parts = [answer.rows(_asked(model, shown, chunk, (answer.output,))) for chunk in chunks]
+        parts = [output.rows(_predict(model, adapter, chunk, (output.output,))) for chunk in chunks]
         return np.concatenate(parts) if parts else np.zeros((0, 10), np.float32)
 
     return DigitClassifier(
         probabilities=probabilities,
         model=model.sha256,
-        input=shown.name,
-        kind=shown.kind,
-        size=shown.size,
-        polarity=shown.polarity,
-        label_only=answer.label_only,
-        assumptions=(*shown.said, *answer.said),
+        input=adapter.name,
+        kind=adapter.kind,
+        size=adapter.size,
+        polarity=adapter.polarity,
+        label_only=output.label_only,
+        assumptions=(*adapter.notes, *output.notes),
     )
 
 
-def _asked(model: coreml.Model, shown: InputAdapter, images: Images, wanted: tuple[str, ...] | None = None) -> Outputs:
+def _predict(
+    model: coreml.Model, adapter: InputAdapter, images: Images, outputs: tuple[str, ...] | None = None
+) -> Outputs:
     with _bad_model():
-        return model.predict({shown.name: shown.prepare(images)}, wanted)
+        return model.predict({adapter.name: adapter.prepare(images)}, outputs)
 
 
 @contextmanager
@@ -116,52 +118,56 @@ def _bad_model() -> Iterator[None]:
         raise BadModel(f"{error}; give a Core ML digit classifier that this runtime can run") from error
 
 
-def _of_classifier(model: coreml.Model) -> _Answer:
-    """Probabilities by label, or labels alone. Raises BadModel where the labels are not the ten digits."""
+def _of_classifier(model: coreml.Model) -> _OutputAdapter:
+    """Probabilities by label, or labels alone. Raises BadModel if the labels are not the ten digits."""
     labels = model.labels or ()
-    order = _order(model.name, labels)
-    straight = (order == np.arange(10)).all()
-    said = () if straight else (f"labels: {_listed(labels)}, brought into the order of the digits",)
+    columns = _columns(model.name, labels)
+    sorted_already = (columns == np.arange(10)).all()
+    notes = () if sorted_already else (f"labels: {_listed(labels)}, reordered to 0 to 9",)
     if (probabilities := model.probabilities_name) is not None:
-        return _Answer(probabilities, lambda outputs: outputs[probabilities][:, order], said)
+        return _OutputAdapter(probabilities, lambda outputs: outputs[probabilities][:, columns], notes)
     if (label := model.label_name) is None:
-        raise BadModel(f"{model.name}: expected a label or probabilities among the outputs, came neither")
+        raise BadModel(f"{model.name}: expected a label or probabilities among the outputs, got neither")
     one_hot = np.eye(10, dtype=np.float32)
-    alone = "answers: a label without probabilities, read as probability 1"
-    return _Answer(label, lambda outputs: one_hot[outputs[label].astype(np.int64)], (*said, alone), label_only=True)
+
+    def rows(outputs: Outputs) -> Answers:
+        return one_hot[outputs[label].astype(np.int64)]
+
+    note = "answers: a label without probabilities, taken as probability 1"
+    return _OutputAdapter(label, rows, (*notes, note), label_only=True)
 
 
-def _order(model: str, labels: tuple[str, ...] | tuple[int, ...]) -> NDArray[np.intp]:
-    """For each digit, which of the model's ten columns is its."""
+def _columns(model: str, labels: tuple[str, ...] | tuple[int, ...]) -> NDArray[np.intp]:
+    """For each digit, the index of its column among the model's ten."""
     names = [str(label) for label in labels]
     if sorted(names) != [str(digit) for digit in range(10)]:
-        raise BadModel(f"{model}: expected the ten labels 0 to 9, came {len(labels)}: {_listed(labels)}")
+        raise BadModel(f"{model}: expected the ten labels 0 to 9, got {len(labels)}: {_listed(labels)}")
     return np.array([names.index(str(digit)) for digit in range(10)], np.intp)
 
 
 def _listed(labels: tuple[str, ...] | tuple[int, ...]) -> str:
-    shown = ", ".join(repr(label)[:40] for label in labels[:24])
-    return f"{shown}, …" if len(labels) > 24 else shown
+    first = ", ".join(repr(label)[:40] for label in labels[:24])
+    return f"{first}, …" if len(labels) > 24 else first
 
 
-def _of_network(model: coreml.Model, outputs: Outputs) -> _Answer:
-    """For a network without labels that answers with ten numbers; ``outputs`` are those for ``_probe``."""
+def _of_network(model: coreml.Model, outputs: Outputs) -> _OutputAdapter:
+    """For a network without labels that returns ten numbers; ``outputs`` are its outputs for ``_probe``."""
     sizes = {name: array[:1].size for name, array in outputs.items() if array.dtype.kind in "fiu"}
     of_ten = [name for name, size in sizes.items() if size == 10]
     if len(of_ten) != 1:
         named = ", ".join(f"{name!r} of {size} values" for name, size in list(sizes.items())[:12]) or "no numbers"
-        raise BadModel(f"{model.name}: expected class labels, or one output of ten numbers; came {named}")
+        raise BadModel(f"{model.name}: expected class labels, or one output of ten numbers; got {named}")
     name = of_ten[0]
     first = outputs[name].reshape(-1, 10)
-    done = bool((first >= 0).all() and np.allclose(first.sum(axis=1), 1, atol=_SUM_TOLERANCE))
-    how = "probabilities as they are" if done else "not probabilities, so a softmax is applied"
-    said = (f"answers: output {name!r}, {how}", "labels: none in the file; number k is taken for digit k (assumed)")
+    normalised = bool((first >= 0).all() and np.allclose(first.sum(axis=1), 1, atol=_SUM_TOLERANCE))
+    how = "already probabilities" if normalised else "not probabilities, so a softmax is applied"
+    notes = (f"answers: output {name!r}, {how}", "labels: none in the file; number k is taken for digit k (assumed)")
 
     def rows(outputs: Outputs) -> Answers:
         values = outputs[name].reshape(-1, 10)
-        return values if done else _softmax(values)
+        return values if normalised else _softmax(values)
 
-    return _Answer(name, rows, said)
+    return _OutputAdapter(name, rows, notes)
 
 
 def _softmax(values: Answers) -> Answers:
@@ -171,7 +177,7 @@ def _softmax(values: Answers) -> Answers:
 
 
 def _probe() -> Images:
-    """Blank, a bar, a ring, a blot: enough to see whether ten numbers are probabilities."""
+    """Blank, a bar, a ring, a blot: enough to decide whether ten numbers are probabilities."""
     images = np.zeros((4, SIDE, SIDE), np.uint8)
     images[1, 4:24, 13:15] = 255
     images[2, 4:24, 6:22] = 255

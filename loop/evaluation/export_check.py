@@ -1,8 +1,8 @@
-"""The second judge, "loads and runs": the very bytes that would be published → verdict; and golden vectors.
+"""Check that the exact bytes to be published load and run: bytes → verdict; and make golden vectors.
 
-Stands beside ``gate`` at the end of a night, and in a device's hands (``check_golden``). Rules: the file itself is
-executed, in ``models.coreml``, and must agree with the framework that trained it; whatever is wrong with a file
-is a reason in the verdict, never an exception; what could not be compared is inconclusive, never passed.
+Runs beside ``gate`` at the end of a night; a device runs ``check_golden``. Rules: the file itself is executed, in
+``models.coreml``, and must agree with the framework that trained it. A defect of the file is a reason in the
+verdict, never an exception. A comparison that could not be made is inconclusive, never passed.
 """
 
 import base64
@@ -25,7 +25,7 @@ from models import coreml
 from models.coreml import proto
 
 DEVICE_TOLERANCE = 0.01  # a phone's GPU and Neural Engine compute in half precision: three decimal digits
-SENSITIVE_PROBABILITY = 0.9  # a probability near this moves when preprocessing is wrong; one near 1 hardly does
+SENSITIVE_PROBABILITY = 0.9  # wrong preprocessing moves a probability near this; it hardly moves one near 1
 
 _SUM_TOLERANCE = 1e-3
 
@@ -39,8 +39,8 @@ def run(
 ) -> Verdict:
     """May these bytes be published?
 
-    ``judged`` are the bytes the gate's report was made from; they may differ in metadata only. ``reference`` is the
-    training framework's answer to ``images`` ``(n, 28, 28) uint8``. Where either is None, or ``images`` is empty, the
+    ``judged`` are the bytes that the gate's report was made from; only metadata may differ. ``reference`` returns the
+    training framework's answers to ``images`` ``(n, 28, 28) uint8``. If either is None, or ``images`` is empty, the
     check is inconclusive. Never raises because of the file.
     """
     reasons = (*_cost(data, limits), *_checks(data, reference, images, limits), _same(data, judged))
@@ -50,33 +50,33 @@ def run(
 
 
 def same_network(one: bytes, other: bytes) -> bool:
-    """Whether two files differ in their metadata only. Raises BadModel where one is no Core ML file."""
-    return _bare(one) == _bare(other)
+    """Whether two files differ only in metadata. Raises BadModel if one is not a Core ML file."""
+    return _without_metadata(one) == _without_metadata(other)
 
 
 def golden(data: bytes, images: Images, labels: NDArray[np.uint8]) -> bytes:
-    """Golden vectors for a file, as canonical JSON: what devices test themselves with before they switch.
+    """Golden vectors for a file, as canonical JSON: a device tests itself with them before it switches.
 
-    For each digit among ``labels`` one of ``images`` that the model reads rightly with about 90 % (the same arguments
-    give the same bytes); ``label`` and ``probabilities`` are the file's own answers in this runtime, ``pixels``
-    the 784 bytes in base64, white ink on black. Raises BadModel where the file cannot be run.
+    For each digit among ``labels``, one of ``images`` that the model classifies correctly with a probability of about
+    90 %. The same arguments give the same bytes. ``label`` and ``probabilities`` are the file's own answers in this
+    runtime; ``pixels`` are the 784 bytes in base64, white ink on black. Raises BadModel if the file cannot be run.
     """
-    reader = digit_classifier.classifier(digit_classifier.load(data))
-    answers = reader.probabilities(images)
+    classifier = digit_classifier.classifier(digit_classifier.load(data))
+    answers = classifier.probabilities(images)
     vectors = [
         {
             "pixels": base64.b64encode(images[i].tobytes()).decode(),
             "label": int(answers[i].argmax()),
             "probabilities": [round(float(p), 6) for p in answers[i]],
         }
-        for i in _telling(answers, labels)
+        for i in _sensitive(answers, labels)
     ]
-    document = {"format": 1, "model": reader.model, "tolerance": DEVICE_TOLERANCE, "vectors": vectors}
+    document = {"format": 1, "model": classifier.model, "tolerance": DEVICE_TOLERANCE, "vectors": vectors}
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
 def check_golden(data: bytes, vectors: bytes) -> list[str]:
-    """Run a file on its golden vectors: what differs, a sentence each; empty when all is well."""
+    """Run a file on its golden vectors. Returns one sentence per difference; empty if all agree."""
     try:
         document = json.loads(vectors)
         tolerance, expected = float(document["tolerance"]), document["vectors"]
@@ -88,10 +88,10 @@ def check_golden(data: bytes, vectors: bytes) -> list[str]:
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         return [f"the golden vectors cannot be read ({type(error).__name__}: {error}); fetch them again"]
     if not labels:
-        return ["the golden vectors are empty; a version that was judged has some"]
-    found = hashlib.sha256(data).hexdigest()
-    if found != model:
-        return [f"the golden vectors are of model {model:.12}…, came {found:.12}…; fetch both again"]
+        return ["the golden vectors are empty; a judged version has at least one"]
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != model:
+        return [f"the golden vectors belong to model {model:.12}…, got {sha256:.12}…; fetch both again"]
     try:
         answers = digit_classifier.classifier(digit_classifier.load(data)).probabilities(images)
     except BadModel as error:
@@ -101,15 +101,15 @@ def check_golden(data: bytes, vectors: bytes) -> list[str]:
 
 def _mismatches(answers: Answers, rows: NDArray[np.float64], labels: list[int], tolerance: float) -> Iterator[str]:
     for i, label in enumerate(labels):
-        came, off = int(answers[i].argmax()), float(np.abs(answers[i] - rows[i]).max())
-        if came != label:
-            yield f"vector {i}: expected label {label}, came {came}"
+        answer, off = int(answers[i].argmax()), float(np.abs(answers[i] - rows[i]).max())
+        if answer != label:
+            yield f"vector {i}: expected label {label}, got {answer}"
         elif not off <= tolerance:  # so that NaN is a mismatch
             yield f"vector {i}: a probability is off by {off:.2g}, allowed {tolerance:g}"
 
 
-def _telling(answers: Answers, labels: NDArray[np.uint8]) -> list[int]:
-    """One image of each digit: rightly read if any is, its probability as near ``TELLING`` as there is."""
+def _sensitive(answers: Answers, labels: NDArray[np.uint8]) -> list[int]:
+    """One image of each digit, classified correctly if any is, with a probability near ``SENSITIVE_PROBABILITY``."""
     finite: NDArray[np.bool_] = np.all(np.isfinite(answers), axis=1)
     wrong = answers.argmax(axis=1) != labels
     distance = np.where(finite, np.abs(answers.max(axis=1, initial=0.0) - SENSITIVE_PROBABILITY), np.inf)
@@ -126,7 +126,7 @@ def _cost(data: bytes, limits: ExportLimits) -> Iterator[Reason]:
 def _checks(
     data: bytes, reference: Callable[[Images], NDArray[Any]] | None, images: Images, limits: ExportLimits
 ) -> Iterator[Reason]:
-    """Load, find the ten labels, execute; each needs the one before it."""
+    """Load, find the ten labels, execute. Each step needs the one before it."""
     try:
         model = digit_classifier.load(data)
     except BadModel as error:
@@ -135,30 +135,30 @@ def _checks(
     numbers = {"specification": model.spec_version, "kind": model.kind}
     yield Reason("loads", Outcome.PASSED, f"specification {model.spec_version}, {model.kind}", numbers)
     try:
-        reader = digit_classifier.classifier(model)
+        classifier = digit_classifier.classifier(model)
     except BadModel as error:
         yield Reason("labels", Outcome.FAILED, str(error))
         return
-    yield Reason("labels", Outcome.PASSED, "the ten digits", {"assumptions": list(reader.assumptions)})
+    yield Reason("labels", Outcome.PASSED, "the ten digits", {"assumptions": list(classifier.assumptions)})
     if not len(images):
         yield Reason("executes", Outcome.INCONCLUSIVE, "no images to execute it on", {"n": 0})
         return
     try:
-        answers, milliseconds = _timed(reader, images)
-        if milliseconds > limits.max_milliseconds:  # a busy machine, perhaps: the better of two counts
-            milliseconds = min(milliseconds, _timed(reader, images)[1])
+        answers, milliseconds = _timed(classifier, images)
+        if milliseconds > limits.max_milliseconds:  # the machine may be busy: the better of two runs counts
+            milliseconds = min(milliseconds, _timed(classifier, images)[1])
     except BadModel as error:
         yield Reason("executes", Outcome.FAILED, str(error))
         return
     yield _executes(milliseconds, len(images), limits)
     yield _probabilities(answers)
-    yield _parity(reader, answers, None if reference is None else np.asarray(reference(images)), limits)
+    yield _parity(classifier, answers, None if reference is None else np.asarray(reference(images)), limits)
 
 
-def _timed(reader: DigitClassifier, images: Images) -> tuple[Answers, float]:
+def _timed(classifier: DigitClassifier, images: Images) -> tuple[Answers, float]:
     """The answers, and milliseconds per image."""
     start = time.perf_counter()
-    answers = reader.probabilities(images)
+    answers = classifier.probabilities(images)
     return answers, (time.perf_counter() - start) * 1000 / len(images)
 
 
@@ -178,20 +178,22 @@ def _probabilities(answers: Answers) -> Reason:
     return Reason("probabilities", _passed(inside and off <= _SUM_TOLERANCE), text, {"off": off})
 
 
-def _parity(reader: DigitClassifier, answers: Answers, expected: NDArray[Any] | None, limits: ExportLimits) -> Reason:
+def _parity(
+    classifier: DigitClassifier, answers: Answers, expected: NDArray[Any] | None, limits: ExportLimits
+) -> Reason:
     n = len(answers)
     if expected is None:
         return Reason("parity", Outcome.INCONCLUSIVE, "no answers of the training framework to compare with")
     if expected.shape != answers.shape:
-        text = f"the training framework answered with shape {expected.shape}, expected {answers.shape}"
+        text = f"expected answers of shape {answers.shape} from the training framework, got {expected.shape}"
         return Reason("parity", Outcome.FAILED, text)
     others = int((answers.argmax(axis=1) != expected.argmax(axis=1)).sum())
-    if reader.label_only:
+    if classifier.label_only:
         text = f"labels differ from the training framework's on {others} of {n:,} images"
         return Reason("parity", _passed(others == 0), text, {"n": n, "labels_differ": others})
     off = float(np.abs(answers.astype(np.float64) - expected).max())
-    text = f"off the training framework's probabilities by {off:.1e} at most on {n:,} images, allowed {limits.parity:g}"
-    outcome = _passed(off <= limits.parity)  # NaN is not
+    text = f"differs from the training framework by at most {off:.1e} on {n:,} images, allowed {limits.parity:g}"
+    outcome = _passed(off <= limits.parity)  # NaN fails
     return Reason("parity", outcome, text, {"n": n, "off": off, "limit": limits.parity, "labels_differ": others})
 
 
@@ -202,12 +204,12 @@ def _same(data: bytes, judged: bytes | None) -> Reason:
         same = same_network(data, judged)
     except BadModel as error:
         return Reason("same network", Outcome.FAILED, str(error))
-    text = "only metadata differs from the judged file" if same else "not the network that was judged"
+    text = "only metadata differs from the judged file" if same else "this is not the network that was judged"
     return Reason("same network", _passed(same), text, {"judged": hashlib.sha256(judged).hexdigest()})
 
 
-def _bare(data: bytes) -> bytes:
-    """The file without what it says of itself. Bytes, not messages: NaN weights are equal to themselves."""
+def _without_metadata(data: bytes) -> bytes:
+    """The file without its metadata. Compared as bytes, not as messages, because NaN weights differ from themselves."""
     try:
         message = proto.parse(data, "model.mlmodel", coreml.Limits())
     except coreml.ModelError as error:
@@ -216,5 +218,5 @@ def _bare(data: bytes) -> bytes:
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def _passed(so: bool) -> Outcome:
-    return Outcome.PASSED if so else Outcome.FAILED
+def _passed(is_so: bool) -> Outcome:
+    return Outcome.PASSED if is_so else Outcome.FAILED

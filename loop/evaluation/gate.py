@@ -1,16 +1,18 @@
-"""The judge: champion's report, challenger's report, policy → verdict with reasons. Pure, no clock, no chance.
+"""The gate: champion's report, challenger's report, policy → verdict with reasons. Pure: no clock, no randomness.
 
-The rules, in this order, none of which looks at an image (``evaluation`` did):
+The rules, in this order. None of them looks at an image; ``scoring`` did:
 
-1. A challenger that answers nonsense fails: NaN, wrong shape, the same answer always, a digit never answered.
-2. With no champion, absolute floors on the base slice decide, and the verdict says so. A champion that answers
-   nonsense decides nothing: beating it would be no evidence.
-3. Base slice (a report's first): not worse by more than a margin. 4. Nor is any of its digits.
-5. Slice ``feedback``: better, weighted by inverse sampling rate, on enough items. 6. And harmful to no digit.
+1. A challenger with invalid answers fails: NaN, a wrong shape, a constant answer, a digit never answered.
+2. Without a champion, absolute floors on the base slice decide, and the verdict states this. If the champion's answers
+   are invalid the result is inconclusive: beating it would be no evidence.
+3. Base slice (a report's first): the challenger is not worse by more than a margin.
+4. Nor is it worse on any digit of the base slice.
+5. Slice ``feedback``: the challenger is better, weighted by inverse sampling rate, on enough items.
+6. And it harms no digit of that slice.
 
-Every comparison is paired: only images that one of the two got wrong and the other right count. *Passed* needs
-evidence, so does *failed* (harm shown, or no worthwhile gain left to find); everything else is *inconclusive* and
-says how much is missing. The worst check decides. A verdict is always given.
+Every comparison is paired: an image counts only if one of the two models is right and the other is wrong. *Passed*
+needs evidence. *Failed* needs evidence too: harm is shown, or a worthwhile gain is ruled out. Everything else is
+*inconclusive*, and the reason states how much is missing. The worst check decides. A verdict is always returned.
 """
 
 import math
@@ -33,10 +35,10 @@ FEEDBACK = "feedback"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Two models on one slice, as counts: what the challenger fixed and broke, by digit and by weight.
+    """Two models on one slice: counts of what the challenger fixed and broke, by digit and by weight.
 
-    ``weights`` are the ``h`` distinct ones; ``fixed``, ``broken`` ``(10, h)`` count images; ``n``, ``mass``
-    ``(10,)`` are images and their summed weight for each digit.
+    ``weights`` are the ``h`` distinct weights; ``fixed`` and ``broken`` ``(10, h)`` count images; ``n`` and ``mass``
+    ``(10,)`` are the images of each digit and the sum of their weights.
     """
 
     weights: list[float]
@@ -46,7 +48,7 @@ class Pairs:
     mass: NDArray[np.float64]
 
     def gain(self, alpha: float, digit: int | None = None) -> tuple[float, float, float]:
-        """Estimate, lower and upper bound (each one-sided, level ``alpha``) of the gain in points."""
+        """Estimate, lower bound and upper bound (each one-sided, level ``alpha``) of the gain in points."""
         rows = slice(None) if digit is None else slice(digit, digit + 1)
         fixed, broken = self.fixed[rows].sum(axis=0).tolist(), self.broken[rows].sum(axis=0).tolist()
         scale = 100 / max(float(self.mass[rows].sum()), 1e-9)
@@ -58,7 +60,7 @@ class Pairs:
 def judge(champion: Report | None, challenger: Report, policy: Policy) -> Verdict:
     """May the challenger replace the champion? Both reports score the same slices, the base slice first.
 
-    ``champion`` is ``None`` in a family's first run. Never raises: reports that cannot be paired are inconclusive.
+    ``champion`` is ``None`` in a family's first run. Never raises; reports that cannot be paired are inconclusive.
     """
     reasons = tuple(_checks(champion, challenger, policy))
     worst = _worst(reason.outcome for reason in reasons)
@@ -84,22 +86,22 @@ def _checks(champion: Report | None, challenger: Report, policy: Policy) -> Iter
     yield Reason(
         "health",
         Outcome.FAILED if problems else Outcome.PASSED,
-        "; ".join(problems) or "answers are finite, complete and sum to 1",
+        "; ".join(problems) or "answers are finite and complete, and sum to 1",
         asdict(challenger.health),
     )
     if problems:
         return
     if not challenger.scores:
-        yield Reason("base", Outcome.INCONCLUSIVE, "no slice was scored: nothing to judge", {"n": 0})
+        yield Reason("base", Outcome.INCONCLUSIVE, "no slice was scored, so there is nothing to judge", {"n": 0})
         return
     base = challenger.scores[0]
     if champion is None:
-        yield Reason("first run", Outcome.PASSED, "no champion yet: judged on absolute floors only")
+        yield Reason("first run", Outcome.PASSED, "no champion yet, so only absolute floors apply")
         yield _floor(base, policy)
         yield _class_floor(base, policy)
         return
     if champion.health.problems:
-        text = f"the champion does not run here ({'; '.join(champion.health.problems)}): nothing to compare with"
+        text = f"the champion does not run here ({'; '.join(champion.health.problems)}), so no comparison is possible"
         yield Reason("champion", Outcome.INCONCLUSIVE, text, asdict(champion.health))
         return
     if (pairs := _paired(champion, base)) is None:
@@ -109,7 +111,7 @@ def _checks(champion: Report | None, challenger: Report, policy: Policy) -> Iter
         yield _no_digit_worse(base, pairs, policy)
     feedback = challenger.on(FEEDBACK)
     if feedback is None or feedback.n == 0:
-        text = f"{FEEDBACK}: n=0, need {policy.minimum_feedback} by at least {policy.minimum_hands} sources that judge"
+        text = f"{FEEDBACK}: n=0, need {policy.minimum_feedback} from at least {policy.minimum_hands} holdout sources"
         yield Reason("feedback", Outcome.INCONCLUSIVE, text, {"n": 0, "need": policy.minimum_feedback})
     elif (pairs := _paired(champion, feedback)) is None:
         yield _unpaired("feedback", feedback)
@@ -131,27 +133,27 @@ def _unpaired(check: str, score: Score) -> Reason:
 def _not_worse(score: Score, champion: Report, pairs: Pairs, policy: Policy) -> Reason:
     """Non-inferiority of the whole base slice."""
     gain, low, high = pairs.gain(policy.alpha)
-    said = f"{_moved(score, champion)}, loss {0 - gain:.2f} points, at most {-low:.2f} at {_confidence(policy)}"
-    said = f"{said}, margin {policy.margin_points:g}; {_changed(pairs)}"
+    text = f"{_moved(score, champion)}, loss {0 - gain:.2f} points, at most {-low:.2f} at {_confidence(policy)}"
+    text = f"{text}, margin {policy.margin_points:g}; {_changed(pairs)}"
     if -low <= policy.margin_points:
         enough = score.n >= policy.minimum_base
-        outcome, said = (Outcome.PASSED, said) if enough else (Outcome.INCONCLUSIVE, _short(score, policy.minimum_base))
+        outcome, text = (Outcome.PASSED, text) if enough else (Outcome.INCONCLUSIVE, _short(score, policy.minimum_base))
     elif high < 0:
-        outcome, said = Outcome.FAILED, f"{said}: worse, by {-high:.2f} points at least"
+        outcome, text = Outcome.FAILED, f"{text}: worse by at least {-high:.2f} points"
     else:
-        outcome, said = Outcome.INCONCLUSIVE, f"{said}: neither a loss nor its absence is shown"
+        outcome, text = Outcome.INCONCLUSIVE, f"{text}: neither a loss nor its absence is shown"
     numbers = _numbers(score, pairs, gain, low, high) | {
         "margin_points": policy.margin_points,
         "need": policy.minimum_base,
     }
-    return Reason("base", outcome, f"{score.name}: {said}", numbers)
+    return Reason("base", outcome, f"{score.name}: {text}", numbers)
 
 
 def _no_digit_worse(score: Score, pairs: Pairs, policy: Policy) -> Reason:
     """Non-inferiority of each digit of the base slice.
 
-    All ten must pass, so ``alpha`` needs no correction for passing (intersection-union); for failing it is
-    shared by ten (Bonferroni), so that equal models are seldom called harmful to some digit.
+    All ten digits must pass, so ``alpha`` needs no correction for passing (intersection-union). For failing, ``alpha``
+    is divided by ten (Bonferroni), so that equal models rarely seem to harm a digit.
     """
     margin = policy.class_margin_points
     unsure: list[str] = []
@@ -175,36 +177,36 @@ def _no_digit_worse(score: Score, pairs: Pairs, policy: Policy) -> Reason:
 def _better(score: Score, champion: Report, pairs: Pairs, policy: Policy) -> Reason:
     """Superiority on the feedback slice."""
     gain, low, high = pairs.gain(policy.alpha)
-    said = (
+    text = (
         f"{_moved(score, champion)}, gain {gain:+.2f} points, from {low:+.2f} to {high:+.2f} at {_confidence(policy)}"
     )
-    said = f"{said}; {_changed(pairs)}{_hands(score, champion)}"
-    short = _too_little(score, policy)
+    text = f"{text}; {_changed(pairs)}{_hands(score, champion)}"
+    missing = _missing(score, policy)
     if high < 0:
-        outcome, said = Outcome.FAILED, f"{said}: worse"
-    elif short:
-        outcome, said = Outcome.INCONCLUSIVE, f"{short}; {said}"
+        outcome, text = Outcome.FAILED, f"{text}: worse"
+    elif missing:
+        outcome, text = Outcome.INCONCLUSIVE, f"{missing}; {text}"
     elif low > 0:
         outcome = Outcome.PASSED
     elif high < policy.worthwhile_points:
-        outcome, said = Outcome.FAILED, f"{said}: no gain of {policy.worthwhile_points:g} points is left to hope for"
+        outcome, text = Outcome.FAILED, f"{text}: a gain of {policy.worthwhile_points:g} points is ruled out"
     else:
-        outcome, said = Outcome.INCONCLUSIVE, f"{said}: {_would_show(score, gain, low)}"
+        outcome, text = Outcome.INCONCLUSIVE, f"{text}: {_needed(score, gain, low)}"
     numbers = _numbers(score, pairs, gain, low, high) | {
         "need": policy.minimum_feedback,
         "confirmations": score.confirmations,
         "need_confirmations": policy.minimum_confirmations,
         "hands": score.hands,
     }
-    return Reason("feedback", outcome, f"{score.name}: {said}", numbers)
+    return Reason("feedback", outcome, f"{score.name}: {text}", numbers)
 
 
 def _no_digit_harmed(score: Score, pairs: Pairs, policy: Policy) -> Reason:
-    """A rail, not a floor: a digit of the feedback slice has too few items to prove the absence of a loss."""
+    """Fails only on proven harm: a digit of the feedback slice has too few items to prove the absence of a loss."""
     bounds = [pairs.gain(policy.alpha / 10, digit) for digit in range(10)]
     harmed = [f"{digit} loses {-gain:.1f} points" for digit, (gain, _, high) in enumerate(bounds) if high < 0]
     outcome = Outcome.FAILED if harmed else Outcome.PASSED
-    text = f"{score.name}, each digit: {'; '.join(harmed) or 'harm is shown for none'}"
+    text = f"{score.name}, each digit: {'; '.join(harmed) or 'no harm is shown'}"
     return Reason("feedback classes", outcome, text, _by_digit(pairs, bounds))
 
 
@@ -242,8 +244,8 @@ def _worst(outcomes: Iterable[Outcome]) -> Outcome:
     return max(outcomes, key=list(Outcome).index)
 
 
-def _too_little(score: Score, policy: Policy) -> str:
-    """What is missing before a gain may count, in words; empty when nothing is."""
+def _missing(score: Score, policy: Policy) -> str:
+    """What is missing before a gain may count, in words; empty if nothing is missing."""
     if score.n < policy.minimum_feedback:
         return _short(score, policy.minimum_feedback)
     if score.confirmations < policy.minimum_confirmations:
@@ -253,11 +255,11 @@ def _too_little(score: Score, policy: Policy) -> str:
     return ""
 
 
-def _would_show(score: Score, gain: float, low: float) -> str:
-    """The width of a bound shrinks with the square root of n."""
+def _needed(score: Score, gain: float, low: float) -> str:
+    """How many items would decide: the width of a bound shrinks with the square root of n."""
     if gain <= 0:
-        return "no gain seen, none ruled out"
-    return f"a gain of this size would show at about n={math.ceil(score.n * ((gain - low) / gain) ** 2)}"
+        return "no gain is shown, and none is ruled out"
+    return f"a gain of this size would be shown by about n={math.ceil(score.n * ((gain - low) / gain) ** 2)}"
 
 
 def _short(score: Score, need: int) -> str:
@@ -274,7 +276,7 @@ def _changed(pairs: Pairs) -> str:
 
 
 def _hands(score: Score, champion: Report) -> str:
-    """How many hands gain and lose: items of one hand resemble each other, so it tells more than n does."""
+    """How many hands gain and lose: items of one hand resemble each other, so hands are better evidence than n."""
     before = champion.on(score.name)
     if score.sources is None or before is None:
         return ""

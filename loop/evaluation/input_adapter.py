@@ -1,8 +1,8 @@
-"""What a foreign model is shown: its one input and its descriptions → how 28×28 digits become that input.
+"""Adapt 28×28 digits to a foreign model's input: its one input and its descriptions → InputAdapter.
 
-The first half of ``reading``. Rules: a convention that the file states is followed, the input's own text before the
-model's; what it leaves open is assumed as MNIST has it (white ink on black, the whole picture, arrays from 0
-to 1) and said in words; an input that is no picture is refused with BadModel.
+The first half of ``digit_classifier``. Rules: a convention that the file states is followed, and the input's own
+description takes precedence over the model's. Anything else is assumed to be as in MNIST (white ink on black, the
+whole picture, arrays from 0 to 1) and noted. An input that is not a picture is refused with BadModel.
 """
 
 import re
@@ -24,7 +24,7 @@ Images = NDArray[np.uint8]
 SIDE = 28
 WHITE_ON_BLACK, BLACK_ON_WHITE = "white on black", "black on white"
 
-_LARGEST = 1024  # pixels a side: nothing that reads digits is larger
+_MAX_SIDE_PIXELS = 1024  # no digit classifier has a larger input
 _DARK, _LIGHT = "(?:black|dark)", "(?:white|light|bright)"
 _INK = (
     (WHITE_ON_BLACK, rf"\b{_LIGHT}\b(?: \w+){{0,3}}? on(?: \w+){{0,2}}? {_DARK}\b|\b{_DARK} background"),
@@ -43,7 +43,7 @@ _SCALES = (  # the first match counts: "0 to 255, divided by 255" is 0 to 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InputAdapter:
-    """A model's input. ``prepare`` takes ``(n, 28, 28) uint8``, white on black, and gives what ``predict`` takes."""
+    """A model's input. ``prepare`` takes ``(n, 28, 28) uint8``, white on black, and returns what ``predict`` takes."""
 
     name: str
     kind: str
@@ -54,26 +54,26 @@ class InputAdapter:
     """Numbers per image."""
     polarity: str
     prepare: Callable[[Images], NDArray[Any]]
-    said: tuple[str, ...]
-    """What was found and what was assumed, in words."""
+    notes: tuple[str, ...]
+    """What the file states and what was assumed, in words."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Form:
-    """An entrance before its polarity is known."""
+    """An input whose polarity is not yet known."""
 
     kind: str
     size: tuple[int, int]
     channels: int
     shape: Callable[[Images], NDArray[Any]]
-    said: str
+    note: str
 
 
 def find(model: coreml.Model) -> InputAdapter:
-    """How to show digits to ``model``. BadModel where it has not exactly one input, or one that is no picture."""
+    """The adapter for ``model``. Raises BadModel unless it has exactly one input and that input is a picture."""
     if len(model.inputs) != 1:
         named = ", ".join(f"{each.name!r} ({each.kind})" for each in model.inputs[:12])
-        raise BadModel(f"{model.name}: expected one input, an image or an array; came {len(model.inputs)}: {named}")
+        raise BadModel(f"{model.name}: expected one input, an image or an array; got {len(model.inputs)}: {named}")
     feature = model.inputs[0]
     texts = tuple(f"{key}: {text}" for key, text in model.metadata.items())
     if feature.kind == "image":
@@ -81,18 +81,20 @@ def find(model: coreml.Model) -> InputAdapter:
     elif feature.kind == "array":
         form = _array(model.name, feature, (feature.description, model.metadata.get("description", "")))
     else:
-        raise BadModel(f"{model.name}: input {feature.name!r}: expected an image or an array, came {feature.kind}")
-    if min(form.size) < 2 or max(form.size) > _LARGEST:
-        raise BadModel(f"{model.name}: input {feature.name!r} is {_by(form.size)}: expected sides of 2 to {_LARGEST}")
-    polarity, of_ink = _polarity(feature.description, texts)
+        raise BadModel(f"{model.name}: input {feature.name!r}: expected an image or an array, got {feature.kind}")
+    if min(form.size) < 2 or max(form.size) > _MAX_SIDE_PIXELS:
+        raise BadModel(
+            f"{model.name}: input {feature.name!r}: expected sides of 2 to {_MAX_SIDE_PIXELS}, got {_by(form.size)}"
+        )
+    polarity, ink_note = _polarity(feature.description, texts)
     resized = form.kind != "tiles" and form.size != (SIDE, SIDE)
-    of_size = (f"size: 28×28 pictures resized to {_by(form.size)} (assumed; not padded)",) if resized else ()
+    size_note = (f"size: 28×28 pictures resized to {_by(form.size)} (assumed; not padded)",) if resized else ()
 
     def prepare(images: Images) -> NDArray[Any]:
         return form.shape(images if polarity == WHITE_ON_BLACK else 255 - images)
 
-    said = (f"input: {feature.name!r}, {form.said}", *of_size, of_ink)
-    return InputAdapter(feature.name, form.kind, form.size, prod(form.size) * form.channels, polarity, prepare, said)
+    notes = (f"input: {feature.name!r}, {form.note}", *size_note, ink_note)
+    return InputAdapter(feature.name, form.kind, form.size, prod(form.size) * form.channels, polarity, prepare, notes)
 
 
 def _image(feature: coreml.Feature) -> _Form:
@@ -111,8 +113,8 @@ def _array(model: str, feature: coreml.Feature, texts: Sequence[str]) -> _Form:
     size, channels, first = _layout(model, feature)
     if channels == 1 and size == (8, 8):
         return _tiles(feature, texts)
-    usual, why = (255.0, "whole numbers") if feature.dtype.startswith("int") else (1.0, "the file does not say")
-    low, high, why = _scale(texts, usual, why)
+    default, why = (255.0, "integers") if feature.dtype.startswith("int") else (1.0, "the file states no range")
+    low, high, why = _scale(texts, default, why)
     axis = 1 if first else 3
 
     def shape(images: Images) -> NDArray[np.float64]:
@@ -121,23 +123,23 @@ def _array(model: str, feature: coreml.Feature, texts: Sequence[str]) -> _Form:
             scaled = np.repeat(np.expand_dims(scaled, axis), 3, axis=axis)
         return scaled.reshape(len(images), *feature.shape)
 
-    said = f"array {_by(feature.shape)}, row by row, values {low:g} to {high:g} ({why})"
-    return _Form("array", size, channels, shape, said)
+    note = f"array {_by(feature.shape)}, row by row, values {low:g} to {high:g} ({why})"
+    return _Form("array", size, channels, shape, note)
 
 
 def _tiles(feature: coreml.Feature, texts: Sequence[str]) -> _Form:
-    """64 numbers: what the tutorial's app sends, after scikit-learn's digits."""
+    """64 numbers, as the tutorial's app sends them, after scikit-learn's digits."""
     low, high, why = _scale(texts, FULL, "as in scikit-learn's digits")
 
     def shape(images: Images) -> NDArray[np.float64]:
         return (low + tiles(images) * ((high - low) / FULL)).reshape(len(images), *feature.shape)
 
-    said = f"averages of 8×8 tiles of the ink's bounding box, values {low:g} to {high:g} ({why})"
-    return _Form("tiles", (8, 8), 1, shape, said)
+    note = f"averages of 8×8 tiles of the ink's bounding box, values {low:g} to {high:g} ({why})"
+    return _Form("tiles", (8, 8), 1, shape, note)
 
 
 def _layout(model: str, feature: coreml.Feature) -> tuple[tuple[int, int], int, bool]:
-    """Size, channels (1 or 3) and whether channels come first, from an array's shape without its ones."""
+    """Size, channels (1 or 3) and whether channels come first, from an array's shape without dimensions of 1."""
     match [length for length in feature.shape if length != 1]:
         case [length] if isqrt(length) ** 2 == length:
             return (isqrt(length), isqrt(length)), 1, True
@@ -148,12 +150,12 @@ def _layout(model: str, feature: coreml.Feature) -> tuple[tuple[int, int], int, 
         case [height, width, 3]:
             return (height, width), 3, False
     raise BadModel(
-        f"{model}: input {feature.name!r} has shape {feature.shape}: expected a picture, such as (28, 28) or (784,)"
+        f"{model}: input {feature.name!r}: expected a picture's shape, such as (28, 28) or (784,), got {feature.shape}"
     )
 
 
 def _resized(images: Images, size: tuple[int, int]) -> Images:
-    """The whole picture at another size: by area where it shrinks, linearly where it grows."""
+    """The whole picture at another size: averaged by area to shrink it, interpolated linearly to enlarge it."""
     if size == (SIDE, SIDE):
         return images
     method = Image.Resampling.BOX if max(size) < SIDE else Image.Resampling.BILINEAR
@@ -169,21 +171,21 @@ def _by(lengths: Sequence[int]) -> str:
 
 def _polarity(own: str, texts: Sequence[str]) -> tuple[str, str]:
     """White on black or black on white, and why; ``own`` is the input's description, ``texts`` are the model's."""
-    for whose, text in (("its input's description", own), ("the model's description", ". ".join(texts))):
+    for source, text in (("its input's description", own), ("the model's description", ". ".join(texts))):
         plain = re.sub(r"[^\w.]+|_", " ", text).lower()
-        found = {polarity for polarity, pattern in _INK if re.search(pattern, plain)}
-        if len(found) == 1:
-            polarity = found.pop()
-            return polarity, f"ink: {polarity}, as {whose} says"
-        if found:
-            return WHITE_ON_BLACK, f"ink: {WHITE_ON_BLACK} (assumed: {whose} names both conventions)"
-    return WHITE_ON_BLACK, f"ink: {WHITE_ON_BLACK} (assumed, as in MNIST: the file does not say)"
+        stated = {polarity for polarity, pattern in _INK if re.search(pattern, plain)}
+        if len(stated) == 1:
+            polarity = stated.pop()
+            return polarity, f"ink: {polarity}, stated by {source}"
+        if stated:
+            return WHITE_ON_BLACK, f"ink: {WHITE_ON_BLACK} (assumed: {source} names both conventions)"
+    return WHITE_ON_BLACK, f"ink: {WHITE_ON_BLACK} (assumed, as in MNIST: the file states no polarity)"
 
 
-def _scale(texts: Sequence[str], usual: float, why: str) -> tuple[float, float, str]:
-    """Lowest and highest value of an array input, and why; the first text that names a range counts."""
+def _scale(texts: Sequence[str], default: float, why: str) -> tuple[float, float, str]:
+    """Lowest and highest value of an array input, and why. The first text that names a range counts."""
     for text in texts:
         for low, high, pattern in _SCALES:
             if re.search(pattern, text.lower()):
                 return low, high, "read from its description"
-    return 0.0, usual, f"assumed: {why}"
+    return 0.0, default, f"assumed: {why}"

@@ -1,6 +1,6 @@
-"""Interval estimates that stay honest at the edges: few errors, unequal weights, nothing seen at all.
+"""Interval estimates that stay valid at the extremes: few errors, unequal weights, no observations.
 
-Pure arithmetic between ``evaluation`` (how accurate is one model) and ``gate`` (which of two is better). No scipy.
+Pure arithmetic, used by ``scoring`` (how accurate is one model) and ``gate`` (which of two is better). No scipy.
 """
 
 import math
@@ -15,27 +15,27 @@ Interval = tuple[float, float]
 
 
 def wilson(proportion: float, n: float, confidence: float = 0.95) -> Interval:
-    """Two-sided score interval (Wilson 1927) of a proportion seen in ``n`` items; ``n`` may be an effective size.
+    """Two-sided score interval (Wilson 1927) of a proportion observed in ``n`` items; ``n`` may be an effective size.
 
-    ``(0, 1)`` for ``n = 0``. A one-sided bound at level ``alpha`` is one end at ``confidence = 1 - 2 * alpha``.
+    Returns ``(0, 1)`` for ``n = 0``. A one-sided bound at level ``alpha`` is one end at ``confidence = 1 - 2 * alpha``.
     """
     if n <= 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = (proportion + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(proportion * (1 - proportion) / n + z * z / (4 * n * n))
-    # At the ends the formula is exact but its rounding is not, and 1 must cover 1.
+    # At 0 and 1 the formula is exact but floating-point rounding is not, and an interval at 1 must contain 1.
     return (0.0 if proportion == 0 else centre - half), (1.0 if proportion == 1 else centre + half)
 
 
 def effective_n(right: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
-    """The number of equally weighted items that would tell as much about the weighted share of ``right``.
+    """The number of equally weighted items that would be as informative about the weighted share of ``right``.
 
     ``p(1-p)/var(p)`` with the linearised variance of the Hájek ratio, ``sum(w^2 (right-p)^2) / sum(w)^2``.
-    Kish's ``sum(w)^2 / sum(w^2)`` ignores that here the weight follows from being right (corrections weigh
-    1, confirmations 1/rate): for 78 and 122 of them at rate 0.1 it says 137 and the variance says 842. An error that
-    nobody happened to see must not count as impossible, so one item of the heaviest weight is added as right
-    and one as wrong (511 remain); equal weights still give exactly ``n``. The tests measure the coverage.
+    Kish's ``sum(w)^2 / sum(w^2)`` ignores that the weight depends on the answer being right (corrections weigh 1,
+    confirmations 1/rate): for 78 corrections and 122 confirmations at rate 0.1 it gives 137, the variance gives 842.
+    An error that was not observed must not count as impossible, so one item of the heaviest weight is added as right
+    and one as wrong (511 remain). Equal weights still give exactly ``n``. The tests measure the coverage.
     """
     if len(weights) == 0:
         return 0.0
@@ -49,7 +49,7 @@ def effective_n(right: NDArray[np.bool_], weights: NDArray[np.float64]) -> float
 
 
 def effective_size(n: int, heaviest: float, sums: tuple[float, float], squares: tuple[float, float]) -> float:
-    """The same from sums alone: of the weights of what is right and of what is wrong, and of their squares."""
+    """``effective_n`` from sums alone: the weights of right and of wrong items, and the squares of those weights."""
     if n == 0:
         return 0.0
     hits, misses = squares[0] + heaviest**2, squares[1] + heaviest**2
@@ -69,19 +69,19 @@ def poisson_low(count: int, alpha: float) -> float:
 
 @cache
 def poisson_high(count: int, alpha: float) -> float:
-    """Exact upper bound at level ``alpha`` of a Poisson mean; about 3 at 5 % after no event (rule of three)."""
+    """Exact upper bound at level ``alpha`` of a Poisson mean; about 3 at 5 % after zero events (rule of three)."""
     return _bisect(lambda mean: alpha - _at_most(count, mean), float(count), count + 30 + 10 * math.sqrt(count))
 
 
 def weighted_gain(fixed: Sequence[int], broken: Sequence[int], weights: Sequence[float], alpha: float) -> Interval:
     """One-sided bounds, each at level ``alpha``, of ``sum(weight * (fixed - broken))`` in weighted images.
 
-    Cell ``i`` holds the items of weight ``weights[i]``: how many the challenger fixed, how many it broke. How
-    many images people draw is not ours to fix, so the counts are independent Poisson ones. Their exact
+    Cell ``i`` contains the items of weight ``weights[i]``: the numbers that the challenger fixed and broke. The number
+    of images that people draw is not fixed in advance, so the counts are independent Poisson variables. Their exact
     limits are combined by the squares of their distances from the counts (MOVER, Zou and Donner 2008; MLS,
-    Krishnamoorthy, Peng and Zhang 2016). An empty cell keeps its rule of three: no broken confirmation at
-    rate 0.1 still leaves room for thirty broken images. Empty cells are bounded together, at the heaviest
-    weight among them. One more fix, or one break less, never lowers either bound.
+    Krishnamoorthy, Peng and Zhang 2016). The rule of three applies to an empty cell: zero broken confirmations at
+    rate 0.1 are compatible with thirty broken images. Empty cells are bounded together, at the heaviest
+    weight among them. One more fix, or one break fewer, never lowers either bound.
     """
     gain = sum(w * (f - b) for w, f, b in zip(weights, fixed, broken, strict=True))
     low = gain - math.hypot(_below(fixed, weights, alpha), _above(broken, weights, alpha))
@@ -100,12 +100,12 @@ def _above(counts: Sequence[int], weights: Sequence[float], alpha: float) -> flo
 
 
 def _at_least(count: int, mean: float) -> float:
-    """``P(X >= count)`` for ``mean <= count``: the terms shrink from the first."""
+    """``P(X >= count)`` for ``mean <= count``: the terms decrease from the first on."""
     return _probability(count, mean) * _series(mean / (count + j) for j in range(1, 10_000_000))
 
 
 def _at_most(count: int, mean: float) -> float:
-    """``P(X <= count)`` for ``mean >= count``: the terms shrink downwards from ``count``."""
+    """``P(X <= count)`` for ``mean >= count``: the terms decrease from ``count`` down."""
     return _probability(count, mean) * _series((count - j) / mean for j in range(count))
 
 
@@ -126,7 +126,7 @@ def _series(ratios: Iterable[float]) -> float:
 
 
 def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Where ``rising`` crosses zero in ``[low, high]``, to the last bit that a float holds."""
+    """Where ``rising`` crosses zero in ``[low, high]``, to the last bit of a float."""
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if rising(middle) < 0 else (low, middle)
     return middle

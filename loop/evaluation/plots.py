@@ -1,7 +1,7 @@
-"""Two pictures for people: a contact sheet of digits and confusions side by side. Numbers in, PNG file out.
+"""Draw a contact sheet of digits, and two confusion matrices side by side: arrays → PNG file.
 
-The same input gives the same bytes: fixed font (the one matplotlib carries), fixed sizes, no date in the file.
-matplotlib is loaded only when a picture is asked for, without a window system.
+The same input gives the same bytes: a fixed font (the one shipped with matplotlib), fixed sizes, no date in the file.
+matplotlib is imported only when a picture is drawn, and needs no window system.
 """
 
 import math
@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw, ImageFont
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_TILE = 84  # a digit's side in pixels: three times its own
-_GAP = 14
-_EDGE = 24
+_TILE_PIXELS = 84  # side of a drawn digit: three times 28
+_GAP_PIXELS = 14
+_EDGE_PIXELS = 24
 _INK, _FAINT, _FRAME = "#1b1f24", "#5f6b7a", "#c4ccd6"
-_SIZES = {"title": 20, "caption": 15}
+_FONT_PIXELS = {"title": 20, "caption": 15}
 
 
 def sheet(
@@ -31,31 +31,42 @@ def sheet(
     columns: int = 10,
     empty: str = "Nothing to show: no image belongs here.",
 ) -> None:
-    """Write ``images`` ``(n, 28, 28) uint8``, white ink on black, as dark ink on paper with a caption below each.
+    """Draw ``images`` ``(n, 28, 28) uint8``, white ink on black, as dark ink on paper with a caption below each.
 
-    ``captions`` has ``n`` short texts, "7 → 1" say. With no image the sheet says ``empty``. ``OSError`` when the
-    file cannot be written, ``ValueError`` for a caption too many or too few.
+    ``captions`` has ``n`` short texts, such as "7 → 1". Without images the sheet contains the text ``empty``. Raises
+    ``OSError`` if the file cannot be written, ``ValueError`` if the numbers of captions and images differ.
     """
     if len(images) != len(captions):
-        raise ValueError(f"a caption for each of {len(images)} images, got {len(captions)}")
+        raise ValueError(f"expected {len(images)} captions, one for each image, got {len(captions)}")
     title_font, caption_font = _font("title"), _font("caption")
     across = max(1, min(columns, len(images)))
-    cell = max([_TILE, *(math.ceil(caption_font.getlength(text)) for text in captions)]) + _GAP
-    row = _TILE + _SIZES["caption"] + 2 * _GAP
-    top = _EDGE + _SIZES["title"] + _EDGE
-    body = row * math.ceil(len(images) / across) if len(images) else _SIZES["caption"] + _GAP
-    said = [title_font.getlength(title), caption_font.getlength(empty) if not len(images) else 0]
-    width = 2 * _EDGE + max(cell * across - _GAP, *map(math.ceil, said))
-    page = Image.new("RGB", (width, top + body + _EDGE - _GAP), "white")
+    cell = max([_TILE_PIXELS, *(math.ceil(caption_font.getlength(text)) for text in captions)]) + _GAP_PIXELS
+    row = _TILE_PIXELS + _FONT_PIXELS["caption"] + 2 * _GAP_PIXELS
+    top = _EDGE_PIXELS + _FONT_PIXELS["title"] + _EDGE_PIXELS
+    body = row * math.ceil(len(images) / across) if len(images) else _FONT_PIXELS["caption"] + _GAP_PIXELS
+    texts = [title_font.getlength(title), caption_font.getlength(empty) if not len(images) else 0]
+    width = 2 * _EDGE_PIXELS + max(cell * across - _GAP_PIXELS, *map(math.ceil, texts))
+    page = Image.new("RGB", (width, top + body + _EDGE_PIXELS - _GAP_PIXELS), "white")
     pen = ImageDraw.Draw(page)
-    pen.text((_EDGE, _EDGE), title, _INK, title_font, anchor="lt")
+    pen.text((_EDGE_PIXELS, _EDGE_PIXELS), title, _INK, title_font, anchor="lt")
     if not len(images):
-        pen.text((_EDGE, top), empty, _FAINT, caption_font, anchor="lt")
+        pen.text((_EDGE_PIXELS, top), empty, _FAINT, caption_font, anchor="lt")
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, upper = _EDGE + cell * (i % across) + (cell - _GAP - _TILE) // 2, top + row * (i // across)
-        page.paste(Image.fromarray(255 - image).resize((_TILE, _TILE), Image.Resampling.BICUBIC), (left, upper))
-        pen.rectangle((left - 1, upper - 1, left + _TILE, upper + _TILE), outline=_FRAME)
-        pen.text((left + _TILE // 2, upper + _TILE + _GAP // 2), caption, _INK, caption_font, anchor="mt")
+        left, upper = (
+            _EDGE_PIXELS + cell * (i % across) + (cell - _GAP_PIXELS - _TILE_PIXELS) // 2,
+            top + row * (i // across),
+        )
+        page.paste(
+            Image.fromarray(255 - image).resize((_TILE_PIXELS, _TILE_PIXELS), Image.Resampling.BICUBIC), (left, upper)
+        )
+        pen.rectangle((left - 1, upper - 1, left + _TILE_PIXELS, upper + _TILE_PIXELS), outline=_FRAME)
+        pen.text(
+            (left + _TILE_PIXELS // 2, upper + _TILE_PIXELS + _GAP_PIXELS // 2),
+            caption,
+            _INK,
+            caption_font,
+            anchor="mt",
+        )
     page.save(path, "PNG")
 
 
@@ -65,17 +76,17 @@ def confusions(
     path: Path,
     titles: tuple[str, str] = ("champion", "challenger"),
 ) -> None:
-    """Write two confusion matrices side by side, ``(10, 10)`` counts, row: digit shown, column: digit answered.
+    """Draw two confusion matrices side by side: ``(10, 10)`` counts, rows are true digits, columns are answers.
 
-    Both share one scale, made from the errors alone: the diagonal is printed but not coloured, for it would
-    drown the rest. Zeros stay blank.
+    Both share one colour scale, derived from the errors alone. The diagonal is printed but not coloured, because it
+    would hide the rest. Zeros stay blank.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     worst = max(1.0, *(float(_errors(matrix).max()) for matrix in (before, after)))
-    # The reader's own matplotlibrc must not decide how a published picture looks.
+    # A user's own matplotlibrc must not change how a published picture looks.
     with mpl.rc_context():
         mpl.rcdefaults()
         figure = Figure(figsize=(12.6, 6.9), dpi=100)
@@ -90,7 +101,7 @@ def _confusion(axes: "Axes", matrix: NDArray[Any], worst: float, title: str) -> 
     from matplotlib.colors import PowerNorm
 
     wrong, total = _errors(matrix), float(matrix.sum())
-    # The square root lets a single confusion show beside a hundred.
+    # The square root keeps a single confusion visible beside a hundred.
     axes.imshow(np.where(wrong > 0, wrong, np.nan), cmap="Oranges", norm=PowerNorm(0.5, -0.05 * worst, 1.15 * worst))
     for shown, answered in np.ndindex(10, 10):
         count = float(matrix[shown, answered])
@@ -120,12 +131,12 @@ def _errors(matrix: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _count(value: float) -> str:
-    """Weighted counts are estimates: a decimal only where it is most of the number."""
+    """Weighted counts are estimates, so only values below 10 get a decimal."""
     return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:.1f}"
 
 
 def _font(use: str) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans from matplotlib's own data: Pillow's built-in font has no arrow."""
+    """DejaVu Sans from matplotlib's data, because Pillow's built-in font has no arrow."""
     import matplotlib as mpl
 
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", _SIZES[use])
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", _FONT_PIXELS[use])

@@ -1,7 +1,8 @@
-"""How good is the judge? ``loop gate-power``: draw whole days of handwriting whose truth is known, judge them.
+"""Measure the gate's error rates (``loop gate-power``): simulate feedback with a known truth and judge it.
 
-The real ``gate.judge`` is asked, not a formula for it: people draw images, the version on their phones is right or
-wrong, wrong ones arrive as corrections and some right ones as confirmations, champion and challenger answer them.
+The simulation calls the real ``gate.judge``, not a formula for it. People draw images; the version on their phones is
+right or wrong; wrong answers arrive as corrections, some right ones as confirmations; champion and challenger are
+scored on what arrived.
 """
 
 from collections.abc import Sequence
@@ -25,12 +26,12 @@ _HEALTHY = Health(True, (BASE_IMAGES, 10), True, True, True, 10, ())
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One truth about champion and challenger; all shares in points of the images that people draw.
+    """One truth about champion and challenger; all shares are percentage points of the images that people draw.
 
     ``fixed`` and ``broken`` are what the challenger changes on people's drawings, ``base_fixed`` and ``base_broken``
-    on the base slice. ``newer_champion``: the feedback was gathered by an earlier version, so that the champion
-    has errors among the confirmations too. ``hands`` people draw, and for each of them ``by_hand`` points of
-    drawings are fixed more and broken less, or the other way round, at even odds.
+    on the base slice. ``newer_champion``: an earlier version gathered the feedback, so the champion has errors among
+    the confirmations too. ``hands`` people draw. For each of them, with even odds, ``by_hand`` points more are fixed
+    and fewer broken, or the reverse.
     """
 
     name: str
@@ -51,16 +52,16 @@ EQUALS = (
     Scenario("no gain, 3 % fixed and 3 % broken", 3.0, 3.0, base_broken=0.2),
     Scenario("no gain, feedback of an earlier version", 2.0, 2.0, base_broken=0.2, newer_champion=True),
 )
-"""A/A: equal skill everywhere, as the same recipe with another seed has; they only disagree."""
+"""A/A: equal accuracy everywhere, as for one recipe with two seeds; the models only disagree."""
 
 GAINS = tuple(Scenario(f"true gain of {gain} points", gain + 0.5, 0.5) for gain in (1, 2, 4))
-"""Half a point broken beside what is fixed, and 0.03 points lost on the base slice."""
+"""Half a point is broken besides what is fixed, and 0.03 points are lost on the base slice."""
 
 LOSSES = tuple(
     Scenario(f"true loss of {loss:.2f} points on the base slice", 4.5, 0.5, base_broken=0.20 + loss)
     for loss in (0.0, 0.05, 0.1, 0.25, 0.5)
 )
-"""Judged beside a true feedback gain of 4 points, so that only the base slice can refuse."""
+"""Combined with a true feedback gain of 4 points, so that only the base slice can fail."""
 
 CLUSTERS = tuple(
     Scenario(
@@ -74,14 +75,14 @@ CLUSTERS = tuple(
     for points in (1, 2)
     for hands in (3, 10, 30)
 )
-"""What the gate cannot see: it takes drawings for independent, and those of one hand are not (docs/adr/0004)."""
+"""A known weakness: the gate treats drawings as independent, and those of one hand are not (docs/adr/0004)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One world at one feedback size: shares of the verdicts, and of a naive gate (no slice scored lower)."""
+    """One scenario at one feedback size: shares of each verdict, and of a naive gate (no slice scored lower)."""
 
-    world: str
+    scenario: str
     feedback_n: int
     passed: float
     inconclusive: float
@@ -91,7 +92,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What ``simulate`` found; ``markdown`` is the form that docs/results.md takes."""
+    """The results of ``simulate``; docs/results.md contains the output of ``markdown``."""
 
     cells: tuple[Cell, ...]
     policy: Policy
@@ -99,17 +100,17 @@ class Table:
     repetitions: int
 
     def markdown(self) -> str:
-        """A table with how it was made above it."""
+        """The settings of the simulation, and a table of its cells."""
         settings = ", ".join(f"{name} {value:g}" for name, value in asdict(self.policy).items())
         rows = [
-            f"{self.repetitions} repetitions a row, seed {self.seed}; {settings}.",
+            f"{self.repetitions} repetitions per row, seed {self.seed}; {settings}.",
             "",
             "| truth | feedback n | passed | inconclusive | failed | naive `>=` passes |",
             "|---|---|---|---|---|---|",
         ]
         for cell in self.cells:
             shares = (cell.passed, cell.inconclusive, cell.failed, cell.naive_passed)
-            rows.append(f"| {cell.world} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |")
+            rows.append(f"| {cell.scenario} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |")
         return "\n".join(rows) + "\n"
 
 
@@ -120,29 +121,29 @@ def simulate(
     feedback_sizes: Sequence[int] = FEEDBACK_SIZES,
     progress: Progress = no_progress,
 ) -> Table:
-    """Judge every world at every size ``repetitions`` times; about 2 ms each. The same seed gives the same table."""
-    plan = [(world, size) for world in EQUALS + GAINS for size in feedback_sizes]
-    plan += [(world, max(feedback_sizes)) for world in LOSSES + CLUSTERS]
+    """Judge each scenario at each size ``repetitions`` times; about 2 ms each. The same seed gives the same table."""
+    plan = [(scenario, size) for scenario in EQUALS + GAINS for size in feedback_sizes]
+    plan += [(scenario, max(feedback_sizes)) for scenario in LOSSES + CLUSTERS]
     cells = []
-    for done, (world, size) in enumerate(plan):
+    for done, (scenario, size) in enumerate(plan):
         progress("judging", done, len(plan))
-        cells.append(cell(world, size, policy, np.random.default_rng([seed, done]), repetitions))
+        cells.append(cell(scenario, size, policy, np.random.default_rng([seed, done]), repetitions))
     progress("judging", len(plan), len(plan))
     return Table(tuple(cells), policy, seed, repetitions)
 
 
-def cell(world: Scenario, size: int, policy: Policy, rng: np.random.Generator, repetitions: int) -> Cell:
-    """How often each verdict falls in one world with ``size`` feedback items."""
+def cell(scenario: Scenario, size: int, policy: Policy, rng: np.random.Generator, repetitions: int) -> Cell:
+    """How often each verdict occurs in one scenario with ``size`` feedback items."""
     outcomes: list[Outcome] = []
     naive = 0
     for _ in range(repetitions):
-        champion, challenger = sample(world, size, rng)
+        champion, challenger = sample(scenario, size, rng)
         outcomes.append(gate.judge(champion, challenger, policy).outcome)
         both = zip(champion.scores, challenger.scores, strict=True)
         naive += all(after.accuracy >= before.accuracy for before, after in both)
     share = {outcome: outcomes.count(outcome) / repetitions for outcome in Outcome}
     return Cell(
-        world.name,
+        scenario.name,
         size,
         share[Outcome.PASSED],
         share[Outcome.INCONCLUSIVE],
@@ -151,17 +152,17 @@ def cell(world: Scenario, size: int, policy: Policy, rng: np.random.Generator, r
     )
 
 
-def sample(world: Scenario, size: int, rng: np.random.Generator) -> tuple[Report, Report]:
-    """Champion's and challenger's report on a base slice and on ``size`` feedback items drawn from ``world``."""
-    base = _draw(rng, BASE_IMAGES, world.base_percent, world.base_fixed, world.base_broken)
-    drawn = _drawings(world, size)
-    writer = rng.integers(0, world.hands or 1, drawn)
-    shift = world.by_hand * rng.choice((-1.0, 1.0), world.hands or 1)[writer]
-    before, after = _draw(rng, drawn, world.champion_percent, world.fixed + shift, world.broken - shift)
-    served = _served(before, world, rng)
-    sent = np.flatnonzero(~served | (rng.random(drawn) < world.confirm_rate))[:size]
-    weights = np.where(served[sent], 1 / world.confirm_rate, 1.0)
-    sources = writer[sent] if world.hands else None
+def sample(scenario: Scenario, size: int, rng: np.random.Generator) -> tuple[Report, Report]:
+    """Champion's and challenger's report on a base slice and on ``size`` feedback items drawn from ``scenario``."""
+    base = _draw(rng, BASE_IMAGES, scenario.base_percent, scenario.base_fixed, scenario.base_broken)
+    drawn = _drawings(scenario, size)
+    writer = rng.integers(0, scenario.hands or 1, drawn)
+    shift = scenario.by_hand * rng.choice((-1.0, 1.0), scenario.hands or 1)[writer]
+    before, after = _draw(rng, drawn, scenario.champion_percent, scenario.fixed + shift, scenario.broken - shift)
+    served = _served(before, scenario, rng)
+    sent = np.flatnonzero(~served | (rng.random(drawn) < scenario.confirm_rate))[:size]
+    weights = np.where(served[sent], 1 / scenario.confirm_rate, 1.0)
+    sources = writer[sent] if scenario.hands else None
     digits = rng.integers(0, 10, BASE_IMAGES + len(sent), dtype=np.uint8)
 
     def report(model: str, on_base: NDArray[np.bool_], on_drawings: NDArray[np.bool_]) -> Report:
@@ -172,24 +173,24 @@ def sample(world: Scenario, size: int, rng: np.random.Generator) -> tuple[Report
     return report("champion", base[0], before), report("challenger", base[1], after)
 
 
-def _drawings(world: Scenario, size: int) -> int:
-    """So many drawn images that ``size`` of them are sent: a quarter more than expected, and some."""
-    arriving = 1 - world.champion_percent / 100 * (1 - world.confirm_rate)
-    return int(1.25 * size / arriving) + 300
+def _drawings(scenario: Scenario, size: int) -> int:
+    """How many images to draw so that ``size`` of them are sent: a quarter more than expected, plus 300."""
+    sent_share = 1 - scenario.champion_percent / 100 * (1 - scenario.confirm_rate)
+    return int(1.25 * size / sent_share) + 300
 
 
 def _draw(
     rng: np.random.Generator, n: int, percent: float, fixed: float | Floats, broken: float | Floats
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of ``n`` drawings the champion and the challenger read rightly."""
+    """Which of ``n`` drawings the champion and the challenger classify correctly."""
     at = rng.random(n) * 100
     wrong = 100 - percent
     return at >= wrong, (at < fixed) | ((at >= wrong) & (at < 100 - broken))
 
 
-def _served(before: NDArray[np.bool_], world: Scenario, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which drawings the version on the phones read rightly; an earlier one is a bit worse, and different."""
-    if not world.newer_champion:
+def _served(before: NDArray[np.bool_], scenario: Scenario, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which drawings the version on the phones classified correctly; an earlier version errs more, and elsewhere."""
+    if not scenario.newer_champion:
         return before
     return rng.random(len(before)) < np.where(before, 0.97, 0.3)
 
@@ -201,7 +202,7 @@ def _score(
     weights: Floats,
     sources: NDArray[np.int64] | None,
 ) -> Score:
-    """Only what the gate looks at is filled: nobody makes a sheet of simulated images."""
+    """A score with only the columns that the gate uses; there are no simulated images to draw."""
     predictions = np.where(right, labels, (labels + 1) % 10).astype(np.uint8)
     nothing = np.zeros(len(labels), np.float32)
     return Score(name, "simulated", labels, predictions, weights, nothing, nothing, sources)

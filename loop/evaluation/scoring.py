@@ -1,9 +1,9 @@
 """Score any model on named slices of the holdout: model, slices → Report.
 
-Stands between the published bytes (run by ``models.coreml``) and the ``gate``. Rules kept here: frozen values
-in and out, no database, no TensorFlow; a model that answers nonsense is described in the report's health,
-never an exception; slices are weighted by inverse sampling rate, so that accuracy means accuracy in the
-users' hands. A report keeps every image's outcome: two reports on the same slice can be paired later.
+Lies between the published bytes (run by ``models.coreml``) and the ``gate``. Rules: frozen values in and out, no
+database, no TensorFlow. Invalid answers of a model are described in the report's health and raise no exception.
+Slices are weighted by inverse sampling rate, so that accuracy estimates accuracy for users. A report keeps every
+image's outcome, so two reports on the same slice can be paired later.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
 
 NO_ANSWER = 255
-"""Stands in ``Score.predictions`` where the model gave no finite answer; it counts as an error."""
+"""The value in ``Score.predictions`` for an image without a finite answer; it counts as an error."""
 
 _SUM_TOLERANCE = 1e-3  # ten float16 outputs of a softmax sum to 1 within this
 _CONSTANT_TOLERANCE = 1e-6
-_MIN_IMAGES_OF_A_DIGIT = 10  # a digit that occurs this often and is never predicted is missing from the label set
+_MIN_IMAGES_OF_A_DIGIT = 10  # a digit with this many images that is never predicted is missing from the label set
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,8 +35,8 @@ class Slice:
 
     ``images`` ``(n, 28, 28) uint8``, ``labels`` ``(n,) uint8`` in 0 to 9, ``weights`` ``(n,) float64``, positive:
     inverse sampling rates (1 for a base corpus and for corrections, 1/rate for confirmations). ``sources``
-    ``(n,) int64`` numbers the hands. ``confirmed`` ``(n,) bool`` marks the confirmations; where it is not
-    given, items that weigh more than 1 are taken for them.
+    ``(n,) int64`` numbers the hands. ``confirmed`` ``(n,) bool`` marks the confirmations; if it is None, items
+    with a weight above 1 count as confirmations.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Slice:
     confirmed: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not belong together: ``ValueError``, a slip in our own code."""
+        """Raise ``ValueError``, a bug in our own code, if the arrays do not belong together."""
         n = len(self.labels)
         if self.images.shape != (n, 28, 28) or self.images.dtype != np.uint8:
-            raise ValueError(f"slice {self.name}: images must be ({n}, 28, 28) uint8, are {self.images.shape}")
+            raise ValueError(f"slice {self.name}: images must be ({n}, 28, 28) uint8, got {self.images.shape}")
         per_item = (self.labels, self.weights, self.sources, self.confirmed)
         if any(array is not None and array.shape != (n,) for array in per_item):
             raise ValueError(f"slice {self.name}: labels, weights, sources and confirmed must all be ({n},)")
@@ -60,11 +60,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Score:
-    """One model on one slice, image by image in the slice's order; everything else is computed from that.
+    """One model on one slice, image by image in the slice's order. Every property is computed from these arrays.
 
-    ``predictions`` ``(n,) uint8`` in 0 to 9 or ``NO_ANSWER``; ``confidences`` ``(n,) float32``: the probability of the
-    answer given; ``margins`` ``(n,) float32``: probability of the right digit minus the best other one, so negative
-    means wrong (-2 where there was no answer). ``digest`` is that of the slice.
+    ``predictions`` ``(n,) uint8``: 0 to 9, or ``NO_ANSWER``. ``confidences`` ``(n,) float32``: the probability of the
+    prediction. ``margins`` ``(n,) float32``: the probability of the true digit minus that of the best other one, so a
+    negative margin is an error (-2 without an answer). ``digest`` is the slice's digest.
     """
 
     name: str
@@ -79,28 +79,28 @@ class Score:
 
     @property
     def n(self) -> int:
-        """How many images."""
+        """The number of images."""
         return len(self.labels)
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """``(n,) bool``: where the model gave the right digit."""
+        """``(n,) bool``: whether the prediction is the true digit."""
         right: NDArray[np.bool_] = self.predictions == self.labels
         return right
 
     @property
     def errors(self) -> int:
-        """How many images of the sample it got wrong, unweighted."""
+        """The number of wrong predictions, unweighted."""
         return self.n - int(np.count_nonzero(self.right))
 
     @property
     def confirmations(self) -> int:
-        """How many items are images that a user agreed about."""
+        """The number of items that users confirmed."""
         return int(np.count_nonzero(self.weights > 1 if self.confirmed is None else self.confirmed))
 
     @property
     def hands(self) -> int | None:
-        """How many different sources wrote this, where that is known."""
+        """The number of distinct sources; None if the slice has no sources."""
         return None if self.sources is None else len(np.unique(self.sources))
 
     @property
@@ -115,28 +115,28 @@ class Score:
 
     @property
     def per_class(self) -> tuple[tuple[int, float], ...]:
-        """For each digit, how many images show it and the weighted share answered rightly (NaN for none)."""
-        shown = [self.labels == digit for digit in range(10)]
-        return tuple((int(at.sum()), _share(self.right[at], self.weights[at])) for at in shown)
+        """For each digit, the number of its images and the weighted share of right answers (NaN without images)."""
+        of_digit = [self.labels == digit for digit in range(10)]
+        return tuple((int(at.sum()), _share(self.right[at], self.weights[at])) for at in of_digit)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """``(10, 10)`` counts, row: the digit shown, column: the digit answered; no answer is left out."""
+        """``(10, 10)`` counts: rows are true digits, columns are predictions; images without an answer are left out."""
         return self._tally(None).astype(np.int64)
 
     @property
     def weighted_confusion(self) -> NDArray[np.float64]:
-        """``confusion`` in weighted images: an estimate for all images that people drew."""
+        """``confusion`` with weights: an estimate for all images that people drew."""
         return self._tally(self.weights)
 
     def interval_at(self, confidence: float) -> intervals.Interval:
-        """Two-sided interval of ``accuracy``: Wilson's, with an effective size where weights differ."""
+        """Two-sided interval of ``accuracy``: Wilson's, with the effective size if weights differ."""
         if self.n == 0:
             return 0.0, 1.0
         return intervals.wilson(self.accuracy, intervals.effective_n(self.right, self.weights), confidence)
 
     def worst(self, count: int) -> NDArray[np.intp]:
-        """Indices of the at most ``count`` images with the lowest margin, worst first."""
+        """Indices of up to ``count`` images with the lowest margins, lowest first."""
         return np.argsort(self.margins, kind="stable")[:count]
 
     def _tally(self, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -148,32 +148,32 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether the answers were answers at all, over all slices of a report."""
+    """Whether a model's answers are valid, over all slices of a report."""
 
     shaped: bool
     shape: tuple[int, ...]
-    """Of the first answer that was not ``(n, 10)``, else of the last one."""
+    """The shape of the first answer that was not ``(n, 10)``, else of the first answer."""
     finite: bool
     normalised: bool
-    """All within 0 to 1 and each row summing to 1 within 0.001."""
+    """All values are within 0 to 1, and each row sums to 1 within 0.001."""
     varied: bool
-    """Not the same answer to every image; taken as so where answers are not finite."""
+    """The answers differ between images; True if answers are not finite."""
     predicted_classes: int
     unpredicted: tuple[int, ...]
-    """Digits that occur at least ten times and were never answered."""
+    """Digits with at least ten images that were never predicted."""
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, in words; empty for a healthy model."""
         if not self.shaped:
-            return (f"answers have shape {self.shape}, expected (n, 10)",)
-        found = (
-            (not self.finite, "answers hold NaN or infinity"),
+            return (f"expected answers of shape (n, 10), got {self.shape}",)
+        checks = (
+            (not self.finite, "answers contain NaN or infinity"),
             (self.finite and not self.normalised, "probabilities do not sum to 1"),
-            (not self.varied, "the same answer to every image"),
+            (not self.varied, "gives the same answer for every image"),
             (self.finite and bool(self.unpredicted), f"never answers {', '.join(map(str, self.unpredicted))}"),
         )
-        return tuple(text for is_so, text in found if is_so)
+        return tuple(text for is_so, text in checks if is_so)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,15 +185,15 @@ class Report:
     health: Health
 
     def on(self, name: str) -> Score | None:
-        """The score on the slice of that name, if there is one."""
+        """The score on the slice of that name, or None."""
         return next((score for score in self.scores if score.name == name), None)
 
 
 def score(probabilities_of: Callable[[Images], NDArray[Any]], model_sha256: str, slices: Sequence[Slice]) -> Report:
-    """Ask the model about every slice, the base slice first.
+    """Score the model on every slice, the base slice first.
 
-    ``probabilities_of`` takes ``(n, 28, 28) uint8`` and should give ``(n, 10)``. Whatever array it gives instead is
-    recorded in the health; what it raises is not caught. It is not asked about an empty slice.
+    ``probabilities_of`` takes ``(n, 28, 28) uint8`` and should return ``(n, 10)``. An array of any other shape is
+    recorded in the health. Exceptions are not caught. It is not called for an empty slice.
     """
     raw = [np.asarray(probabilities_of(part.images)) if len(part.labels) else np.zeros((0, 10)) for part in slices]
     answers = [_usable(answer, len(part.labels)) for answer, part in zip(raw, slices, strict=True)]
@@ -202,7 +202,7 @@ def score(probabilities_of: Callable[[Images], NDArray[Any]], model_sha256: str,
 
 
 def digest(part: Slice) -> str:
-    """SHA-256 over images, labels and weights: only reports on the same digest may be paired."""
+    """SHA-256 over images, labels and weights. Only reports on the same digest may be paired."""
     sha = hashlib.sha256(f"{len(part.labels)}".encode())
     for array, kind in ((part.images, "u1"), (part.labels, "u1"), (part.weights, "<f8")):
         sha.update(np.ascontiguousarray(array, dtype=kind).tobytes())
@@ -231,19 +231,19 @@ def to_arrays(report: Report) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Report:
-    """The report that ``to_arrays`` took apart (an opened ``.npz`` will do); ``KeyError`` where a part is missing."""
+    """The inverse of ``to_arrays``; accepts an opened ``.npz``. Raises ``KeyError`` if a part is missing."""
     head = json.loads(str(arrays["report"]))
     optional = ("sources", "confirmed")
     scores = []
     for i, (name, of_slice) in enumerate(head["slices"]):
-        wanted = [f.name for f in fields(Score)[2:] if f.name not in optional or f"{i}.{f.name}" in arrays]
-        scores.append(Score(name, of_slice, **{column: arrays[f"{i}.{column}"] for column in wanted}))
+        columns = [f.name for f in fields(Score)[2:] if f.name not in optional or f"{i}.{f.name}" in arrays]
+        scores.append(Score(name, of_slice, **{column: arrays[f"{i}.{column}"] for column in columns}))
     lists = {key: tuple(value) for key, value in head["health"].items() if isinstance(value, list)}
     return Report(head["model"], tuple(scores), Health(**(head["health"] | lists)))
 
 
 def _usable(answer: NDArray[Any], n: int) -> NDArray[np.float64]:
-    """The answer as ``(n, 10) float64``, all NaN where it has another shape or holds no numbers."""
+    """The answer as ``(n, 10) float64``; all NaN if it has another shape or is not numeric."""
     if answer.shape != (n, 10) or answer.dtype.kind not in "fiu":
         return np.full((n, 10), np.nan)
     return answer.astype(np.float64)
@@ -278,7 +278,7 @@ def _health(raw: Sequence[NDArray[Any]], answers: Sequence[NDArray[np.float64]],
     sums_to_one = np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE
     labels = np.concatenate([part.labels for part in scores] or [np.zeros(0, np.uint8)])
     predictions = np.concatenate([part.predictions for part in scores] or [np.zeros(0, np.uint8)])
-    shown = np.bincount(labels, minlength=10)
+    labelled = np.bincount(labels, minlength=10)
     answered = np.bincount(predictions[predictions != NO_ANSWER], minlength=10)
     return Health(
         shaped=not misshapen,
@@ -287,7 +287,7 @@ def _health(raw: Sequence[NDArray[Any]], answers: Sequence[NDArray[np.float64]],
         normalised=finite and bool(sums_to_one.all() and (rows >= -_SUM_TOLERANCE).all()),
         varied=len(rows) < 2 or not finite or bool((np.ptp(rows, axis=0) > _CONSTANT_TOLERANCE).any()),
         predicted_classes=int(np.count_nonzero(answered)),
-        unpredicted=tuple(np.flatnonzero((shown >= _MIN_IMAGES_OF_A_DIGIT) & (answered == 0)).tolist()),
+        unpredicted=tuple(np.flatnonzero((labelled >= _MIN_IMAGES_OF_A_DIGIT) & (answered == 0)).tolist()),
     )
 
 
@@ -309,7 +309,7 @@ def _summary(each: Score) -> dict[str, Any]:
 
 
 def _share(right: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
-    # One division of one array's parts, so that "all right" is exactly 1.
+    # A single division, so that "all right" is exactly 1.
     return float(weights[right].sum() / weights.sum()) if len(weights) else math.nan
 
 

@@ -1,4 +1,4 @@
-"""The second judge: what a file must do before it may be published, and what a device checks."""
+"""What a file must do before it may be published, and what a device checks."""
 
 import base64
 import json
@@ -19,12 +19,12 @@ DATA = stripes.image_model()
 
 
 def reference(images: np.ndarray) -> np.ndarray:
-    """What the training framework answers: the file's own answers, a rounding error away."""
+    """The training framework's answers: the file's own answers plus a rounding error."""
     return digit_classifier.classifier(digit_classifier.load(DATA)).probabilities(images) + np.float32(1e-7)
 
 
 def outcomes(verdict: Verdict) -> dict[str, Outcome]:
-    """Outcome of each check."""
+    """The outcome of each check."""
     return {reason.check: reason.outcome for reason in verdict.reasons}
 
 
@@ -48,14 +48,14 @@ def test_a_sound_file_passes() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"not a model", DATA[: len(DATA) // 2], DATA[:-1]])
 def test_a_file_that_does_not_load_fails(data: bytes) -> None:
-    """Damaged bytes are a failed check with a reason, not an exception."""
+    """Damaged bytes fail a check with a reason; they do not raise."""
     verdict = export_check.run(data, DATA, reference, IMAGES, LIMITS)
     assert verdict.outcome is Outcome.FAILED
     assert outcomes(verdict)["loads"] is Outcome.FAILED
 
 
 def test_labels_that_are_not_the_digits_fail() -> None:
-    """A file with nine labels loads, but fails for its labels."""
+    """A file with nine labels loads, but fails the check of labels."""
     nine = stripes.image_model([str(digit) for digit in range(9)])
     verdict = export_check.run(nine, nine, None, IMAGES, LIMITS)
     assert outcomes(verdict)["loads"] is Outcome.PASSED
@@ -63,7 +63,7 @@ def test_labels_that_are_not_the_digits_fail() -> None:
 
 
 def test_another_network_than_the_judged_fails() -> None:
-    """One bias more in the published file and it is not what the gate has seen, however right its answers."""
+    """A published file with one changed bias is not the file that the gate judged, even if its answers agree."""
     other = stripes.image_model(bias=1.0)
     verdict = export_check.run(other, DATA, reference, IMAGES, LIMITS)
     assert outcomes(verdict)["same network"] is Outcome.FAILED
@@ -72,7 +72,7 @@ def test_another_network_than_the_judged_fails() -> None:
 
 
 def test_the_description_of_the_input_belongs_to_the_network() -> None:
-    """Polarity is told by the input's description, so changing that is changing the model."""
+    """The input's description states the polarity, so a change of it is a change of the model."""
     assert not export_check.same_network(DATA, stripes.image_model(input_text="black on white"))
     assert export_check.same_network(DATA, edited(DATA, shortDescription="another"))
 
@@ -92,14 +92,14 @@ def test_parity_with_the_training_framework(off: float, outcome: Outcome) -> Non
 
 
 def test_a_reference_of_another_shape_fails() -> None:
-    """A framework that answers nine columns is not agreed with."""
+    """Parity fails if the framework answers with nine columns."""
     assert (
         outcomes(export_check.run(DATA, DATA, lambda images: reference(images)[:, :9], IMAGES, LIMITS))["parity"]
         is Outcome.FAILED
     )
 
 
-def test_what_could_not_be_compared_is_not_passed() -> None:
+def test_a_comparison_that_was_not_made_does_not_pass() -> None:
     """Without a judged file, a reference or images the verdict is inconclusive."""
     assert export_check.run(DATA, None, reference, IMAGES, LIMITS).outcome is Outcome.INCONCLUSIVE
     assert export_check.run(DATA, DATA, None, IMAGES, LIMITS).outcome is Outcome.INCONCLUSIVE
@@ -113,7 +113,7 @@ def test_answers_that_are_no_probabilities_fail() -> None:
 
 
 def test_nan_fails() -> None:
-    """A network whose weights are NaN fails, although it is the judged one byte for byte."""
+    """A network with NaN weights fails, even if it equals the judged one byte for byte."""
     broken = stripes.image_model(bias=float("nan"))
     verdict = export_check.run(broken, broken, None, IMAGES, LIMITS)
     assert outcomes(verdict)["same network"] is Outcome.PASSED
@@ -121,7 +121,7 @@ def test_nan_fails() -> None:
 
 
 def test_limits_of_size_and_time() -> None:
-    """A file over its limit of bytes or milliseconds fails that check and no other."""
+    """A file over its limit of bytes or milliseconds fails that check only."""
     for limits, check in ((ExportLimits(max_bytes=1000), "size"), (ExportLimits(max_milliseconds=1e-9), "executes")):
         found = outcomes(export_check.run(DATA, DATA, reference, IMAGES, limits))
         assert {name for name, outcome in found.items() if outcome is Outcome.FAILED} == {check}
@@ -130,13 +130,13 @@ def test_limits_of_size_and_time() -> None:
 @pytest.mark.parametrize("name", ["max_bytes", "max_milliseconds", "parity"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_limits_that_nothing_keeps_are_refused(name: str, value: float) -> None:
-    """A limit of zero or NaN is a mistake in the settings, named."""
+    """A limit of zero or NaN is refused, and the message names the setting."""
     with pytest.raises(ValueError, match=name):
         ExportLimits(**{name: value})
 
 
 def test_golden_vectors_hold_for_their_own_file() -> None:
-    """One vector a digit, the file's own answers, and the same bytes each time; the file agrees with them."""
+    """Golden vectors have one vector per digit and the same bytes each time, and their own file agrees with them."""
     vectors = export_check.golden(DATA, IMAGES, LABELS)
     assert vectors == export_check.golden(DATA, IMAGES, LABELS)
     document = json.loads(vectors)
@@ -147,7 +147,7 @@ def test_golden_vectors_hold_for_their_own_file() -> None:
 
 
 def test_golden_vectors_find_another_file() -> None:
-    """Another file is told by its digest; one that lies about its digest, by its answers."""
+    """Another file is detected by its digest, and one with a forged digest by its answers."""
     document = json.loads(export_check.golden(DATA, IMAGES, LABELS))
     order = [1, 0, *range(2, 10)]
     other = stripes.image_model([str(label) for label in order])
@@ -157,11 +157,11 @@ def test_golden_vectors_find_another_file() -> None:
     assert len(export_check.check_golden(data, json.dumps(document).encode())) == 1
     document["model"] = digit_classifier.load(data).sha256
     found = export_check.check_golden(data, json.dumps(document).encode())
-    assert found == ["vector 0: expected label 0, came 1", "vector 1: expected label 1, came 0"]
+    assert found == ["vector 0: expected label 0, got 1", "vector 1: expected label 1, got 0"]
 
 
 def test_golden_vectors_find_a_drift() -> None:
-    """A probability that is off by more than the tolerance is a mismatch although the label is right."""
+    """A probability that is off by more than the tolerance is a mismatch, even if the label is right."""
     document = json.loads(export_check.golden(DATA, IMAGES, LABELS))
     document["vectors"][4]["probabilities"][4] -= 0.02
     [found] = export_check.check_golden(DATA, json.dumps(document).encode())
@@ -170,18 +170,18 @@ def test_golden_vectors_find_a_drift() -> None:
 
 @pytest.mark.parametrize("vectors", [b"", b"{}", b"[]", b"null", b'{"tolerance":"x"}'])
 def test_unreadable_golden_vectors(vectors: bytes) -> None:
-    """Golden vectors that cannot be read are a mismatch, never taken for agreement."""
+    """Golden vectors that cannot be read are a mismatch."""
     assert export_check.check_golden(DATA, vectors) != []
 
 
 def test_no_golden_vectors_are_no_agreement() -> None:
-    """A document without vectors proves nothing."""
+    """A document without vectors is a mismatch."""
     document = json.loads(export_check.golden(DATA, IMAGES, LABELS)) | {"vectors": []}
     assert export_check.check_golden(DATA, json.dumps(document).encode()) != []
 
 
 def test_golden_vectors_prefer_what_is_read_rightly() -> None:
-    """Where an image of a digit is misread and another is not, the right one is taken."""
+    """If the file misclassifies one image of a digit and not another, the vector uses the other."""
     labels = LABELS.copy()
     labels[:5] = 9  # the first five images show 0 to 4
     document = json.loads(export_check.golden(DATA, IMAGES, labels))
@@ -189,6 +189,6 @@ def test_golden_vectors_prefer_what_is_read_rightly() -> None:
 
 
 def test_golden_vectors_of_no_model() -> None:
-    """What cannot be run has no golden vectors."""
+    """Golden vectors cannot be made for a file that does not run."""
     with pytest.raises(BadModel):
         export_check.golden(b"", IMAGES, LABELS)

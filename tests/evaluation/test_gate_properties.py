@@ -1,4 +1,4 @@
-"""What holds for every pair of reports that the gate may be given."""
+"""Properties of the gate for any pair of reports."""
 
 import dataclasses
 from typing import Any
@@ -39,7 +39,7 @@ def _with(report: Report, which: int, change: Any) -> Report:
 @settings(deadline=None, max_examples=60)
 @given(cases, st.integers(0, 1), st.randoms(use_true_random=False))
 def test_fixing_one_more_error_never_worsens_the_outcome(case: Case, which: int, random: Any) -> None:
-    """Of the verdict or of any check, on either slice, whether the champion had it right or wrong."""
+    """One more fix worsens neither the verdict nor any check, on either slice, for any answer of the champion."""
     champion, challenger = case.reports()
     wrong = np.flatnonzero(~challenger.scores[which].right)
     if not len(wrong):
@@ -61,7 +61,7 @@ def test_fixing_one_more_error_never_worsens_the_outcome(case: Case, which: int,
 @settings(deadline=None, max_examples=40)
 @given(cases, st.integers(0, 2**31))
 def test_the_order_of_images_does_not_change_the_verdict(case: Case, seed: int) -> None:
-    """Both slices shuffled, the same for both models: the same words and outcomes."""
+    """Shuffling both slices, equally for both models, keeps texts and outcomes."""
     rng = np.random.default_rng(seed)
     champion, challenger = case.reports()
     before = gate.judge(champion, challenger, POLICY)
@@ -83,8 +83,8 @@ def test_the_order_of_images_does_not_change_the_verdict(case: Case, seed: int) 
 def test_images_that_both_read_alike_never_turn_a_failure_into_a_gain(case: Case, count: int, right: bool) -> None:
     """Padding the feedback with pairs that do not differ adds no evidence of a gain.
 
-    The base slice is left out on purpose: there a margin in points is asked, and the same lost images are fewer
-    points of a larger slice.
+    The base slice is left out on purpose: its margin is in points, and the same lost images are fewer points of a
+    larger slice.
     """
     champion, challenger = case.reports()
 
@@ -102,7 +102,7 @@ def test_images_that_both_read_alike_never_turn_a_failure_into_a_gain(case: Case
 @settings(deadline=None, max_examples=40)
 @given(cases)
 def test_swapping_the_models_swaps_the_bounds(case: Case) -> None:
-    """What one gains the other loses, and never are both better than each other."""
+    """One model's gain is the other's loss, and the two are never both better than each other."""
     one, other = case.reports()
     there, back = gate.pair(one.scores[1], other.scores[1]), gate.pair(other.scores[1], one.scores[1])
     gain, low, high = there.gain(0.05)

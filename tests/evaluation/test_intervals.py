@@ -1,4 +1,4 @@
-"""The arithmetic of evidence: published values, coverage, and bounds that hold at the edges."""
+"""Intervals reproduce published values, cover the truth, and stay valid at the extremes."""
 
 import math
 from typing import Any
@@ -17,19 +17,19 @@ from loop.evaluation import intervals
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_gives_the_published_intervals(successes: int, n: int, low: float, high: float) -> None:
-    """Newcombe (1998), table I, method 3."""
+    """Wilson intervals equal those of Newcombe (1998), table I, method 3."""
     assert intervals.wilson(successes / n, n) == pytest.approx((low, high), abs=5e-5)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.floats(0.1, 100))
 def test_equal_weights_are_worth_their_number(right: list[bool], weight: float) -> None:
-    """The effective size is n for equal weights, whatever the weight and however many were right."""
+    """The effective size is n for equal weights, for any weight and any number of right answers."""
     found = intervals.effective_n(np.array(right), np.full(len(right), weight))
     assert found == pytest.approx(len(right), rel=1e-9)
 
 
 def _phones(rng: np.random.Generator, drawn: int, fixes: float, breaks: float) -> tuple[Any, Any, float]:
-    """What arrives of ``drawn`` images from a champion at 94 % and rate 0.1: right, weights, and the truth."""
+    """The uploads from ``drawn`` images, a champion at 94 % and rate 0.1: right, weights, and the truth."""
     served = rng.random(drawn) < 0.94
     sent = ~served | (rng.random(drawn) < 0.1)
     weights, served = np.where(served, 10.0, 1.0)[sent], served[sent]
@@ -42,7 +42,7 @@ def _phones(rng: np.random.Generator, drawn: int, fixes: float, breaks: float) -
     [(1300, 0.0, 0.0), (5000, 0.0, 0.0), (1300, 0.8, 0.005), (5000, 0.8, 0.005), (1300, 0.5, 0.02), (1300, 1.0, 0.0)],
 )
 def test_the_weighted_interval_covers_the_truth(drawn: int, fixes: float, breaks: float) -> None:
-    """At least 93 of 100 times it should be 95, for the champion itself, for challengers, and for a perfect one."""
+    """The 95 % interval covers the truth at least 93 % of the time, for a champion, challengers and a perfect model."""
     rng, hits = np.random.default_rng(7), 0
     for _ in range(600):
         right, weights, truth = _phones(rng, drawn, fixes, breaks)
@@ -53,7 +53,7 @@ def test_the_weighted_interval_covers_the_truth(drawn: int, fixes: float, breaks
 
 
 def test_without_weights_the_interval_misses_the_truth() -> None:
-    """Negative control: counting corrections and confirmations alike finds 61 % where 94 % is true."""
+    """Negative control: counting corrections and confirmations alike gives 61 % if 94 % is true."""
     rng, hits = np.random.default_rng(7), 0
     for _ in range(100):
         right, _, truth = _phones(rng, 1300, 0.0, 0.0)
@@ -66,18 +66,18 @@ def test_without_weights_the_interval_misses_the_truth() -> None:
     ("count", "low", "high"), [(0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.390), (100, 81.364, 121.627)]
 )
 def test_poisson_limits_are_the_published_ones(count: int, low: float, high: float) -> None:
-    """Garwood (1936), 95 % two-sided."""
+    """Poisson limits equal those of Garwood (1936), 95 % two-sided."""
     assert intervals.poisson_low(count, 0.025) == pytest.approx(low, abs=1e-3)
     assert intervals.poisson_high(count, 0.025) == pytest.approx(high, abs=1e-3)
 
 
 def test_no_event_leaves_room_for_three() -> None:
-    """The rule of three: after no event the 95 % bound is -ln 0.05."""
+    """The rule of three: after zero events the 95 % bound is -ln 0.05."""
     assert intervals.poisson_high(0, 0.05) == pytest.approx(-math.log(0.05), rel=1e-12)
 
 
 def test_with_equal_weights_the_bound_is_mcnemars_exact_test() -> None:
-    """For all 1,275 tables of up to 49 changes: a gain wherever exact p is at most 5 %, none above 6.25 %."""
+    """Over all 1,275 tables of up to 49 changes, a gain is shown if exact p ≤ 5 %, and never if p > 6.25 %."""
     for changes in range(50):
         for broken in range(changes + 1):
             fixed = changes - broken
@@ -93,7 +93,7 @@ def _poisson(mean: float, top: int) -> NDArray[np.float64]:
 
 
 def _pass_rate(images: float, weight: float, gains: Any) -> float:
-    """Exact chance to call it a gain when ``images`` are fixed and as many broken, the broken seen at 1/weight."""
+    """Exact chance of a shown gain if ``images`` are fixed and as many are broken, sampled at rate 1/weight."""
     fixed, broken = _poisson(images, 400), _poisson(images / weight, 120)
     sure = [[gains(f, b) for b in range(120)] for f in range(400)]
     return float(fixed @ np.array(sure, float) @ broken)
@@ -102,7 +102,7 @@ def _pass_rate(images: float, weight: float, gains: Any) -> float:
 @pytest.mark.parametrize("images", [2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0])
 @pytest.mark.parametrize("weight", [1.0, 5.0, 10.0, 20.0])
 def test_equal_skill_is_rarely_called_a_gain(images: float, weight: float) -> None:
-    """No simulation: the chance, summed over all counts, is at most 5 % at every weight and every rate of change."""
+    """The exact chance of a false gain is at most 5 % at every weight and every rate of change."""
     if images / weight > 80:
         weight = 5.0
     rate = _pass_rate(images, weight, lambda f, b: intervals.weighted_gain([f, 0], [0, b], [1.0, weight], 0.05)[0] > 0)
@@ -110,7 +110,7 @@ def test_equal_skill_is_rarely_called_a_gain(images: float, weight: float) -> No
 
 
 def test_a_naive_bound_calls_equal_skill_a_gain() -> None:
-    """Negative control: with the estimated variance, 0 for confirmations nobody broke, a fifth and more pass."""
+    """Negative control: with the estimated variance, which is 0 without broken confirmations, over 20 % pass."""
 
     def naive(f: int, b: int) -> bool:
         return f - 10 * b - 1.645 * math.sqrt(f + 100 * b) > 0
@@ -124,7 +124,7 @@ cells = st.lists(st.integers(0, 40), min_size=3, max_size=3)
 @settings(deadline=None)
 @given(cells, cells, st.integers(0, 2), st.sampled_from([0.005, 0.05]))
 def test_one_more_fix_never_lowers_a_bound(fixed: list[int], broken: list[int], where: int, alpha: float) -> None:
-    """Nor does one break less, at any weight: the bounds are monotone."""
+    """The bounds are monotone: one more fix, or one break fewer, never lowers them, at any weight."""
     weights = [1.0, 10.0, 33.0]
     low, high = intervals.weighted_gain(fixed, broken, weights, alpha)
     more = [f + (i == where) for i, f in enumerate(fixed)]

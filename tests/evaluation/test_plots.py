@@ -1,4 +1,4 @@
-"""The two pictures: the same input gives the same file, and nothing in it is cut off or drowned."""
+"""The same input gives the same picture, and nothing in it is cut off or hidden."""
 
 import subprocess
 import sys
@@ -27,19 +27,19 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def coloured(path: Path) -> int:
-    """How many pixels are clearly no grey."""
+    """The number of pixels that are clearly not grey."""
     return int((np.ptp(pixels(path), axis=2) > 60).sum())
 
 
 def test_a_sheet_is_the_same_file_every_time(tmp_path: Path) -> None:
-    """No date, no version, no randomness in the PNG."""
+    """The PNG contains no date, no version and nothing random."""
     for name in ("a.png", "b.png"):
         plots.sheet(strokes(13), ["7 → 1"] * 13, tmp_path / name, "Fixed")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_a_sheet_shows_dark_ink_on_paper_with_a_margin(tmp_path: Path) -> None:
-    """The digits are there, the page is light, and the outermost pixels are blank: nothing is cut off."""
+    """The page shows the digits in dark ink, is light, and has a blank margin."""
     plots.sheet(strokes(12), ["7 → 1  93 %"] * 12, tmp_path / "a.png", "Fixed", columns=5)
     page = pixels(tmp_path / "a.png")
     assert (page < 40).any()
@@ -49,7 +49,7 @@ def test_a_sheet_shows_dark_ink_on_paper_with_a_margin(tmp_path: Path) -> None:
 
 
 def test_a_long_caption_or_title_widens_the_page(tmp_path: Path) -> None:
-    """Text is never cut: one image under a long title, and one with a caption wider than itself."""
+    """A title or caption wider than its image widens the page, so text is never cut."""
     plots.sheet(strokes(1), ["7"], tmp_path / "short.png", "Fixed")
     plots.sheet(strokes(1), ["7"], tmp_path / "title.png", "Fixed " * 20)
     plots.sheet(strokes(1), ["7 → 1 with a long remark"], tmp_path / "caption.png", "Fixed")
@@ -60,7 +60,7 @@ def test_a_long_caption_or_title_widens_the_page(tmp_path: Path) -> None:
 
 
 def test_an_empty_sheet_says_so(tmp_path: Path) -> None:
-    """With no image there is still a page with a sentence, and the sentence is the caller's."""
+    """Without images the page contains a sentence, which the caller may replace."""
     none = np.zeros((0, 28, 28), np.uint8)
     plots.sheet(none, [], tmp_path / "default.png", "Fixed")
     plots.sheet(none, [], tmp_path / "own.png", "Fixed", empty="Nothing was fixed: there was no error to fix.")
@@ -69,21 +69,21 @@ def test_an_empty_sheet_says_so(tmp_path: Path) -> None:
 
 
 def test_the_arrow_is_in_the_font(tmp_path: Path) -> None:
-    """A font without the arrow would draw the same box for it as for any unknown sign."""
+    """The font contains the arrow: it is not drawn as the box for an unknown character."""
     for name, caption in (("arrow", "→"), ("unknown", "\U0001f9ff")):
         plots.sheet(strokes(1), [caption], tmp_path / f"{name}.png", "Fixed")
     assert (tmp_path / "arrow.png").read_bytes() != (tmp_path / "unknown.png").read_bytes()
 
 
 def test_captions_must_match_the_images(tmp_path: Path) -> None:
-    """A caption too few is a mistake, not a shorter sheet."""
-    with pytest.raises(ValueError, match="each of 2 images, got 1"):
+    """A sheet with too few captions is refused and not written."""
+    with pytest.raises(ValueError, match="expected 2 captions, one for each image, got 1"):
         plots.sheet(strokes(2), ["7"], tmp_path / "a.png", "Fixed")
     assert not (tmp_path / "a.png").exists()
 
 
 def test_confusions_are_the_same_file_every_time(tmp_path: Path) -> None:
-    """matplotlib's own version and date stay out of the PNG."""
+    """The PNG contains neither matplotlib's version nor a date."""
     matrix = np.diag(np.arange(10)) + np.eye(10, k=1, dtype=int) * 3
     for name in ("a.png", "b.png"):
         plots.confusions(matrix, matrix.T, tmp_path / name)
@@ -91,8 +91,8 @@ def test_confusions_are_the_same_file_every_time(tmp_path: Path) -> None:
     assert b"matplotlib" not in (tmp_path / "a.png").read_bytes()
 
 
-def test_the_diagonal_does_not_drown_one_error(tmp_path: Path) -> None:
-    """A thousand right answers a digit have no colour; a single error among ten thousand has."""
+def test_the_diagonal_does_not_hide_one_error(tmp_path: Path) -> None:
+    """A thousand right answers per digit have no colour; a single error among ten thousand has one."""
     right = np.diag([1000] * 10)
     one = right.copy()
     one[7, 1] = 1
@@ -103,7 +103,7 @@ def test_the_diagonal_does_not_drown_one_error(tmp_path: Path) -> None:
 
 
 def test_both_sides_share_one_scale(tmp_path: Path) -> None:
-    """The same count has the same colour before and after, or the pictures could not be compared."""
+    """The same count has the same colour in both matrices, so that they can be compared."""
     before, after = np.zeros((10, 10)), np.zeros((10, 10))
     before[7, 1], before[4, 9], after[4, 9] = 100, 9, 9
     plots.confusions(before, after, tmp_path / "a.png")
@@ -118,14 +118,14 @@ def test_both_sides_share_one_scale(tmp_path: Path) -> None:
 
 
 def test_no_images_at_all_is_still_a_picture(tmp_path: Path) -> None:
-    """Empty matrices give a page without a warning or a division by zero."""
+    """Empty matrices give a picture, without a warning or a division by zero."""
     with np.errstate(all="raise"):
         plots.confusions(np.zeros((10, 10)), np.zeros((10, 10)), tmp_path / "a.png", ("before", "after"))
     assert pixels(tmp_path / "a.png").shape == (690, 1260, 3)
 
 
 def test_nothing_heavy_is_loaded_before_a_picture_is_asked_for() -> None:
-    """Importing the judge and the plots loads neither matplotlib nor scipy nor TensorFlow."""
+    """Importing plots, power and scoring loads neither matplotlib, scipy, scikit-learn, TensorFlow nor SQLAlchemy."""
     code = (
         "import sys; import loop.evaluation.plots, loop.evaluation.power, loop.evaluation.scoring; "
         "print([m for m in ('matplotlib', 'scipy', 'sklearn', 'tensorflow', 'sqlalchemy') if m in sys.modules])"

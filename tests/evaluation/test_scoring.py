@@ -1,4 +1,4 @@
-"""A report says how accurate a model is in the users' hands, and survives any model."""
+"""A report estimates a model's accuracy for users, and handles any model."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def blank(labels: NDArray[Any], weights: NDArray[Any] | None = None, name: str =
 
 
 def answering(predictions: NDArray[Any], confidence: float = 0.91) -> Answer:
-    """A model that gives ``confidence`` to the given digits and shares the rest."""
+    """A model that gives ``confidence`` to the given digits and splits the rest among the others."""
 
     def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float64]:
         rows = np.full((len(images), 10), (1 - confidence) / 9)
@@ -41,7 +41,7 @@ def digits(n: int) -> NDArray[np.uint8]:
     return (np.arange(n) % 10).astype(np.uint8)
 
 
-def test_nothing_seen_leaves_everything_possible() -> None:
+def test_an_empty_slice_leaves_every_accuracy_possible() -> None:
     """An empty slice has no accuracy and an interval from 0 to 1."""
     score = scoring.score(answering(digits(0)), "m", [blank(digits(0))]).scores[0]
     assert (score.n, score.errors, score.interval) == (0, 0, (0.0, 1.0))
@@ -49,7 +49,7 @@ def test_nothing_seen_leaves_everything_possible() -> None:
 
 
 def test_a_score_counts_what_the_model_did() -> None:
-    """Accuracy, errors, classes and confusion of a model whose every answer is known."""
+    """Accuracy, errors, classes and confusion match a model with known answers."""
     labels = digits(20)
     predictions = labels.copy()
     predictions[7], predictions[17] = 1, 1
@@ -64,8 +64,8 @@ def test_a_score_counts_what_the_model_did() -> None:
     assert score.confidences[7] == pytest.approx(0.91, abs=1e-6)
 
 
-def test_a_confirmation_counts_for_all_it_stands_for() -> None:
-    """Three corrections answered wrongly and one confirmation of weight 7 answered rightly: 70 %."""
+def test_a_confirmation_counts_with_its_weight() -> None:
+    """Three wrong corrections and one right confirmation of weight 7 give 70 %."""
     labels, weights = np.array([1, 2, 3, 4]), np.array([1, 1, 1, 7])
     score = scoring.score(answering(np.array([9, 9, 9, 4])), "m", [blank(labels, weights)]).scores[0]
     assert score.accuracy == pytest.approx(0.7)
@@ -74,7 +74,7 @@ def test_a_confirmation_counts_for_all_it_stands_for() -> None:
 
 
 def test_a_confirmation_may_weigh_one() -> None:
-    """At confirmation rate 1 only the flag tells confirmations from corrections."""
+    """At confirmation rate 1 only the flag distinguishes confirmations from corrections."""
     flagged = blank(digits(4), confirmed=np.array([True, False, True, True]))
     assert scoring.score(answering(digits(4)), "m", [flagged]).scores[0].confirmations == 3
     assert scoring.score(answering(digits(4)), "m", [blank(digits(4))]).scores[0].confirmations == 0
@@ -85,9 +85,9 @@ def test_a_confirmation_may_weigh_one() -> None:
     [
         (lambda images: np.full((len(images), 10), np.nan), "NaN"),
         (lambda images: np.full((len(images), 10), np.inf), "NaN or infinity"),
-        (lambda images: np.zeros((len(images), 9)), "shape (40, 9)"),
-        (lambda _: np.zeros(10), "shape (10,)"),
-        (lambda _: np.zeros(()), "shape ()"),
+        (lambda images: np.zeros((len(images), 9)), "got (40, 9)"),
+        (lambda _: np.zeros(10), "got (10,)"),
+        (lambda _: np.zeros(()), "got ()"),
         (lambda images: np.full((len(images), 10), "7"), "NaN"),
         (lambda images: np.full((len(images), 10), 0.1), "same answer"),
         (lambda images: np.eye(10)[images[:, 0, 0]] * 2, "sum to 1"),
@@ -96,7 +96,7 @@ def test_a_confirmation_may_weigh_one() -> None:
     ],
 )
 def test_a_sick_model_is_described_not_raised(model: Answer, problem: str) -> None:
-    """Whatever array a model answers with, a report comes back, and its health names what is wrong."""
+    """Any array from a model gives a report, and its health names the problem."""
     report = scoring.score(model, "m", [blank(digits(40))])
     assert report.scores[0].n == 40
     assert problem in "; ".join(report.health.problems)
@@ -104,7 +104,7 @@ def test_a_sick_model_is_described_not_raised(model: Answer, problem: str) -> No
 
 
 def test_a_digit_never_answered_is_a_problem_once_it_was_shown_often() -> None:
-    """Nine shown four times proves little; shown ten times and never answered, it is missing."""
+    """A digit never answered is a problem if it has ten images, not if it has four."""
     few, many = digits(40), digits(100)
     assert scoring.score(answering(np.minimum(few, 8)), "m", [blank(few)]).health.problems == ()
     health = scoring.score(answering(np.minimum(many, 8)), "m", [blank(many)]).health
@@ -114,7 +114,7 @@ def test_a_digit_never_answered_is_a_problem_once_it_was_shown_often() -> None:
 
 
 def test_one_row_of_nan_is_one_error() -> None:
-    """A partly broken model keeps its other answers; the broken one is no answer and wrong."""
+    """A row of NaN counts as one missing answer and one error; the other answers count as usual."""
     rows = np.eye(10)[digits(30)]
     rows[4] = np.nan
     score = scoring.score(lambda _: rows, "m", [blank(digits(30))]).scores[0]
@@ -125,7 +125,7 @@ def test_one_row_of_nan_is_one_error() -> None:
 
 
 def test_what_a_model_raises_is_not_swallowed() -> None:
-    """Only answers are judged: a runtime that refuses the file is somebody else's error to report."""
+    """An exception of the model reaches the caller."""
 
     def refuses(images: NDArray[np.uint8]) -> NDArray[Any]:
         raise RuntimeError(f"layer 3 is unknown, {len(images)} images")
@@ -143,8 +143,8 @@ def _random(seed: int, n: int, **more: Any) -> tuple[Report, Slice]:
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 80), st.booleans())
-def test_a_report_comes_back_from_its_arrays(seed: int, n: int, known: bool) -> None:
-    """Through ``.npz`` without pickle and back, every array and every figure is the same."""
+def test_a_report_survives_its_arrays(seed: int, n: int, known: bool) -> None:
+    """A report stored as ``.npz`` without pickle and loaded again has the same arrays and figures."""
     more = {"sources": np.arange(n) % 3, "confirmed": np.arange(n) % 2 == 0} if known else {}
     report, _ = _random(seed, n, **more)
     file = io.BytesIO()
@@ -179,15 +179,15 @@ def test_the_order_of_images_does_not_matter(seed: int, n: int) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 80))
 def test_a_negative_margin_means_wrong(seed: int, n: int) -> None:
-    """The margin's sign, the answer and the confusion agree on what is right."""
+    """The margin's sign, the predictions and the confusion matrix agree on which answers are right."""
     score = _random(seed, n)[0].scores[0]
     np.testing.assert_array_equal(score.right, score.margins > 0)
     assert score.errors == n - np.trace(score.confusion)
     assert (np.diff(score.margins[score.worst(n)]) >= 0).all()
 
 
-def test_the_digest_knows_every_part_of_a_slice() -> None:
-    """One pixel, one label or one weight changes it; the name does not."""
+def test_the_digest_covers_every_part_of_a_slice() -> None:
+    """One changed pixel, label or weight changes the digest; the name does not."""
     part = blank(digits(10))
     pixel, label, weight = part.images.copy(), part.labels.copy(), part.weights.copy()
     pixel[9, 27, 27], label[9], weight[9] = 1, 0, 2.0
@@ -213,7 +213,7 @@ def test_the_digest_knows_every_part_of_a_slice() -> None:
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused(broken: dict[str, Any]) -> None:
-    """A slice cannot be made from misfitting arrays, labels outside 0 to 9, or weights that are no rates."""
+    """A slice refuses arrays that do not match, labels outside 0 to 9, and weights that are not positive and finite."""
     good = {"images": np.zeros((2, 28, 28), np.uint8), "labels": np.zeros(2, np.uint8), "weights": np.ones(2)}
     with pytest.raises(ValueError, match="slice mnist"):
         Slice("mnist", **(good | broken))
