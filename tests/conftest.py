@@ -1,23 +1,41 @@
 """Stores on both databases, and the clock that the tests use."""
 
 import logging
-import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import psycopg
 import pytest
 
 from loop.data import corpus as corpora
 from loop.operations.metrics import store_metrics
 from loop.store import Store, schema
+from tests.helpers import tiers
+from tests.helpers.postgres import database
 
-POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 NOW = datetime(2026, 5, 3, 3, 0, tzinfo=UTC)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its tier."""
+    tiers.mark(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Iterator[object]:
+    """Hold each fixture of a fast test to what its tier allows; the end of a fixture may be that of a slow test's."""
+    with tiers.limits(request._pyfuncitem):  # `request.node` is the session where the fixture is the session's
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """The same for the test itself."""
+    with tiers.limits(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +73,8 @@ def now() -> datetime:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of a database of this test run's own, dropped at its end."""
-    try:
-        server = psycopg.connect(POSTGRES, connect_timeout=3, autocommit=True)
-    except psycopg.OperationalError as error:
-        pytest.skip(f"no PostgreSQL at TEST_POSTGRES or 127.0.0.1:5432 ({str(error).splitlines()[0]})")
-    name = f"loop_test_{secrets.token_hex(6)}"
-    with server:
-        server.execute(f"CREATE DATABASE {name}")
-        yield f"{POSTGRES.rpartition('/')[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with database() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -131,6 +131,7 @@ def accuracy(synced: dict[str, Any], people: list[Hand]) -> float:
     return float((reader.probabilities(images).argmax(1) == labels).mean())
 
 
+@pytest.mark.slow
 def test_the_circle(server: Server, tmp_path: Path) -> None:
     """Upload, night, feed, sync, rollback, sync: the phone ends where it began, on a feed that only ever rose."""
     home, root, folder = server.home, tmp_path / "root.json", tmp_path / "phone"

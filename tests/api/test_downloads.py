@@ -194,6 +194,7 @@ def withdraw(shop: Shop, number: int) -> None:
     shop.withdrawn[digest] = time.monotonic()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("downloads", "moves"),
     [(400, 10), pytest.param(20_000, 500, marks=pytest.mark.campaign)],

@@ -87,6 +87,7 @@ def test_the_generator_is_what_it_says() -> None:
     assert [each for each in found if each.fate is Fate.EITHER]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "every"), [([1], 4), pytest.param(range(1, 11), 1, marks=pytest.mark.campaign)], ids=["short", "whole"]
 )
@@ -114,6 +115,7 @@ def test_malformed_files(process: Process, seeds: list[int], every: int) -> None
     assert grown < GROWTH
 
 
+@pytest.mark.slow
 def test_many_large_pictures_at_once(small: Process) -> None:
     """Twelve senders of four megapixels each: read two at a time, so memory stays within bounds, and a download does
     not wait for them.
@@ -227,6 +229,7 @@ def bodies(seed: int) -> Iterator[tuple[str, bytes, bytes, bytes]]:
         yield f"/v1/corrections{path}", kind, damaged, f"damaged {number}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [[1], pytest.param(range(1, 21), marks=pytest.mark.campaign)], ids=["short", "long"])
 def test_malformed_bodies(process: Process, seeds: list[int]) -> None:
     """No 5xx, every refusal a problem document, nothing stored but pictures that came through whole; memory stays."""

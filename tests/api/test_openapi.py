@@ -23,6 +23,8 @@ from tests.conftest import emptied
 from tests.feed.conftest import WHY, Office
 from tests.helpers import malformed
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [
     general.not_a_server_error,
     described.status_code_conformance,

@@ -25,6 +25,8 @@ from tests.api.process import Process, apart
 from tests.feed.conftest import WHY, Office
 from tests.helpers.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 OUTSIDE = b"the-content-of-a-file-outside"
 ATTACKS = {
     "parent": b"..",

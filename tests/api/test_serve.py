@@ -14,6 +14,8 @@ import pytest
 
 from tests.api.conftest import opened
 
+pytestmark = pytest.mark.slow
+
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (what is tested is that this is refused)
 
 

@@ -35,6 +35,7 @@ def killed_under_load(served: Served, kills: int, seed: int) -> Heard:
     return heard
 
 
+@pytest.mark.slow
 def test_killed_a_few_times(url: str, tmp_path: Path) -> None:
     """Five kills, 1,500 uploads: none lost, none doubled."""
     killed_under_load(Served(tmp_path, tmp_path / "log", url), kills=5, seed=1)

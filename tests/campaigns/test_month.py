@@ -36,6 +36,7 @@ BETWEEN = "TooFewSignatures: feed: expected 1 valid signatures by keys certified
 """What a phone says that looks between a rotation's new root and the feed that it certifies; it stays on its model."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_few_days(url: str, tmp_path: Path, small_corpus: Path) -> None:
     """Four nights, on the embedded database."""

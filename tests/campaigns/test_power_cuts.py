@@ -15,6 +15,8 @@ from tests.campaigns.disk import Disk, Unavailable
 from tests.campaigns.served import Served
 from tests.intake.test_group_commit import each, home_of, upload, writing
 
+pytestmark = pytest.mark.slow
+
 APART = 150  # acknowledged uploads between two cuts, on average
 
 log = logging.getLogger(__name__)

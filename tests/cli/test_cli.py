@@ -147,6 +147,7 @@ def test_import_counts_and_reasons(loop: Shell) -> None:
     loop("import", folder, "--source", "anna", status=1)
 
 
+@pytest.mark.slow
 def test_bad_days_are_one_line(loop: Shell) -> None:
     """Each mistake of an operator: one line naming what to do, exit status 1, no traceback."""
     assert "loop migrate" in loop.refused("versions")
@@ -201,6 +202,7 @@ def test_help_is_broken_where_the_terminal_ends(loop: Shell) -> None:
     assert "for the next scheduler. Beside nights it keeps the feed true" in loop("schedule", "--help")
 
 
+@pytest.mark.slow
 def test_listing_never_loads_tensorflow(tmp_path: Path) -> None:
     """`loop versions` and friends start without TensorFlow, Keras, coremltools, scikit-learn or matplotlib."""
     script = (

@@ -31,6 +31,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     return made
 
 
+@pytest.mark.slow
 def test_without_mnist_the_demo_says_so_and_falls_back(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """One clear line, then the whole circle on the bundled digits: table, verdicts, versions, two pictures."""
     monkeypatch.setattr("models.downloads.download_mnist", unreachable)
@@ -45,6 +46,7 @@ def test_without_mnist_the_demo_says_so_and_falls_back(shell: Shell, monkeypatch
     assert [row["version"] for row in json.loads(shell("versions", "--json"))] == [2, 1]
 
 
+@pytest.mark.slow
 def test_several_writers_after_one_option(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """`--writers a.zip b.zip c.zip`, as the README has it: three people."""
     monkeypatch.setattr("models.downloads.download_mnist", unreachable)

@@ -68,6 +68,7 @@ def processes(home: Home, small_corpus: Path) -> Iterator[Processes]:
         process.communicate(timeout=180)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_from_asking_to_the_log(home: Home, processes: Processes) -> None:
     """A scheduler starts what was asked for; runs and logs tell of it; SIGTERM ends the scheduler with status 0."""
@@ -89,6 +90,7 @@ def test_from_asking_to_the_log(home: Home, processes: Processes) -> None:
     assert read == night_process.log_of(home, run.id).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_following_a_night_that_ends_well(home: Home, processes: Processes) -> None:
     """The follower ends when the run ends, with status 0 and how it ended."""

@@ -213,6 +213,7 @@ def test_a_hostile_description_does_not_reach_the_terminal(tmp_path: Path) -> No
     assert "[bold]A[/]" in shown
 
 
+@pytest.mark.slow
 def test_errors_are_one_line_and_tensorflow_stays_unloaded(model: Path, data: Path) -> None:
     """As a process: a wrong file is one line on standard error and status 1; scoring loads no framework."""
     code = (

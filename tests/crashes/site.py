@@ -1,6 +1,5 @@
 """Homes to be crashed: one is founded a session and database, each case gets a copy of its own."""
 
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,9 +11,9 @@ import psycopg
 from loop.home import Home
 from loop.store import Store, tables
 from loop.store.backup import sequences
-from tests.conftest import POSTGRES
 from tests.crashes import process
 from tests.crashes.process import Plan
+from tests.helpers.postgres import database
 
 Clone = Callable[[str, Path], "Site"]
 BACKENDS = ("sqlite", "postgresql")
@@ -59,7 +58,7 @@ class Templates:
             folder.mkdir()
             url = f"sqlite:///{folder / 'loop.db'}"
             if backend == "postgresql":
-                url = self.stack.enter_context(_database())
+                url = self.stack.enter_context(database())
             plan = Plan(url, folder, self.corpus, family=family, log="found")
             status = process.ended(process.begin(process.found, plan), plan)
             assert status == 0, plan.output.read_text()
@@ -67,16 +66,6 @@ class Templates:
                 _keep(url)
             self.ready[name] = plan
         return self.ready[name]
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    name = f"loop_crash_{secrets.token_hex(6)}"
-    with psycopg.connect(POSTGRES, connect_timeout=3, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-    yield f"{POSTGRES.rpartition('/')[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
-    with psycopg.connect(POSTGRES, connect_timeout=3, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _keep(url: str) -> None:

@@ -121,6 +121,7 @@ def test_methods_that_cannot_be_bounded_are_a_reason(tmp_path: Path, method: int
     assert "neither stored nor deflated" in (sample.reason or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "value", "says"),
     [("LARGEST_FILE", 10, "at most 10"), ("MOST_MEMBERS", 1, "2 members"), ("LARGEST_TOTAL", 500, "unpacks to")],

@@ -225,6 +225,7 @@ def test_keras_downloads_into_its_cache(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:9/mnist.npz", "file:///nowhere/mnist.npz"])
 def test_a_failed_download_is_one_line(no_cache: Path, monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     """Without a network, the line says that it was tried, and how else to get MNIST; nothing is left behind."""

@@ -142,6 +142,7 @@ def home(cluster: Cluster, state: Path, small_corpus: Path) -> Iterator[Home]:
         found.store.close()
 
 
+@pytest.mark.slow
 def test_the_service_s_role_does_all_that_the_service_does(home: Home) -> None:
     """A night with its uploads, a rollback, the feed, keys, webhooks, an erasure, a pause, doctor and verify."""
     write(home)
@@ -162,6 +163,7 @@ def test_the_service_s_role_does_all_that_the_service_does(home: Home) -> None:
     assert verify.verify(home, utc_now()).findings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "attack",
     [
@@ -192,6 +194,7 @@ def test_the_service_s_role_can_do_no_more(cluster: Cluster, attack: str) -> Non
             connection.execute(attack.encode())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_owner_could(cluster: Cluster) -> None:
     """The control: it is the role that refuses, for the owner's is not refused."""
@@ -201,6 +204,7 @@ def test_the_owner_could(cluster: Cluster) -> None:
         connection.rollback()
 
 
+@pytest.mark.slow
 def test_who_may_connect(cluster: Cluster) -> None:
     """Both roles to their database with their passwords; to no other, with no other, and nobody else's password."""
     for role in ("loop_owner", "loop_app"):
@@ -211,6 +215,7 @@ def test_who_may_connect(cluster: Cluster) -> None:
                 psycopg.connect(refused)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_a_unit_is_sound_and_tight(unit: Path, tmp_path: Path) -> None:
     """systemd finds nothing wrong with it, and its exposure stays as low as the page says."""
@@ -304,6 +309,7 @@ def owned(home: Home) -> None:
         shutil.chown(path, "nobody", "nogroup")
 
 
+@pytest.mark.slow
 def test_the_api_s_unit(home: Home) -> None:
     """In its sandbox: an upload is stored, a promotion stands though no key of the feed is seen; it stops cleanly."""
     ops, _ = access.create(home, "the ops", Role.OPS, actor="ops", now=utc_now())
@@ -333,6 +339,7 @@ def test_the_api_s_unit(home: Home) -> None:
         assert re.search(r"^CapBnd:\s+0+$", status, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_scheduler_s_unit(home: Home) -> None:
     """In its sandbox: gives signs of life, publishes what the API could not, and stops cleanly."""
     owned(home)

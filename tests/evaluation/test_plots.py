@@ -124,6 +124,7 @@ def test_no_images_at_all_is_still_a_picture(tmp_path: Path) -> None:
     assert pixels(tmp_path / "a.png").shape == (690, 1260, 3)
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_loaded_before_a_picture_is_asked_for() -> None:
     """Importing plots, power and scoring loads neither matplotlib, scipy, scikit-learn, TensorFlow nor SQLAlchemy."""
     code = (

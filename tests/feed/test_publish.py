@@ -231,6 +231,7 @@ def test_two_publishers_at_once(office: Office) -> None:
         assert verify.verify(source, root, NOW).feed.sequence == max(given)
 
 
+@pytest.mark.slow
 def test_killed_while_publishing(small: Office) -> None:
     """SIGKILL at every file operation of a publication: devices see the old feed or the new one, never half of it, and
     the next publication needs no help and has a higher sequence.

@@ -80,6 +80,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([umount, str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     """The kernel's own ENOSPC: DiskFull, nothing left behind, and what fits afterwards is written."""
     files = Artifacts(small_disk)

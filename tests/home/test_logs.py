@@ -199,12 +199,14 @@ def test_beginning_twice_says_things_once() -> None:
 CODE = "import logging; from loop import logs, settings; logs.begin(settings.load()); logging.warning('hello')"
 
 
+@pytest.mark.slow
 def test_auto_is_json_for_machines() -> None:
     """Standard error that is a pipe."""
     done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stderr)["message"] == "hello"
 
 
+@pytest.mark.slow
 def test_auto_is_text_on_a_terminal() -> None:
     """Standard error that is one."""
     ours, theirs = pty.openpty()

@@ -172,6 +172,7 @@ def _send(url: str, seed: int, found: "multiprocessing.Queue[list[str]]") -> Non
     store.close()
 
 
+@pytest.mark.slow
 def test_processes_that_send_the_same(store: Store, url: str) -> None:
     """Four processes store the same uploads at once: every receipt names a row with its image, and none is doubled."""
     spawn = multiprocessing.get_context("spawn")

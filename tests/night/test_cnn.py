@@ -19,6 +19,8 @@ from models.cnn.recipe import NIGHT
 from tests.helpers import linear
 from tests.night.test_retrain import settings, write
 
+pytestmark = pytest.mark.slow
+
 STEPS = 12
 
 

@@ -15,6 +15,8 @@ from loop.store.values import RunStatus
 from tests.helpers.paths import ROOT
 from tests.night.test_retrain import champion, home, write
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["home"]  # the fixture
 
 STEPS = ("snapshot", "teach", "export", "evaluate", "judge", "publish")

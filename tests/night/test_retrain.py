@@ -220,6 +220,7 @@ def nearly_full(home: Home) -> Iterator[None]:
     kept.rename(root)
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_publishing(home: Home, request: pytest.FixtureRequest) -> None:
     """A disk that is really full: no version, nothing half-written, the run says why, and the next night works."""
     write(home)

@@ -171,6 +171,7 @@ def test_the_first_error_is_the_one_that_is_told(home: Home, monkeypatch: pytest
         retrain.run(home)
 
 
+@pytest.mark.slow
 def test_sigterm_is_written_down(home: Home, small_corpus: Path) -> None:
     """A night asked to stop ends with a word, and the next one starts at once."""
     write(home)

@@ -60,6 +60,7 @@ def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
     home.store.close()
 
 
+@pytest.mark.slow
 def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: Path) -> None:
     """Every row and every file comes back, from SQLite to PostgreSQL and from PostgreSQL to SQLite."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
@@ -105,6 +106,7 @@ def test_numbers_are_never_given_again(site: Site, tmp_path: Path) -> None:
             assert int(rows[-1].split(b":")[1].split(b",")[0]) > given[name], table
 
 
+@pytest.mark.slow
 def test_a_lost_store_leaps(site: Site, empty: Home, tmp_path: Path) -> None:
     """Where nobody knows what was given since, upload and event numbers leap; versions in the feed are known."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
@@ -144,6 +146,7 @@ def test_the_feed_never_goes_back(site: Site, tmp_path: Path) -> None:
     assert (done.current.version, done.root) == (2, 2)
 
 
+@pytest.mark.slow
 def test_the_feed_never_goes_back_where_the_store_was_lost(site: Site, empty: Home, tmp_path: Path) -> None:
     """The published folder, or at the worst the clock, remembers the sequence."""
     phone = tmp_path / "phone"
@@ -204,6 +207,7 @@ def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, m
     assert site.register() == 3
 
 
+@pytest.mark.slow
 def test_another_installation_is_refused(site: Site, empty: Home, tmp_path: Path) -> None:
     """A backup of a home with another feed does not replace this one: its phones trust other keys."""
     schema.migrate(empty.store)

@@ -26,6 +26,7 @@ from tests.operations.test_backup import REPLACE, WORDS, empty, sound
 __all__ = ["empty"]  # the fixture
 
 
+@pytest.mark.slow
 def test_private_keys_only_when_asked_for_and_sealed(site: Site, empty: Home, tmp_path: Path) -> None:
     """Without a passphrase no key is in the file; with it, only the passphrase opens them, and none is overwritten."""
     secret = b"".join(path.read_bytes().split(b"\n")[1] for path in authority.folder(site.home).glob("*.pem"))
@@ -93,6 +94,7 @@ def test_not_over_another_file_and_not_half(small: Site, tmp_path: Path, monkeyp
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_backup_killed_anywhere(small: Site, tmp_path: Path) -> None:
     """SIGKILL at every operation on a file: there is no file of that name, or a whole one."""
     path, point = tmp_path / "out" / "b.tar.gz", 0

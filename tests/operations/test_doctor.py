@@ -237,6 +237,7 @@ IN_FILES: dict[str, Fault] = {
 """Faults of files, keys and settings."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", IN_ROWS)
 def test_a_fault_in_the_rows_is_found(site: Site, fault: str) -> None:
     """It is found by the check that should, as bad as it is, with what was expected, what came, and the fix."""
@@ -274,6 +275,7 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", folder], check=True)  # noqa: S607 (the system's)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "check", "expected"),
     [
@@ -304,6 +306,7 @@ for found in doctor.machine.folders(doctor.Installation(home, None)):
 """
 
 
+@pytest.mark.slow
 def test_another_user(small: Site) -> None:
     """The same home looked at by somebody else: the folders refuse."""
     if os.geteuid() != 0:

@@ -248,6 +248,7 @@ def swept_and_killed(site: Site, point: int) -> bool:
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_anywhere(site: Site) -> None:
     """SIGKILL at every operation on a file, one after the other: the home stays sound, and the last sweep ends it."""
     mess(site)

@@ -199,6 +199,7 @@ def test_counting_loses_nothing_under_threads(home: Home) -> None:
     assert value(read(metrics), "loop_http_requests_total", operation="GET /v1/feed", status="2xx") == 16_000
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     """The process's own counters are still told, and which facts are missing; nothing is made up."""
     gone = Store("postgresql+psycopg://loop:geheim@127.0.0.1:1/none")

@@ -20,6 +20,8 @@ from tests.feed.client.test_killed import die_at
 from tests.operations.conftest import Site
 from tests.operations.test_backup import REPLACE, rows, sound
 
+pytestmark = pytest.mark.slow
+
 NO_STRIDE, STRIDE = 1, 7
 WISH = restore.Options(replace=True)
 

@@ -68,6 +68,7 @@ def reaches(home: Home, step: str) -> Run:
     raise AssertionError(f"no run came to {step}: {run}")
 
 
+@pytest.mark.slow
 def test_a_night_of_a_slot(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It publishes, takes its slot, is logged under its run's number, and shows no secret among its arguments."""
     write(home)
@@ -83,6 +84,7 @@ def test_a_night_of_a_slot(home: Home, small_corpus: Path, monkeypatch: pytest.M
     assert [path.name for path in (home.settings.home / "logs").iterdir()] == [f"run-{run.id}.log"]
 
 
+@pytest.mark.slow
 def test_too_much_memory(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A night that needs more than it may is ended, says so in just these words, and is not tried again."""
     write(home)
@@ -95,6 +97,7 @@ def test_too_much_memory(home: Home, small_corpus: Path, monkeypatch: pytest.Mon
     assert slot_of(home, night).run_id == run.id
 
 
+@pytest.mark.slow
 def test_bounds_hold_while_nothing_can_be_written(
     home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ def test_bounds_hold_while_nothing_can_be_written(
     assert slot_of(home, night).run_id == run.id
 
 
+@pytest.mark.slow
 def test_too_much_time(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for time, by a night that does not listen to SIGTERM."""
     write(home)
@@ -128,6 +132,7 @@ def test_too_much_time(home: Home, small_corpus: Path, monkeypatch: pytest.Monke
     assert published(home) == [1]
 
 
+@pytest.mark.slow
 def test_sigterm_during_teach(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody ends the process: a failed run that says so, and its slot is not started again behind his back."""
     write(home)
@@ -139,6 +144,7 @@ def test_sigterm_during_teach(home: Home, small_corpus: Path, monkeypatch: pytes
     assert slots.ready(home, utc_now()) is None
 
 
+@pytest.mark.slow
 def test_the_loop_stops_a_night(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler that ends asks its night to end; the slot is free for the next, and as good as never tried."""
     write(home)
@@ -153,6 +159,7 @@ def test_the_loop_stops_a_night(home: Home, small_corpus: Path, monkeypatch: pyt
     assert (again.name, again.attempts) == (night.slot.name, 0)
 
 
+@pytest.mark.slow
 def test_a_night_killed_twice_is_not_tried_a_third_time(
     home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +180,7 @@ def test_a_night_killed_twice_is_not_tried_a_third_time(
     assert published(home) == [1]
 
 
+@pytest.mark.slow
 def test_dead_before_it_began(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that cannot even be imported leaves a failed run with its last words, and no loop of new tries."""
     night = shift(home, small_corpus, "unimportable", monkeypatch)
@@ -185,6 +193,7 @@ def test_dead_before_it_began(home: Home, small_corpus: Path, monkeypatch: pytes
     assert slots.ready(home, utc_now()) is None
 
 
+@pytest.mark.slow
 def test_a_run_under_way_is_no_failure(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody retrains by hand, a slot's night goes away without a trace, and the slot waits."""
     with lease.hold(home, "cnn", "night", utc_now) as other:
@@ -196,6 +205,7 @@ def test_a_run_under_way_is_no_failure(home: Home, small_corpus: Path, monkeypat
     assert slots.ready(home, utc_now()) == night.slot
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stop", "grip"])
 def test_a_silent_night_is_ended(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """SIGSTOP past the lease, also in the middle of a write, when nobody can take over: its scheduler ends the process,

@@ -110,6 +110,7 @@ def exactly_once(home: Home, corpus: Path, count: int) -> None:
     consistent(quick)
 
 
+@pytest.mark.slow
 def test_four_schedulers_one_database(taught: Home, small_corpus: Path) -> None:
     """Twelve slots, twelve runs."""
     exactly_once(taught, small_corpus, 12)
@@ -121,6 +122,7 @@ def test_four_schedulers_two_hundred_slots(taught: Home, small_corpus: Path) -> 
     exactly_once(taught, small_corpus, 200)
 
 
+@pytest.mark.slow
 def test_what_plain_apscheduler_does(store: Store, tmp_path: Path) -> None:
     """The control: four of its schedulers on one shared job store make more than sixteen runs of sixteen times."""
     url, done = store.url.render_as_string(hide_password=False), tmp_path / "done"
@@ -141,6 +143,7 @@ def test_what_plain_apscheduler_does(store: Store, tmp_path: Path) -> None:
         process.communicate(timeout=180)
 
 
+@pytest.mark.slow
 def test_a_killed_night_has_a_successor(taught: Home, small_corpus: Path) -> None:
     """SIGKILL in the middle of teaching: the slot is started anew, and one version comes of it."""
     quick = scheduled(taught, heartbeat_seconds=BEAT)
@@ -154,6 +157,7 @@ def test_a_killed_night_has_a_successor(taught: Home, small_corpus: Path) -> Non
     consistent(quick)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_killed_scheduler_s_night_goes_on(taught: Home, small_corpus: Path) -> None:
     """SIGKILL of the scheduler: the night ends as it should, and the next scheduler does not start it again."""
@@ -173,6 +177,7 @@ def test_a_killed_scheduler_s_night_goes_on(taught: Home, small_corpus: Path) ->
     assert champion(quick) == 2
 
 
+@pytest.mark.slow
 def test_a_paused_holder_is_refused(taught: Home, small_corpus: Path) -> None:
     """SIGSTOP past the lease, SIGCONT after another took over: one version, and the late one is told why not."""
     quick = scheduled(taught, lease_seconds=1.0, heartbeat_seconds=BEAT)
@@ -195,6 +200,7 @@ def test_a_paused_holder_is_refused(taught: Home, small_corpus: Path) -> None:
     consistent(quick)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_sigterm_ends_scheduler_and_night(taught: Home, small_corpus: Path) -> None:
     """Exit status 0, the night ended at its next step, nothing published, its slot free for the next scheduler."""

@@ -62,6 +62,7 @@ def filled_and_emptied(store: Store, ballast: Path, folder: Path) -> None:
         assert set(acknowledged) <= set(tx.scalars(select(tables.Correction.id)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small_disk", [3, 6], indirect=True)  # full while the WAL grows; and while it is copied back
 def test_sqlite(small_disk: Path, tmp_path: Path) -> None:
     """The whole database lies on the disk that fills."""

@@ -137,6 +137,7 @@ def test_every_line_of_the_ledger_is_told_once(home: Home, steps: list[str]) -> 
     assert [(e.kind, e.body["before"], e.body["version"], e.body["actor"]) for e in moves] == lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("point", "happened"), [("before:event", 0), ("after:event", 0), ("after:commit", 1)])
 def test_killed_around_the_commit(home: Home, point: str, happened: int) -> None:
     """SIGKILL between fact and event, between event and commit, and after the commit: both are there, or neither."""

@@ -37,6 +37,7 @@ def test_a_living_run_keeps_others_out(store: Store) -> None:
         claim(store, "elsewhere:1")
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_taken_over_at_once(store: Store) -> None:
     """The next night does not wait for the lease of a process that is gone, and the old run says what became of it."""
     first = claim(store, dead_process())

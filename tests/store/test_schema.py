@@ -49,6 +49,7 @@ def test_append_only_in_the_database(filled: Store, table: str, verb: str) -> No
         tx.execute(text(verb.format(table)))
 
 
+@pytest.mark.slow
 def test_unreachable_postgres_is_one_line() -> None:
     """A server that does not answer is an error of one line, without the password."""
     store = Store("postgresql+psycopg://loop:geheim@127.0.0.1:1/none")

@@ -161,6 +161,7 @@ def child(home: Home, point: str) -> subprocess.Popen[str]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("point", "messages"), [("sent", 2), ("taken", 1)])
 def test_killed_while_sending(home: Home, receiver: Receiver, clock: Hands, point: str, messages: int) -> None:
     """SIGKILL before or after the answer: tried again after the pause, under the same id, twice at the most."""
@@ -180,6 +181,7 @@ def test_killed_while_sending(home: Home, receiver: Receiver, clock: Hands, poin
     assert listed(home)[0].status is Status.DELIVERED
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(home: Home, receiver: Receiver) -> None:
     """Each message is sent by one of them; none twice, none forgotten."""
     add(home, receiver.url)

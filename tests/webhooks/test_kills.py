@@ -15,6 +15,7 @@ from tests.webhooks.receiver import Receiver, genuine
 from tests.webhooks.test_delivery import add, child, listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("events", "kills"), [(60, 1), pytest.param(4_000, 60, marks=pytest.mark.campaign)], ids=["short", "long"]
 )

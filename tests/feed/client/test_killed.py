@@ -13,6 +13,8 @@ from loop.feed.layout import FEED_FILE
 from tests.feed.client.conftest import Phone
 from tests.feed.simulator import CHANNEL, Publisher
 
+pytestmark = pytest.mark.slow
+
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.truncate", "os.chmod", "fcntl.flock"}
 MOST = 120
 

@@ -8,6 +8,8 @@ import pytest
 
 from models.cnn import augment, recipe
 
+pytestmark = pytest.mark.slow
+
 NOTHING = recipe.Augmentation(rotation_degrees=0, zoom=0, shift=0, slant=0, bend=0, stroke_share=0, stroke=0)
 
 

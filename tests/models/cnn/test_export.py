@@ -66,6 +66,7 @@ def test_size(weights: Weights) -> None:
     assert 4 * count < len(Cnn().load(weights).export(CARD)) < 4 * count + 4000
 
 
+@pytest.mark.slow
 def test_exported_answers_as_keras(weights: Weights, digits: tuple[np.ndarray, np.ndarray]) -> None:
     """The exported file, run by ``models.coreml``, agrees with Keras to 1e-4 on random weights and on the base."""
     from models import coreml

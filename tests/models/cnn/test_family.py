@@ -14,6 +14,7 @@ from tests.helpers.paths import ROOT
 from tests.models.cnn.tiny import digest, shipped
 
 
+@pytest.mark.slow
 def test_training_learns(tiny: Cnn, digits: tuple[np.ndarray, np.ndarray]) -> None:
     """Sixty steps from nothing read most of 300 digits that were not trained on; untrained reads a few."""
     images, labels = digits
@@ -25,6 +26,7 @@ def test_training_learns(tiny: Cnn, digits: tuple[np.ndarray, np.ndarray]) -> No
     assert all(array.dtype == np.float16 for array in base.weights().values())
 
 
+@pytest.mark.slow
 def test_a_night_teaches_and_repeats(tiny: Cnn, weights: Weights, lesson: Lesson) -> None:
     """The same base, lesson and seed give the same bits; another seed others; the base stays untouched."""
     before = digest(weights)
@@ -35,6 +37,7 @@ def test_a_night_teaches_and_repeats(tiny: Cnn, weights: Weights, lesson: Lesson
     assert digest(weights) == before
 
 
+@pytest.mark.slow
 def test_a_night_of_nothing_new_is_allowed(tiny: Cnn, weights: Weights, lesson: Lesson) -> None:
     """A lesson without corrections replays the base corpus alone."""
     none = Lesson(lesson.replay_images, lesson.replay_labels, lesson.images[:0], lesson.labels[:0], lesson.weights[:0])
@@ -49,6 +52,7 @@ def test_a_night_starts_from_a_checked_base(tiny: Cnn, weights: Weights, lesson:
         tiny.fine_tune(wrong, lesson, 1, no_progress)
 
 
+@pytest.mark.slow
 def test_probabilities(weights: Weights, digits: tuple[np.ndarray, np.ndarray]) -> None:
     """Probabilities are (n, 10), sum to 1, do not depend on the batch, and refuse other images."""
     candidate = Cnn().load(weights)
@@ -78,6 +82,7 @@ def test_shipped_base() -> None:
     assert list(base) == list(network.shapes())
 
 
+@pytest.mark.slow
 def test_import_is_cheap() -> None:
     """Importing the family, and exporting from it, loads neither TensorFlow, Keras nor coremltools' converter."""
     code = (

@@ -54,6 +54,7 @@ def test_wrong_arrays_are_refused(weights: Weights, change: dict[str, np.ndarray
         Cnn().load(wrong)
 
 
+@pytest.mark.slow
 def test_folding_keeps_the_answer(digits: tuple[np.ndarray, np.ndarray]) -> None:
     """The folded network answers as the normalised one does with its running statistics."""
     from models.cnn import train
@@ -70,6 +71,7 @@ def test_folding_keeps_the_answer(digits: tuple[np.ndarray, np.ndarray]) -> None
     np.testing.assert_allclose(plain(images).numpy(), model(images, training=False).numpy(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_start_is_a_function_of_the_seed() -> None:
     """Initial kernels repeat for a seed and differ between seeds."""
     kernels = []

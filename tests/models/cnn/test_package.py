@@ -117,6 +117,7 @@ class Program:
         return probabilities
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", Cnn().precisions)
 def test_the_program_computes_what_the_judged_file_computes(
     packages: dict[Precision, tuple[Network, bytes]], digits: tuple[Array, Array], precision: Precision

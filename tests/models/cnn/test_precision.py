@@ -98,6 +98,7 @@ def test_size(weights: Weights, precision: Precision, share: float) -> None:
     assert whole * share < len(Cnn().load(weights).rounded(precision).export(CARD)) < whole * share + 5_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", SMALLER)
 def test_the_runtime_answers_as_the_rounded_reference(
     weights: Weights, digits: tuple[np.ndarray, np.ndarray], precision: Precision

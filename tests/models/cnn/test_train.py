@@ -131,6 +131,7 @@ def close(path: Path, other: dict[str, np.ndarray]) -> None:
             np.testing.assert_allclose(stored[name], array, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one(tmp_path: Path) -> None:
     """Another process gives the same bits; MirroredStrategy on two logical CPUs the same weights."""
     same = process("same", str(tmp_path / "same.npz"))

@@ -40,12 +40,14 @@ print(sorted(name for name in {heavy!r} if name in sys.modules))
 """
 
 
+@pytest.mark.slow
 def test_scoring_loads_numpy_and_protobuf_only(file: Path) -> None:
     """Importing, loading and inspecting load neither TensorFlow nor coremltools' package nor anything else heavy."""
     code = USE.format(package="models.coreml", path=str(file), heavy=HEAVY)
     assert _python(code, FOLDER.parents[1]) == "[]"
 
 
+@pytest.mark.slow
 def test_the_folder_works_alone(file: Path) -> None:
     """Copied out under another name, without the rest of the repository, the folder loads the same file."""
     shutil.copytree(FOLDER, file.parent / "lifted", ignore=shutil.ignore_patterns("__pycache__"))

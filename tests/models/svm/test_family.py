@@ -257,6 +257,7 @@ def test_extra_arrays_are_refused(base: Machine) -> None:
         FAMILY.load(base.weights() | {"stowaway": np.zeros(1)})
 
 
+@pytest.mark.slow
 def test_the_recipe_is_plain(base: Machine) -> None:
     """The recipe holds the tutorial's gamma; nothing is shipped; reading a recipe loads no scikit-learn."""
     assert json.loads(json.dumps(FAMILY.recipe()))["gamma"] == 0.001
