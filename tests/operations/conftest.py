@@ -128,6 +128,10 @@ class Site:
         self.register()
         self.root = self.create_keys()
         self.publish()
+        self.connect()
+
+    def connect(self) -> None:
+        """An app's key, a webhook with an event to deliver, and an upload that was sent again."""
         access.create(self.home, "the app", access.Role.APP, actor="ops", now=self.now)
         with self.home.store.write() as tx:
             hook = {"url": "https://example.org", "secret": "s", "kinds": ["version.promoted"], "since": 0}
