@@ -1,4 +1,4 @@
-"""Who is calling: keys are hashes at rest, roles and times count, a phone's source certifies itself."""
+"""Access: keys are stored as hashes, roles and times are enforced, and a phone's secret names its source."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import MetaData, text
 
 from loop import access
-from loop.access import Caller, Ring, Role
+from loop.access import Caller, KeyRing, Role
 from loop.errors import BadReason, KeyRefused, NoKey, NoSource, NotAllowed, OpsError, StoreUnavailable
 from loop.home import Home
 from loop.home.artifacts import Artifacts
@@ -37,9 +37,9 @@ def home(store: Store, tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def ring(home: Home) -> Ring:
+def ring(home: Home) -> KeyRing:
     """The home's ring, read on demand."""
-    return Ring(home.store)
+    return KeyRing(home.store)
 
 
 @pytest.fixture
@@ -55,21 +55,21 @@ def make(home: Home, role: Role = Role.APP, **options: object) -> tuple[str, acc
     return access.create(home, "somebody", role, actor="tester", now=NOW, **options)  # type: ignore[arg-type]
 
 
-def test_a_key_says_who_is_calling(home: Home, ring: Ring) -> None:
+def test_a_key_identifies_its_caller(home: Home, ring: KeyRing) -> None:
     """Its number, name, role and source; the scheme's case and spaces do not matter."""
     secret, key = make(home, source="lab-1")
     ring.refresh()
     assert re.fullmatch(r"loop_app_[A-Za-z0-9_-]{43}", secret)
     for header in (f"Bearer {secret}", f"bearer   {secret} "):
-        assert ring.who(header, NOW) == Caller(key.id, "somebody", Role.APP, "lab-1")
+        assert ring.caller(header, NOW) == Caller(key.id, "somebody", Role.APP, "lab-1")
 
 
-def test_a_missing_key_and_an_unknown_one(home: Home, ring: Ring) -> None:
+def test_a_missing_key_and_an_unknown_one(home: Home, ring: KeyRing) -> None:
     """Nothing sent is told apart from something wrong; neither message repeats what came."""
     secret, _ = make(home)
     ring.refresh()
     with pytest.raises(NoKey, match="loop keys create"):
-        ring.who(None, NOW)
+        ring.caller(None, NOW)
     wrong = [secret[:-1] + ("A" if secret[-1] != "A" else "B"), secret.replace("app", "ops"), secret[:-1], secret + "A"]
     for header in [
         *(f"Bearer {each}" for each in wrong),
@@ -80,35 +80,35 @@ def test_a_missing_key_and_an_unknown_one(home: Home, ring: Ring) -> None:
         f"Bearer\n{secret}",
     ]:
         with pytest.raises(KeyRefused) as caught:
-            ring.who(header, NOW)
+            ring.caller(header, NOW)
         assert secret[10:40] not in str(caught.value)
 
 
 @given(st.text(max_size=200))
 def test_no_header_but_a_key_opens(header: str) -> None:
     """Whatever text comes: refused, never another error."""
-    ring = Ring(None, lambda: 0.0)  # type: ignore[arg-type]  # it has been read, and holds nothing
+    ring = KeyRing(None, lambda: 0.0)  # type: ignore[arg-type]  # it has been read, and holds nothing
     ring._read_at = 0.0
     with pytest.raises(KeyRefused):
-        ring.who(header, NOW)
+        ring.caller(header, NOW)
 
 
-def test_an_expired_key_is_refused_to_the_second(home: Home, ring: Ring) -> None:
+def test_an_expired_key_is_refused_to_the_second(home: Home, ring: KeyRing) -> None:
     """Good before its time, refused at it."""
     secret, _ = make(home, expires=NOW + timedelta(days=1))
     ring.refresh()
-    assert ring.who(f"Bearer {secret}", NOW + timedelta(hours=23, minutes=59, seconds=59)).role is Role.APP
+    assert ring.caller(f"Bearer {secret}", NOW + timedelta(hours=23, minutes=59, seconds=59)).role is Role.APP
     with pytest.raises(KeyRefused, match="expired on 2026-05-04"):
-        ring.who(f"Bearer {secret}", NOW + timedelta(days=1))
+        ring.caller(f"Bearer {secret}", NOW + timedelta(days=1))
 
 
 def test_a_revoked_key_stops_within_two_seconds_in_another_process(home: Home) -> None:
     """A running ring, which shares nothing with whoever revokes but the database, refuses it in time."""
     secret, key = make(home)
-    elsewhere = Ring(Store(home.store.engine.url.render_as_string(hide_password=False)))
+    elsewhere = KeyRing(Store(home.store.engine.url.render_as_string(hide_password=False)))
     elsewhere.start()
     try:
-        assert elsewhere.who(f"Bearer {secret}", NOW).key_id == key.id
+        assert elsewhere.caller(f"Bearer {secret}", NOW).key_id == key.id
         access.revoke(home, key.id, NOW)
         revoked = time.monotonic()
         assert _waits_for(lambda: _refused(elsewhere, secret), access.STALE_SECONDS)
@@ -131,26 +131,26 @@ def test_a_silent_database_is_outlived_for_a_minute(home: Home) -> None:
     """The last ring serves for 60 s, then the answer is StoreUnavailable; the first reading cannot be done without."""
     secret, key = make(home)
     clock = [1000.0]
-    ring = Ring(home.store, lambda: clock[0])
+    ring = KeyRing(home.store, lambda: clock[0])
     with pytest.raises(StoreUnavailable):
-        ring.who(f"Bearer {secret}", NOW)
+        ring.caller(f"Bearer {secret}", NOW)
     ring.refresh()
     with home.store.engine.begin() as connection:
         connection.execute(text("ALTER TABLE keys RENAME TO gone"))
     clock[0] += access.OUTAGE_SECONDS
     with pytest.raises(StoreUnavailable):
         ring.refresh()
-    assert ring.who(f"Bearer {secret}", NOW).key_id == key.id
+    assert ring.caller(f"Bearer {secret}", NOW).key_id == key.id
     clock[0] += 1
     with pytest.raises(StoreUnavailable, match="60 seconds"):
-        ring.who(f"Bearer {secret}", NOW)
+        ring.caller(f"Bearer {secret}", NOW)
 
 
 def test_the_thread_outlives_a_silent_database(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reading that fails in the background is tried again; what was revoked meanwhile is then refused."""
     monkeypatch.setattr(access, "REFRESH_SECONDS", 0.02)
     secret, key = make(home)
-    ring = Ring(home.store)
+    ring = KeyRing(home.store)
     ring.start()
     try:
         with home.store.engine.begin() as connection:
@@ -165,7 +165,7 @@ def test_the_thread_outlives_a_silent_database(home: Home, monkeypatch: pytest.M
         ring.close()
 
 
-def test_only_the_hash_of_a_secret_is_stored(home: Home, ring: Ring, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_hash_of_a_secret_is_stored(home: Home, ring: KeyRing, caplog: pytest.LogCaptureFixture) -> None:
     """No table, no file of the database and no log holds the secret, or its part after the role."""
     caplog.set_level(logging.DEBUG)
     logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)  # it then logs every parameter
@@ -173,7 +173,7 @@ def test_only_the_hash_of_a_secret_is_stored(home: Home, ring: Ring, caplog: pyt
         secrets = [make(home)[0], access.create(home, "x", Role.OPS, actor="y", now=NOW)[0]]
         ring.refresh()
         for secret in secrets:
-            ring.who(f"Bearer {secret}", NOW)
+            ring.caller(f"Bearer {secret}", NOW)
     finally:
         logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
     assert "INSERT INTO keys" in caplog.text
@@ -188,12 +188,12 @@ def test_only_the_hash_of_a_secret_is_stored(home: Home, ring: Ring, caplog: pyt
         assert secret[-43:] not in caplog.text
 
 
-def test_the_first_key_is_made_once(home: Home, ring: Ring) -> None:
+def test_the_first_key_is_made_once(home: Home, ring: KeyRing) -> None:
     """An ops key where there never was any key; afterwards none, even if it was revoked."""
     secret = access.first_key(home, NOW)
     assert secret is not None
     ring.refresh()
-    caller = ring.who(f"Bearer {secret}", NOW)
+    caller = ring.caller(f"Bearer {secret}", NOW)
     assert caller.role is Role.OPS
     assert access.first_key(home, NOW) is None
     access.revoke(home, caller.key_id, NOW)
@@ -222,11 +222,11 @@ def test_a_key_that_makes_no_sense_is_not_made(home: Home, changes: dict[str, ob
     assert access.every(home) == []
 
 
-def test_the_ledger_has_room_for_every_key(home: Home, ring: Ring) -> None:
+def test_the_ledger_has_room_for_every_key(home: Home, ring: KeyRing) -> None:
     """A key with the longest name can give orders."""
     secret, _ = access.create(home, "x" * access.MAX_NAME_CHARACTERS, Role.OPS, actor="a", now=NOW)
     ring.refresh()
-    assert Attribution(ring.who(f"Bearer {secret}", NOW).actor, "why").actor.startswith("key x")
+    assert Attribution(ring.caller(f"Bearer {secret}", NOW).actor, "why").actor.startswith("key x")
 
 
 @given(st.text(ALPHABET, min_size=43, max_size=43), st.text(ALPHABET, min_size=43, max_size=43))
@@ -281,9 +281,9 @@ def test_keys_on_the_command_line(loop: Shell) -> None:
     assert "role reviewer" in loop.refused("keys", "create", "x", "--role", "reviewer", "--source", "s")
 
 
-def _refused(ring: Ring, secret: str) -> bool:
+def _refused(ring: KeyRing, secret: str) -> bool:
     try:
-        ring.who(f"Bearer {secret}", NOW)
+        ring.caller(f"Bearer {secret}", NOW)
     except KeyRefused:
         return True
     return False

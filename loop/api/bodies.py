@@ -1,61 +1,65 @@
-"""Read a request's body within limits: its length is asked before reading, counted while reading, and timed.
+"""Read a request's body within limits: its length is checked before and while reading, and reading is timed.
 
 Rules: nothing is decompressed; nothing is written to a temporary file; JSON is parsed by a parser that bounds its
-depth; how a form is read is ``forms``'s matter.
+depth; ``multipart`` parses forms.
 """
 
 import asyncio
-import re
 from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
-from loop.errors import BodyTooSlow, NotReadable, TooLarge, WrongMediaType
+from loop.api import multipart
+from loop.errors import BodyTooSlow, NotReadable, TooLarge, WrongMediaType, one_line
 
-BOUNDARY = re.compile(r';\s*boundary="?([^";,]*)', re.IGNORECASE)
 JSON, MULTIPART = "application/json", "multipart/form-data"
 
 
-async def read(request: Request, most: int, seconds: float) -> bytes:
-    """The body whole. Raises ``TooLarge``, ``BodyTooSlow``, ``NotReadable``."""
-    _check_headers(request, most)
+async def fields(request: Request, max_bytes: int, seconds: float) -> Any:
+    """The fields of a JSON or multipart body, not yet checked. Raises as ``media_type``, ``read`` and ``json`` do."""
+    kind = media_type(request, MULTIPART, JSON)
+    data = await read(request, max_bytes, seconds)
+    return json(data) if kind == JSON else multipart.fields(data, request.headers["content-type"])
+
+
+def media_type(request: Request, *expected: str) -> str:
+    """The body's media type, one of ``expected``. Raises ``WrongMediaType``."""
+    found = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if found not in expected:
+        raise WrongMediaType(
+            f"Content-Type: expected {' or '.join(expected)}, got {found[:60] or 'nothing'}; send one of these"
+        )
+    return found
+
+
+async def read(request: Request, max_bytes: int, seconds: float) -> bytes:
+    """The whole body. Raises ``TooLarge``, ``BodyTooSlow``, ``NotReadable``, ``WrongMediaType``."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise TooLarge(f"body: expected at most {max_bytes:,} bytes, got {int(declared):,}; send a smaller one")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise WrongMediaType("Content-Encoding: expected none, got another; send the body uncompressed")
     pieces, length = [], 0
     try:
         async with asyncio.timeout(seconds):
             async for piece in request.stream():
                 length += len(piece)
-                if length > most:
-                    raise TooLarge(f"body: expected at most {most:,} bytes, more came")
+                if length > max_bytes:
+                    raise TooLarge(f"body: expected at most {max_bytes:,} bytes, got more; send a smaller one")
                 pieces.append(piece)
     except TimeoutError:
-        raise BodyTooSlow(f"body: expected all of it within {seconds:g} s, {length:,} bytes came") from None
+        raise BodyTooSlow(
+            f"body: expected all of it within {seconds:g} s, got {length:,} bytes; send it again"
+        ) from None
     except ClientDisconnect:
-        raise NotReadable("body: the connection ended before it") from None
+        raise NotReadable("body: expected all of it, but the connection closed; send it again") from None
     return b"".join(pieces)
 
 
-def media_type(request: Request) -> tuple[str, bytes]:
-    """The body's kind and, for a form, its boundary. Raises ``WrongMediaType``."""
-    said = request.headers.get("content-type", "")
-    name = said.partition(";")[0].strip().lower()
-    if name not in {JSON, MULTIPART}:
-        raise WrongMediaType(f"Content-Type: expected {MULTIPART} or {JSON}, got {name[:60] or 'none'}")
-    boundary = BOUNDARY.search(said)
-    return name, boundary[1].encode("latin-1") if boundary else b""
-
-
 def json(data: bytes) -> Any:
-    """A JSON value. Raises ``NotReadable``, also for one that is nested too deep."""
+    """A JSON value. Raises ``NotReadable``, also if it is nested too deeply."""
     try:
         return from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        raise NotReadable(f"body: expected JSON ({str(error)[:120]})") from None
-
-
-def _check_headers(request: Request, most: int) -> None:
-    declared = request.headers.get("content-length")
-    if declared is not None and declared.isdecimal() and int(declared) > most:
-        raise TooLarge(f"body: expected at most {most:,} bytes, {int(declared):,} were announced")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise WrongMediaType("Content-Encoding: expected none; send the body as it is")
+        raise NotReadable(f"body: expected JSON, got something else ({one_line(error, 120)}); correct it") from None

@@ -1,4 +1,4 @@
-"""The champion, asked in this process through the Core ML runtime."""
+"""Predict with the champion, in this process, through the Core ML runtime."""
 
 import threading
 import time
@@ -14,25 +14,25 @@ STALE_SECONDS = 1.0
 
 
 class ChampionModel:
-    """The champion of a family; which version that is, is looked up every second."""
+    """The champion of a family. Its version number is looked up again after ``STALE_SECONDS``."""
 
     def __init__(self, home: Home, family: str) -> None:
         self._home, self._family = home, family
         self._lock = threading.Lock()
-        self._looked = float("-inf")
+        self._checked_at = float("-inf")
         self._champion: values.Version | None = None
 
     def predict(self, digit: Digit) -> tuple[int, list[float]]:
-        """The champion's number and its ten probabilities. Raises ``OpsError`` where there is no champion."""
-        number, reader = self._current()
-        return number, [float(share) for share in reader.probabilities(digit.pixels[None])[0]]
+        """The champion's version number and its ten probabilities. Raises ``OpsError`` if there is no champion."""
+        number, classifier = self._current()
+        return number, [float(each) for each in classifier.probabilities(digit.pixels[None])[0]]
 
     def _current(self) -> tuple[int, DigitClassifier]:
         with self._lock:
-            if self._champion is None or time.monotonic() - self._looked > STALE_SECONDS:
+            if self._champion is None or time.monotonic() - self._checked_at > STALE_SECONDS:
                 with self._home.store.read() as tx:
                     self._champion = versions.champion(tx, self._family)
-                self._looked = time.monotonic()
+                self._checked_at = time.monotonic()
             if self._champion is None:
-                raise OpsError(f"{self._family} has no champion yet; `loop init` makes one")
+                raise OpsError(f"expected a champion of {self._family}, found none; run `loop init`")
             return self._champion.number, self._home.models.get(self._champion.artifact_digest)

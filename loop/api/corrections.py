@@ -1,44 +1,33 @@
-"""``POST /v1/corrections`` and ``/v1/corrections:batch``: a 2xx means that it is on disk.
+"""``POST /v1/corrections`` and ``/v1/corrections:batch``: a 2xx means that the correction is on disk.
 
-Order of work: who calls (``guard``), may they send more now, is the body within limits, is it sound, is it on disk.
-Whatever is refused before the last step has left nothing.
+Order of work: check the key and the source (``guard``), the quota, the body, the fields, the image; then commit. A
+request that is refused before the commit leaves nothing behind.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Iterable
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loop import access
-from loop.api import examples, problems, schemas, uploads
-from loop.api.guard import Guarded, caller, needs, raw, service
+from loop.access import Caller
+from loop.api import answers, bodies, examples, schemas, uploads
+from loop.api.guard import Guarded, needs, raw
+from loop.api.service import Service
 from loop.errors import LoopError
-from loop.intake import Prepared, Receipt
+from loop.intake import Prepared, Receipt, Upload
 
 
-class Counted(Guarded):
-    """A route whose refused requests are counted by their reason, a key that is not taken among them."""
+class UploadRoute(Guarded):
+    """A route that counts each refused request by its reason, including one whose key is refused."""
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        """The guarded endpoint, and who looks at how it ends."""
-        handler = super().get_route_handler()
-
-        async def counted(request: Request) -> Response:
-            try:
-                return cast(Response, await handler(request))
-            except LoopError as refused:
-                service(request).metrics.refused(refused)
-                raise
-
-        return counted
+    counts_refusals = True
 
 
-router = APIRouter(prefix="/v1", route_class=Counted, tags=["corrections"])
+router = APIRouter(prefix="/v1", route_class=UploadRoute, tags=["corrections"])
 
 
 @router.post(
@@ -51,19 +40,21 @@ router = APIRouter(prefix="/v1", route_class=Counted, tags=["corrections"])
 )
 @raw
 async def add(request: Request) -> Response:
-    """Stored once by (source, Idempotency-Key); resent, it is answered as before, with `Idempotency-Replayed: true`."""
-    to, by = service(request), caller(request)
-    source = access.source_of(by, request.headers.get("loop-source"))
-    to.quotas.take(by.key_id, source, 1, time.monotonic())
-    found = await uploads.one(request, to.serving)
-    prepared = await uploads.prepare(found, source, uploads.header_key(request), to.clock(), to.readers)
-    [answer] = await to.commits.submit([prepared])
+    """Stored once by (source, Idempotency-Key). A retry gets the first answer, with `Idempotency-Replayed: true`."""
+    service: Service = request.app.state.service
+    caller: Caller = request.state.caller
+    source: str = request.state.source
+    service.quotas.take(caller.key_id, source, 1, time.monotonic())
+    fields = await bodies.fields(request, service.limits.max_upload, service.limits.body_seconds)
+    upload = uploads.upload(fields, source, request.headers.get("idempotency-key"))
+    prepared = await uploads.prepare(upload, service.clock(), service.image_threads)
+    [answer] = await service.group_commit.submit([prepared])
     if isinstance(answer, LoopError):
         raise answer
-    to.metrics.acknowledged(found.kind, known=answer.duplicate or answer.replayed)
-    to.scorer.poke()
+    service.metrics.acknowledged(upload.kind, known=answer.duplicate or answer.replayed)
+    service.scorer.poke()
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else None
-    return Response(_accepted(answer), 201, headers, "application/json")
+    return Response(answers.accepted(answer), 201, headers, "application/json")
 
 
 @router.post(
@@ -75,52 +66,42 @@ async def add(request: Request) -> Response:
     summary="Send many corrections of one source",
 )
 async def add_many(request: Request) -> schemas.Answers:
-    """Each is answered by itself: what can be taken is, whatever the others are. All is on disk before the answer."""
-    to, by = service(request), caller(request)
-    source = access.source_of(by, request.headers.get("loop-source"))
-    to.quotas.take(by.key_id, source, 1, time.monotonic())
-    with to.batch():
-        return await _add_many(request, source)
+    """Each correction gets its own answer; a refusal does not affect the others. Accepted ones are on disk."""
+    service: Service = request.app.state.service
+    caller: Caller = request.state.caller
+    service.quotas.take(caller.key_id, request.state.source, 1, time.monotonic())
+    with service.batch():
+        sent, answered = await _add_many(request)
+    _count(service, zip(sent, answered, strict=True))
+    service.scorer.poke()
+    return answers.to_batch(answered)
 
 
-async def _add_many(request: Request, source: str) -> schemas.Answers:
-    to, by = service(request), caller(request)
-    found = await uploads.many(request, to.serving, to.readers)
-    to.quotas.take(by.key_id, source, len(found), time.monotonic(), counted=1)
-    prepared = await asyncio.get_running_loop().run_in_executor(
-        to.readers, uploads.prepare_many, found, source, to.clock()
-    )
-    sound = [each for each in prepared if isinstance(each, Prepared)]
-    stored = iter(await to.commits.submit(sound) if sound else ())
-    answers = [next(stored) if isinstance(each, Prepared) else each for each in prepared]
-    for sent, answer in zip(found, answers, strict=True):
-        if isinstance(sent, LoopError):
-            to.metrics.refused(sent)
+async def _add_many(request: Request) -> tuple[list[Upload | LoopError], list[Receipt | LoopError]]:
+    """The uploads of a batch and the answer to each; images are decoded a few batches at a time, off the event loop."""
+    service: Service = request.app.state.service
+    caller: Caller = request.state.caller
+    source: str = request.state.source
+    bodies.media_type(request, bodies.JSON)
+    data = await bodies.read(request, service.limits.max_batch, service.limits.body_seconds)
+    run = asyncio.get_running_loop().run_in_executor
+    # JSON too is parsed in these threads: 16 MiB of ``[],`` become 360 MB of empty lists.
+    items = await run(service.image_threads, uploads.items, data, service.limits.max_batch_items)
+    service.quotas.take(caller.key_id, source, len(items), time.monotonic(), counted=1)
+    sent = await run(service.image_threads, uploads.checked, items, source)
+    prepared = await run(service.image_threads, uploads.prepare_many, sent, service.clock())
+    committed = iter(await service.group_commit.submit([each for each in prepared if isinstance(each, Prepared)]))
+    return list(sent), [next(committed) if isinstance(each, Prepared) else each for each in prepared]
+
+
+def _count(service: Service, pairs: Iterable[tuple[Upload | LoopError, Receipt | LoopError]]) -> None:
+    for sent, answer in pairs:
+        if isinstance(answer, Receipt) and isinstance(sent, Upload):
+            service.metrics.acknowledged(sent.kind, known=answer.duplicate or answer.replayed)
         elif isinstance(answer, LoopError):
-            to.metrics.refused(answer)
-        else:
-            to.metrics.acknowledged(sent.kind, known=answer.duplicate or answer.replayed)
-    to.scorer.poke()
-    return schemas.Answers(answers=[_answer(each) for each in answers])
+            service.metrics.refused(answer)
 
 
-def express() -> list[APIRoute]:
-    """The routes that every phone takes all the time."""
+def fast_routes() -> list[APIRoute]:
+    """The routes that ``UploadFastPath`` serves: what every phone calls all the time."""
     return [each for each in router.routes if isinstance(each, APIRoute) and each.endpoint is add]
-
-
-def _accepted(receipt: Receipt) -> bytes:
-    """A receipt as JSON, by hand: this is the hot path, and its fields need no escaping."""
-    duplicate = "true" if receipt.duplicate else "false"
-    at = receipt.received_at.isoformat()
-    return f'{{"id":{receipt.id},"digest":"{receipt.digest}","duplicate":{duplicate},"received_at":"{at}"}}'.encode()
-
-
-def _answer(answer: Receipt | LoopError) -> schemas.Answer:
-    if isinstance(answer, Receipt):
-        accepted = schemas.Accepted(
-            id=answer.id, digest=answer.digest, duplicate=answer.duplicate, received_at=answer.received_at
-        )
-        return schemas.Answer(status=201, accepted=accepted)
-    problem = schemas.Problem(**problems.of(answer))
-    return schemas.Answer(status=problem.status, problem=problem)

@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows beside the schemas: bodies, headers, refusals, files."""
+"""The parts of the OpenAPI document that FastAPI cannot derive: bodies, headers, refusals, files."""
 
 import http
 from typing import Any
@@ -6,23 +6,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from loop.api import bodies, schemas
+from loop.api.guard import SOURCE_HEADER
 from loop.api.problems import MEDIA_TYPE
 
-SOURCE_HEADER = {
-    "name": "Loop-Source",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
-    "description": "The secret of this install: 32 random bytes in base64url that the phone keeps. Its source is the "
-    "hash of it. Needed with an app's shared key; a key that is bound to a source needs none.",
-}
 KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "The same key and body are answered as the first time; another body is refused. Kept as long as the "
-    "correction is. Without it, the image and label stand for it.",
+    "description": "A retry with the same key and body gets the first answer; another body is refused. Kept as long as "
+    "the correction. Without a key, the image and label identify the upload.",
 }
 _ONE = {
     "image": schemas.PNG,
@@ -35,7 +28,7 @@ _ONE = {
 
 
 def _inline(model: type[BaseModel]) -> dict[str, Any]:
-    """A schema that stands by itself: FastAPI collects only what its own parameters use."""
+    """A self-contained schema: FastAPI collects only the schemas that its own parameters use."""
     found = model.model_json_schema()
     known = found.pop("$defs", {})
 
@@ -77,7 +70,7 @@ BATCH = {
         },
     },
 }
-PICTURE = {
+IMAGE = {
     "requestBody": {
         "required": True,
         "content": {
@@ -90,13 +83,13 @@ WITH_SOURCE = {"parameters": [SOURCE_HEADER]}
 
 
 def path(name: str, pattern: str, example: str) -> dict[str, Any]:
-    """A parameter in the path, of an endpoint that reads its request itself."""
+    """A path parameter of an endpoint that reads its request itself."""
     schema = {"type": "string", "pattern": f"^(?:{pattern})$"}
     return {"name": name, "in": "path", "required": True, "schema": schema, "example": example}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem documents that an operation may answer with."""
+    """The problem documents of an operation."""
     return {
         status: {
             "description": http.HTTPStatus(status).phrase,
@@ -107,7 +100,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def files(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of an operation that gives a file."""
+    """The answers of an operation that returns a file."""
     binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     content = {200: binary | {"application/json": {}}, 206: binary | {"application/json": {}}}
     return {

@@ -1,7 +1,7 @@
-"""Published files in memory: read once, their digest checked, and all requests share the bytes.
+"""Keep published files in memory: each is read once, its digest is checked, and all requests share the bytes.
 
-No answer mixes two files, and a file that rots on disk is an error, not an answer. A file that is gone (withdrawn) is
-gone at once: its name is looked up for every request, only its bytes are kept.
+An answer never mixes two files, and a file that is damaged on disk is an error, not an answer. Each request looks the
+file's name up on disk, so a withdrawn file is gone immediately; only its bytes are cached.
 """
 
 import hashlib
@@ -15,37 +15,41 @@ MAX_FILES = 16  # files: a handful of versions, each a few hundred kB
 
 
 class FileCache:
-    """The files of one folder; the first read is given up first."""
+    """The files of one folder; past ``MAX_FILES`` the file that was read first is dropped."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: OrderedDict[str, tuple[tuple[int, int, int], bytes]] = OrderedDict()
+        self._cached: OrderedDict[str, tuple[tuple[int, int, int], bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many files are in memory."""
-        return len(self._kept)
+        """The number of files in memory."""
+        return len(self._cached)
 
     def read(self, path: str, digest: str | None) -> bytes:
-        """A file's bytes. Raises ``NotPublished``, and ``ArtifactCorrupt`` where they are not of ``digest``."""
+        """A file's bytes. Raises ``NotPublished``; ``ArtifactCorrupt`` if their digest is not ``digest``."""
         try:
             found = (self._folder / path).stat()
             state = (found.st_mtime_ns, found.st_size, found.st_ino)
             with self._lock:
-                kept = self._kept.get(path)
-                if kept is not None and kept[0] == state:
-                    return kept[1]
+                cached = self._cached.get(path)
+                if cached is not None and cached[0] == state:
+                    return cached[1]
             data = (self._folder / path).read_bytes()
         except FileNotFoundError:
             with self._lock:
-                self._kept.pop(path, None)
-            raise NotPublished(f"no {path} is published") from None
+                self._cached.pop(path, None)
+            raise NotPublished(f"expected a published {path}, found none; the feed names the published files") from None
         except OSError as error:
-            raise ArtifactCorrupt(f"{self._folder / path}: cannot be read ({error.strerror})") from None
+            raise ArtifactCorrupt(
+                f"{self._folder / path}: expected a readable file ({error.strerror}); check its permissions"
+            ) from None
         if digest is not None and hashlib.sha256(data).hexdigest() != digest:
-            raise ArtifactCorrupt(f"{self._folder / path}: its bytes have another digest; `loop feed publish` mends it")
+            raise ArtifactCorrupt(
+                f"{self._folder / path}: expected the digest in its name, got another; run `loop feed publish`"
+            )
         with self._lock:
-            self._kept[path] = state, data
-            while len(self._kept) > MAX_FILES:
-                self._kept.popitem(last=False)
+            self._cached[path] = state, data
+            while len(self._cached) > MAX_FILES:
+                self._cached.popitem(last=False)
         return data

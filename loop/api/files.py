@@ -1,7 +1,7 @@
-"""``GET /v1/feed`` and the files that it names: what devices fetch, whole or in ranges, without a key.
+"""``GET /v1/feed`` and the files that it names: devices fetch them, whole or in ranges, without a key.
 
-Only the published folder is served, by numbers and digests; what comes in a URL never becomes part of a path before it
-proved to be one of them.
+Only the published folder is served, by number and digest. Text from a URL becomes part of a path only after it is
+parsed as one of the two.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loop.api import examples, problems
-from loop.api.guard import Guarded, needs, raw, service
+from loop.api.guard import Guarded, needs, raw, service_of
 from loop.errors import NotPublished
 from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
 
@@ -26,55 +26,55 @@ ROOT = re.compile(r"([1-9][0-9]{0,8})\.json")
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["feed"])
-ANYBODY: dict[str, Any] = {
+PUBLIC: dict[str, Any] = {
     "openapi_extra": needs(),
     "responses": examples.files(200, 206, 304) | examples.refusals(404, 416),
 }
-BY_DIGEST = ANYBODY | {"openapi_extra": needs(parameters=[examples.path("name", DIGEST.pattern, "0" * 64)])}
-BY_NUMBER = ANYBODY | {"openapi_extra": needs(parameters=[examples.path("name", ROOT.pattern, "1.json")])}
+BY_DIGEST = PUBLIC | {"openapi_extra": needs(parameters=[examples.path("name", DIGEST.pattern, "0" * 64)])}
+BY_NUMBER = PUBLIC | {"openapi_extra": needs(parameters=[examples.path("name", ROOT.pattern, "1.json")])}
 
 
-@router.get("/feed", summary="The signed feed", **ANYBODY)
+@router.get("/feed", summary="Get the signed feed", **PUBLIC)
 @raw
 async def feed(request: Request) -> Response:
-    """What devices shall run; see docs/feed.md for how to check it."""
-    data = await run_in_threadpool(service(request).shelf.read, FEED_FILE, None)
+    """Names the model that devices run. docs/feed.md describes how to verify it."""
+    data = await run_in_threadpool(service_of(request).published.read, FEED_FILE, None)
     return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", CACHE_FOR_A_MINUTE)
 
 
-@router.get("/root/{name}", summary="A root document, by its number", **BY_NUMBER)
+@router.get("/root/{name}", summary="Get a root document by number", **BY_NUMBER)
 @raw
 async def root(request: Request) -> Response:
-    """Who may sign the feed: `1.json`, `2.json`, …; the chain ends at the first 404."""
+    """Names the keys that may sign the feed: `1.json`, `2.json`, …; the chain ends at the first 404."""
     named = ROOT.fullmatch(request.path_params["name"])
     if named is None:
-        raise NotPublished("expected a root's number and .json")
-    data = await run_in_threadpool(service(request).shelf.read, root_path(int(named[1])), None)
+        raise NotPublished("expected the number of a root and .json, got something else; start with 1.json")
+    data = await run_in_threadpool(service_of(request).published.read, root_path(int(named[1])), None)
     return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", CACHE_FOR_A_MINUTE)
 
 
-@router.get("/models/{name}", summary="A model, by its digest", **BY_DIGEST)
+@router.get("/models/{name}", summary="Get a model by digest", **BY_DIGEST)
 @raw
 async def model(request: Request) -> Response:
-    """The `.mlmodel` with this SHA-256; it never changes."""
+    """The `.mlmodel` file with this SHA-256; it never changes."""
     digest = _digest(request.path_params["name"])
-    data = await run_in_threadpool(service(request).shelf.read, model_path(digest), digest)
+    data = await run_in_threadpool(service_of(request).published.read, model_path(digest), digest)
     return _answer(request, data, digest, "application/octet-stream", CACHE_FOR_A_YEAR)
 
 
-@router.get("/golden/{name}", summary="Golden vectors, by their digest", **BY_DIGEST)
+@router.get("/golden/{name}", summary="Get golden vectors by digest", **BY_DIGEST)
 @raw
 async def golden(request: Request) -> Response:
-    """Pictures and the answers that a model must give to them before a device switches to it."""
+    """Images and the answers that a model must give before a device switches to it."""
     digest = _digest(request.path_params["name"])
-    data = await run_in_threadpool(service(request).shelf.read, golden_path(digest), digest)
+    data = await run_in_threadpool(service_of(request).published.read, golden_path(digest), digest)
     return _answer(request, data, digest, "application/json", CACHE_FOR_A_YEAR)
 
 
-@router.get("/feed.json", include_in_schema=False, **ANYBODY)
+@router.get("/feed.json", include_in_schema=False, **PUBLIC)
 @raw
 async def feed_file(request: Request) -> Response:
-    """The feed where a folder of static files has it, so that a device's URL may be either."""
+    """The feed under its file name, so that a device can use the URL of this API or of a static folder."""
     return await feed(request)
 
 
@@ -84,29 +84,35 @@ for _path, _endpoint in (
     ("/root/{name}", root),
     ("/models/{name}", model),
     ("/golden/{name}", golden),
-):  # CDNs ask so whether what they hold is still true; the server sends no body
+):  # CDNs revalidate with HEAD; the server sends no body
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, openapi_extra=needs())
 
 
 def _digest(name: str) -> str:
     named = DIGEST.fullmatch(name)
     if named is None:
-        raise NotPublished("expected a SHA-256 in 64 lower-case hexadecimal digits")
+        raise NotPublished(
+            "expected a SHA-256 of 64 lower-case hexadecimal digits, got something else; the feed names them"
+        )
     return named[1]
 
 
 def _answer(request: Request, data: bytes, digest: str, kind: str, cache: str) -> Response:
-    """The bytes, or the one range that was asked for, or word that the asker has them already."""
+    """The file, the requested range of it, or 304 if the sender has it already."""
     tag = f'"{digest}"'
     headers = {"ETag": tag, "Cache-Control": cache, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
     if _known(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
-    wanted = RANGE.fullmatch(request.headers.get("range", ""))
-    if wanted is None or request.headers.get("if-range", tag) != tag:  # none, or several: all of it may be sent
+    requested = RANGE.fullmatch(request.headers.get("range", ""))
+    if (
+        requested is None or request.headers.get("if-range", tag) != tag
+    ):  # no range, or several: the whole file is a valid answer
         return Response(data, 200, headers, kind)
-    start, end = _span(wanted[1], wanted[2], len(data))
+    start, end = _span(requested[1], requested[2], len(data))
     if not 0 <= start < end:
-        problem = problems.document(416, "no-such-range", f"expected a range within {len(data):,} bytes")
+        problem = problems.document(
+            416, "no-such-range", f"Range: expected one within {len(data):,} bytes, got one outside; ask for less"
+        )
         return problems.response(problem, {"ETag": tag, "Content-Range": f"bytes */{len(data)}"})
     return Response(data[start:end], 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, kind)
 
@@ -116,7 +122,7 @@ def _known(tags: str | None, tag: str) -> bool:
 
 
 def _span(first: str, last: str, length: int) -> tuple[int, int]:
-    """Where a range begins and ends (exclusive); an empty one where it cannot be satisfied."""
+    """Start and end (exclusive) of a range; an empty span if it cannot be satisfied."""
     if first:
         return int(first), min(int(last) + 1, length) if last else length
     return (max(0, length - int(last)), length) if last and int(last) else (0, 0)

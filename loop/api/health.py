@@ -1,4 +1,4 @@
-"""``GET /healthz``, ``/readyz``, ``/metrics``: for whoever watches."""
+"""``GET /healthz``, ``/readyz``, ``/metrics``: for monitoring."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from loop.api import examples
-from loop.api.guard import Guarded, needs, service
+from loop.api.guard import Guarded, needs, service_of
 from loop.store import schema
 
 router = APIRouter(route_class=Guarded, tags=["health"])
 TEXT_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "OK"}}
 
 
-@router.get("/healthz", response_class=PlainTextResponse, openapi_extra=needs(), summary="Does it answer?")
+@router.get("/healthz", response_class=PlainTextResponse, openapi_extra=needs(), summary="Liveness")
 async def alive() -> str:
-    """Asks nothing else: a database that is away is no reason to start this process anew."""
+    """Checks only that the process answers: restarting it would not bring back a missing database."""
     return "ok\n"
 
 
@@ -26,11 +26,11 @@ async def alive() -> str:
     response_class=PlainTextResponse,
     responses=examples.refusals(503),
     openapi_extra=needs(),
-    summary="Can it take uploads?",
+    summary="Readiness",
 )
 def ready(request: Request) -> str:
-    """The database answers, and its schema is the one this code needs."""
-    schema.require_head(service(request).home.store)
+    """The database answers and has the schema that this code needs."""
+    schema.require_head(service_of(request).home.store)
     return "ready\n"
 
 
@@ -38,9 +38,9 @@ def ready(request: Request) -> str:
     "/metrics",
     responses=TEXT_RESPONSE | examples.refusals(401, 403),
     openapi_extra=needs("reviewer", "ops"),
-    summary="Prometheus",
+    summary="Prometheus metrics",
 )
 def metrics(request: Request) -> Response:
-    """Counters of this process, and facts of the store."""
-    to = service(request)
-    return Response(to.metrics.exposition(to.clock()), media_type=CONTENT_TYPE_LATEST)
+    """Counters of this process and gauges of the store."""
+    service = service_of(request)
+    return Response(service.metrics.exposition(service.clock()), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""A sign of life in the store: others see that a server works on this home, and a restore refuses to begin."""
+"""Write a heartbeat to the store, so that `loop status` shows this server and `loop restore` refuses to start."""
 
 import logging
 import threading
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Beats in a thread of its own between ``start`` and ``close``."""
+    """Writes a heartbeat every ``INTERVAL_SECONDS`` in a thread of its own, between ``start`` and ``close``."""
 
     def __init__(self, home: Home, clock: Clock) -> None:
         self._home, self._clock = home, clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """The first beat at once."""
+        """Start the thread, which writes the first heartbeat immediately."""
         self._thread.start()
 
     def close(self) -> None:
-        """No more beats."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -37,7 +37,7 @@ class Heartbeat:
             try:
                 with self._home.store.write() as tx:
                     heartbeats.beat(tx, runs.me(), PROCESS_NAME, self._clock())
-            except LoopError as error:  # the next one may get through; /readyz says what is wrong
-                log.warning("no sign of life could be written: %s", error)
+            except LoopError as error:  # the next one may succeed; /readyz reports the cause
+                log.warning("cannot write a heartbeat: %s", error)
             if self._stop.wait(INTERVAL_SECONDS):
                 return

@@ -1,4 +1,4 @@
-"""Memory of large pictures goes back to the system as soon as they are read."""
+"""Return the memory of large images to the system as soon as they are freed."""
 
 import ctypes
 import sys
@@ -7,10 +7,10 @@ M_MMAP_THRESHOLD = -3  # <malloc.h>
 LARGE_BYTES = 1 << 20
 
 
-def give_back() -> None:
-    """Fix the size from which glibc maps memory by itself and unmaps it when it is freed.
+def release_large_blocks() -> None:
+    """Fix the size from which glibc maps each block separately and unmaps it when it is freed.
 
-    Otherwise glibc raises it to 32 MiB after the first large picture, and each thread then keeps up to 64 MiB for good.
+    Otherwise glibc raises this size to 32 MiB after the first large image, and each thread keeps up to 64 MiB.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)

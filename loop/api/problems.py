@@ -1,7 +1,7 @@
-"""Errors as RFC 9457 problem documents: one table says which error is whose fault.
+"""Errors as RFC 9457 problem documents: one table maps each error to its HTTP status.
 
-``type`` is a URN that names the rule (``urn:digit-loop:bad-image``), ``detail`` the line that the command line would
-print. What only operators may know (paths, database trouble) is logged, and the sender gets a sentence.
+``type`` is a URN that names the rule (``urn:digit-loop:bad-image``); ``detail`` is the line that the command line would
+print. Details that only operators may see (paths, database errors) go to the log, and the sender gets a fixed sentence.
 """
 
 import http
@@ -21,7 +21,7 @@ from loop import errors
 from loop.errors import LoopError
 
 MEDIA_TYPE = "application/problem+json"
-MAX_DETAIL_CHARACTERS = 500  # characters of a detail that may repeat what was sent
+MAX_DETAIL_CHARACTERS = 500  # a detail may repeat part of the request
 
 STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.NoKey, 401),
@@ -42,24 +42,27 @@ STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.StoreUnavailable, 503),
     (errors.Busy, 503),
 )
-"""The first line that an error belongs to decides; what belongs to none is a fault of this server: 500."""
+"""The first class that matches decides. An error that matches none is a fault of this server: 500."""
 
 PRIVATE = (errors.DeploymentError,)
-"""Their messages name paths and addresses of this machine."""
+"""Their messages contain paths and addresses of this machine."""
+
+PRIVATE_DETAIL = "the server cannot do this now and has logged the cause; send the request again later"
+FAULT_DETAIL = "the server failed on this request and has logged the cause; report it to the operator"
 
 log = logging.getLogger(__name__)
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of the app leave as a problem document."""
+    """Answer every error of the app with a problem document."""
     app.add_exception_handler(LoopError, answer)
     app.add_exception_handler(HTTPException, _of_starlette)
     app.add_exception_handler(RequestValidationError, _of_pydantic)
-    app.add_exception_handler(Exception, _of_nobody)
+    app.add_exception_handler(Exception, _of_fault)
 
 
 def status_of(error: LoopError) -> int:
-    """The HTTP status that an error leaves with."""
+    """The HTTP status of an error."""
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
@@ -78,8 +81,7 @@ def of(error: LoopError) -> dict[str, Any]:
     """The problem document of one of our errors."""
     status = status_of(error)
     if isinstance(error, PRIVATE):
-        said = "the server cannot do this now and has told its operators; send it again later"
-        return document(status, rule_of(error), said)
+        return document(status, rule_of(error), PRIVATE_DETAIL)
     return document(status, rule_of(error), str(error))
 
 
@@ -89,13 +91,13 @@ def rule_of(error: LoopError) -> str:
 
 
 def response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document on its way."""
+    """The response with a problem document."""
     body = json.dumps(problem, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return Response(body, problem["status"], dict(headers or {}), MEDIA_TYPE)
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """What one of our errors is answered with; any other is raised again."""
+    """The response to one of our errors; any other error is raised again."""
     if not isinstance(error, LoopError):
         raise error
     problem, headers = of(error), {}
@@ -121,13 +123,13 @@ async def _of_pydantic(request: Request, error: Exception) -> Response:  # noqa:
     return response(document(422, "bad-field", first_mistake(error.errors())))
 
 
-async def _of_nobody(request: Request, error: Exception) -> Response:
-    log.error("%s %s: a fault of ours", request.method, request.url.path, exc_info=error)
-    return response(document(500, "fault", "a fault of this server; its operators have been told"))
+async def _of_fault(request: Request, error: Exception) -> Response:
+    log.error("%s %s: unexpected error", request.method, request.url.path, exc_info=error)
+    return response(document(500, "fault", FAULT_DETAIL))
 
 
 def first_mistake(mistakes: Any) -> str:
-    """The first of pydantic's complaints in one line, without the value that was sent."""
+    """The first of pydantic's errors in one line, without the value that was sent."""
     first = mistakes[0]
     where = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""

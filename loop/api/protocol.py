@@ -1,8 +1,8 @@
-"""HTTP/1.1 as uvicorn speaks it, with a bound on what comes before a body: its length, and how long it may take.
+"""uvicorn's HTTP/1.1, with limits on the size of a request's head and on the time until it is complete.
 
-uvicorn keeps whatever headers come, for as long as they come, and connections on which nothing comes; bodies are the
-app's own matter (``bodies``). Its parser takes what follows a request to upgrade for another protocol's bytes: a body
-there would be read as the next request, so it is refused.
+uvicorn itself accepts headers of any length, at any pace, and keeps silent connections open. ``bodies`` limits bodies.
+After a request to upgrade, uvicorn's parser treats what follows as another protocol: it would read a body there as the
+next request, so such a body is refused.
 """
 
 import asyncio
@@ -17,52 +17,55 @@ MAX_HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 15.0
 
 STATUS_DETAILS = {
-    400: ("malformed-request", "expected one request in HTTP/1.1, or in HTTP/1.0"),
-    408: ("head-too-slow", "expected the headers sooner"),
-    426: ("no-upgrade", "expected a body without Upgrade; this server speaks HTTP/1.1 alone"),
-    431: ("head-too-long", f"expected at most {MAX_HEAD_BYTES:,} bytes of headers"),
+    400: ("malformed-request", "expected a request in HTTP/1.1 or HTTP/1.0, got something else; correct it"),
+    408: ("head-too-slow", f"expected all headers within {HEAD_SECONDS:g} s, got a part; send the request again"),
+    426: ("no-upgrade", "expected a body without an Upgrade header, got both; this server supports only HTTP/1.1"),
+    431: (
+        "head-too-long",
+        f"expected at most {MAX_HEAD_BYTES:,} bytes of headers, got more; send fewer or shorter headers",
+    ),
 }
 
 
 class Bounded(HttpToolsProtocol):
-    """Answers 431 to a longer head, 408 to a slower one, and closes; so it does where nothing comes at all."""
+    """Answers 431 to a head that is too long and 408 to one that is too slow, then closes; closes idle connections."""
 
     _in_head = False
     _head_bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """A sender is there."""
+        """A client connected."""
         super().connection_made(transport)
         self._begin_timer()
 
     def data_received(self, data: bytes) -> None:
-        """The next bytes of a connection."""
+        """The next bytes of the connection arrived."""
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(431)
                 return
         super().data_received(data)
-        if self._in_head or not self._answering:  # uvicorn's own timer for idle connections stopped at these bytes
+        if self._in_head or not self._answering:  # uvicorn's timer for idle connections stopped at these bytes
             self._begin_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The sender is gone."""
+        """The connection is closed."""
         self._forget_timer()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """The head of a request begins."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Its head is whole."""
+        """The head is complete."""
         self._in_head = False
         self._forget_timer()
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
-            self._refuse(431)  # it came in one piece
+            self._refuse(431)  # it arrived in one piece
         elif self.parser.should_upgrade() and self._has_body():
             self._refuse(426)
         if self.transport.is_closing():
@@ -70,7 +73,7 @@ class Bounded(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
-        """The parser does not understand it, or stopped."""
+        """The parser failed, or was stopped."""
         self._refuse(400)
 
     @property
@@ -89,12 +92,12 @@ class Bounded(HttpToolsProtocol):
             self._timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 
     def _refuse(self, status: int) -> None:
-        """Answer and close; just close where it would be taken for the answer to another request, or to none."""
+        """Answer and close; close silently where the client would match the answer to another request, or to none."""
         self._forget_timer()
         if self.transport.is_closing():
             return
-        ours = self._in_body and not self.pipeline and not self.cycle.response_started
-        if (ours or not self._answering) and (self._in_head or status != 408):
+        reading = self._in_body and not self.pipeline and not self.cycle.response_started
+        if (reading or not self._answering) and (self._in_head or status != 408):
             body = json.dumps(problems.document(status, *STATUS_DETAILS[status])).encode()
             kind = f"content-type: {problems.MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + kind.encode() + body)
@@ -107,7 +110,7 @@ class Bounded(HttpToolsProtocol):
 
 
 def options() -> dict[str, Any]:
-    """What uvicorn is told."""
+    """uvicorn's options."""
     return {
         "http": Bounded,
         "ws": "none",

@@ -1,10 +1,9 @@
-"""What goes in and out as JSON; the OpenAPI document is made from these."""
+"""The JSON that the API accepts and returns; the OpenAPI document is generated from these."""
 
-import binascii
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from loop.store.values import Kind
 
@@ -13,71 +12,67 @@ PNG = (
     "rJaXP4y78/N5ElmWAMdsM27fd/UNXDJJlFM1SvNTz7hyLJAqX/vp7GMOvzT+wuZWBgl+FSu/kLxU4WOOvnM0Z09UwI5j90OWRJTDCUJf/9RfEs"
     "CzLn18N/j5ETAkqQsUmjJhO8CYxGAAB4Ni8zSub//AAAAABJRU5ErkJggg=="
 )
-"""A small picture for the examples."""
+"""A small image for the examples."""
 
 
-def _decoded(value: object) -> bytes:
-    if isinstance(value, bytes):  # a part of a multipart body
-        return value
-    if not isinstance(value, str):
-        raise ValueError("expected a picture in base64")
-    try:
-        return binascii.a2b_base64(value, strict_mode=True)
-    except ValueError:
-        raise ValueError("expected a picture in base64, it does not decode") from None
-
-
-Picture = Annotated[
-    bytes,
-    BeforeValidator(_decoded),
+Image = Annotated[
+    bytes | str,  # the bytes of a form's part, or base64
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "PNG or JPEG, in base64"}),
 ]
 Label = Annotated[int, Field(strict=True, ge=0, le=9)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[int, Field(strict=True, ge=1, lt=2**31, description="A version's number.", examples=[3])]
-FAMILY = "^[a-z0-9]{1,20}$"  # a database need not be asked about others, and PostgreSQL takes no NUL
+FAMILY = "^[a-z0-9]{1,20}$"  # PostgreSQL accepts no NUL; no family has another name
 Reason = Annotated[
     str,
-    Field(min_length=1, max_length=1000, description="Why; the ledger keeps it.", examples=["reads new hands better"]),
+    Field(min_length=1, max_length=1000, description="Recorded in the ledger.", examples=["reads new writers better"]),
 ]
 
 
 class Incoming(BaseModel):
-    """Sent to us: nothing unknown is taken."""
+    """A request: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Correction(Incoming):
-    """A digit that a user corrected, or agreed with."""
+    """A digit that a user corrected or confirmed."""
 
-    image: Picture
-    label: Label = Field(description="The digit that was written.")
-    kind: Kind = Field(Kind.CORRECTION, description="Did the user correct the model, or agree with it?")
-    predicted: Label | None = Field(None, description="What the phone's model said.")
-    confidence: Share | None = Field(None, description="How sure it was.")
-    version: Number | None = Field(None, description="Which version the phone runs.")
-    captured_at: datetime | None = Field(None, description="When it was drawn: ISO 8601 with a zone.")
+    image: Image
+    label: Label = Field(description="The digit that the user wrote.")
+    kind: Kind = Field(
+        Kind.CORRECTION,
+        description="`correction`: the user corrected the model; `confirmation`: the user agreed with it.",
+    )
+    predicted: Label | None = Field(None, description="The label that the phone's model predicted.")
+    confidence: Share | None = Field(None, description="The probability that the model gave to it.")
+    version: Number | None = Field(None, description="The model version on the phone.")
+    captured_at: datetime | None = Field(None, description="When it was drawn: ISO 8601 with a time zone.")
     rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
-        1.0, description="The chance with which uploads of this kind are sent: the feed's for confirmations."
+        1.0,
+        description="The probability with which the app sends this kind: 1 for corrections, the feed's "
+        "`confirm_ppm`/10⁶ for confirmations.",
     )
     key: str | None = Field(
-        None, min_length=1, max_length=200, description="Idempotency key; singly, the header Idempotency-Key."
+        None,
+        min_length=1,
+        max_length=200,
+        description="Idempotency key, required in a batch; the header Idempotency-Key has the same effect.",
     )
 
 
 class Batch(Incoming):
-    """Several corrections of one source: a phone comes back after weeks."""
+    """Several corrections of one source, for example after weeks offline."""
 
     corrections: list[Correction]
 
 
 class Accepted(BaseModel):
-    """On disk. The same key and body are answered with the same words again."""
+    """The correction is on disk. A retry with the same key and body gets the same answer."""
 
     id: int
-    digest: str = Field(description="SHA-256 of the 784 bytes that were kept.")
-    duplicate: bool = Field(description="The same image and label of this source had been stored before.")
+    digest: str = Field(description="SHA-256 of the 784 stored pixels.")
+    duplicate: bool = Field(description="True if this source had sent the same image and label before.")
     received_at: datetime
 
 
@@ -91,7 +86,7 @@ class Problem(BaseModel):
 
 
 class Answer(BaseModel):
-    """What became of one correction of a batch: ``accepted`` where ``status`` is 201, else ``problem``."""
+    """The answer to one correction of a batch: ``accepted`` if ``status`` is 201, else ``problem``."""
 
     status: int
     accepted: Accepted | None = None
@@ -99,26 +94,26 @@ class Answer(BaseModel):
 
 
 class Answers(BaseModel):
-    """The answer to correction i of the batch stands at i."""
+    """The answers to a batch; answer i is for correction i."""
 
     answers: list[Answer]
 
 
 class Erased(BaseModel):
-    """A source is gone, with everything that it sent."""
+    """The source is erased, with everything that it sent."""
 
-    uploads: int = Field(description="How many were erased; 0 where there was no such source.")
-    taught: list[int] = Field(description="Versions that had learned from them; every later one has not.")
+    uploads: int = Field(description="The number of erased uploads; 0 if there was no such source.")
+    taught: list[int] = Field(description="The versions that were trained on them; later versions are not.")
 
 
 class Prediction(BaseModel):
-    """What the champion reads, in the pixels that it was shown."""
+    """The champion's prediction and the pixels that it read."""
 
     label: int
-    probabilities: list[float] = Field(description="Of the ten digits, in order.")
+    probabilities: list[float] = Field(description="One for each digit, 0 to 9.")
     version: int
-    digest: str = Field(description="SHA-256 of the 784 bytes that were read.")
-    normalised: bool = Field(description="Was the picture brought into MNIST's form first?")
+    digest: str = Field(description="SHA-256 of the 784 pixels that the model read.")
+    normalised: bool = Field(description="True if the image was converted to MNIST's form first.")
 
 
 class Version(BaseModel):
@@ -126,17 +121,17 @@ class Version(BaseModel):
 
     number: int
     family: str
-    alias: Literal["champion", "challenger"] | None = Field(description="What it is now, if anything.")
+    alias: Literal["champion", "challenger"] | None = Field(description="The alias that points to it, if any.")
     verdict: str = Field(examples=["passed"])
-    accuracy: dict[str, float | None] = Field(description="Share of each slice that was read right.")
+    accuracy: dict[str, float | None] = Field(description="Accuracy on each slice of the holdout, 0 to 1.")
     digest: str = Field(description="SHA-256 of its .mlmodel.")
     bytes: int
     run: int
     registered_at: datetime
 
 
-class Judgement(BaseModel):
-    """What a judge said."""
+class Verdict(BaseModel):
+    """One verdict of a judge."""
 
     question: str
     outcome: str
@@ -144,14 +139,14 @@ class Judgement(BaseModel):
     given_at: datetime
 
 
-class VersionWhole(Version):
+class VersionDetails(Version):
     """A version with its lineage and verdicts."""
 
     snapshot: str | None
     recipe: dict[str, Any]
     seed: int
     judged_against: int | None
-    verdicts: list[Judgement]
+    verdicts: list[Verdict]
 
 
 class Promotion(Incoming):
@@ -159,11 +154,11 @@ class Promotion(Incoming):
 
     version: Number
     reason: Reason
-    override: bool = Field(False, description="Although its verdict is not passed; the ledger keeps this too.")
+    override: bool = Field(False, description="Promote even if its verdict is not passed. Recorded in the ledger.")
 
 
 class Rollback(Incoming):
-    """Go back to the champion before, or to an earlier one."""
+    """Go back to the previous champion, or to the earlier one in ``to``."""
 
     family: str = Field("cnn", pattern=FAMILY)
     reason: Reason
@@ -171,7 +166,7 @@ class Rollback(Incoming):
 
 
 class Moved(BaseModel):
-    """A line of the ledger, and whether phones have been told."""
+    """The recorded move, and whether the feed was published."""
 
     family: str
     verb: str
@@ -180,12 +175,12 @@ class Moved(BaseModel):
     actor: str
     reason: str
     moved_at: datetime
-    feed: str = Field(description="What became of the feed.", examples=["published: a champion moved"])
-    sequence: int | None = Field(description="Of the feed that phones see now.")
+    feed: str = Field(description="The result of publishing the feed.", examples=["published: a champion moved"])
+    sequence: int | None = Field(description="The sequence number of the feed that phones get now.")
 
 
 class Move(BaseModel):
-    """A line of the alias ledger."""
+    """One entry of the alias ledger."""
 
     id: int
     family: str
@@ -196,18 +191,18 @@ class Move(BaseModel):
     actor: str
     reason: str
     verdict: str
-    override: bool = Field(description="Moved although the verdict was not passed.")
+    override: bool = Field(description="True if it was moved although the verdict was not passed.")
     moved_at: datetime
 
 
 class Wanted(Incoming):
-    """Ask for a night."""
+    """Request a night."""
 
     family: str = Field("cnn", pattern=FAMILY)
 
 
 class Slot(BaseModel):
-    """A night that is due; a scheduler takes it."""
+    """A night that is due; a scheduler runs it."""
 
     slot: str
     family: str
@@ -216,7 +211,7 @@ class Slot(BaseModel):
 
 
 class Run(BaseModel):
-    """One pass of the loop."""
+    """One run of the loop."""
 
     id: int
     family: str
@@ -227,7 +222,7 @@ class Run(BaseModel):
     step: str | None
     done: int
     total: int
-    version: int | None = Field(description="The number it reserved, if it did.")
+    version: int | None = Field(description="The version number that it reserved, if any.")
     started_at: datetime
     finished_at: datetime | None
     seconds: dict[str, float]

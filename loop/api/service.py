@@ -1,11 +1,11 @@
-"""What the API composes: one home, and everything that lives as long as the server."""
+"""The parts of a running server: one home, and everything that lives as long as the server."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from loop.access import Ring
+from loop.access import KeyRing
 from loop.api import malloc
 from loop.api.champion_model import ChampionModel
 from loop.api.file_cache import FileCache
@@ -19,47 +19,48 @@ from loop.intake.live_accuracy import Scorer
 from loop.intake.rate_limits import RateLimits
 from loop.operations.metrics import Metrics
 
-READ_THREADS = 2
-"""Threads for large pictures: one takes 0.1 s and 100 MB, and others need the other threads."""
-BATCHES_AT_ONCE = 8
-"""Bodies of batches in memory at once, of up to ``serve.max_batch`` bytes each."""
+IMAGE_THREADS = 2
+"""Threads that decode large images: one image takes 0.1 s and 100 MB, and other work needs the other threads."""
+MAX_BATCHES = 8
+"""Bodies of batches in memory at the same time, each of up to ``serve.max_batch`` bytes."""
+BUSY_SECONDS = 2.0
 
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """Made once a server; ``start`` and ``close`` bracket its life."""
+    """One for each server; ``start`` and ``close`` bracket its life."""
 
     home: Home
     clock: Clock = utc_now
-    serving: Serving = field(init=False)
-    ring: Ring = field(init=False)
+    limits: Serving = field(init=False)
+    keys: KeyRing = field(init=False)
     quotas: RateLimits = field(init=False)
-    commits: GroupCommit = field(init=False)  # from ``start`` on
+    group_commit: GroupCommit = field(init=False)  # set by ``start``
     scorer: Scorer = field(init=False)
-    pulse: Heartbeat = field(init=False)
-    oracle: ChampionModel = field(init=False)
-    shelf: FileCache = field(init=False)
+    heartbeat: Heartbeat = field(init=False)
+    champion: ChampionModel = field(init=False)
+    published: FileCache = field(init=False)
     metrics: Metrics = field(init=False)
+    image_threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(IMAGE_THREADS, "image"))
     _batches: int = 0
-    readers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(READ_THREADS, "reader"))
 
     def __post_init__(self) -> None:
-        """Compose; nothing runs yet."""
+        """Build the parts; no thread runs yet."""
         settings = self.home.settings
-        self.serving = settings.serve
-        self.ring = Ring(self.home.store)
+        self.limits = settings.serve
+        self.keys = KeyRing(self.home.store)
         self.quotas = RateLimits(settings.serve)
         self.scorer = Scorer(self.home)
-        self.pulse = Heartbeat(self.home, self.clock)
-        self.oracle = ChampionModel(self.home, settings.schedule.family)
-        self.shelf = FileCache(settings.published)
+        self.heartbeat = Heartbeat(self.home, self.clock)
+        self.champion = ChampionModel(self.home, settings.schedule.family)
+        self.published = FileCache(settings.published)
         self.metrics = Metrics(self.home)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Room for the body of one batch; asked by the event loop's thread only. Raises ``Busy``."""
-        if self._batches == BATCHES_AT_ONCE:
-            raise Busy(f"{BATCHES_AT_ONCE} batches are being read already; send it again", 2.0)
+        """Reserve memory for the body of one batch. Only the event loop's thread may call this. Raises ``Busy``."""
+        if self._batches == MAX_BATCHES:
+            raise Busy(f"expected at most {MAX_BATCHES} batches at the same time, got another", BUSY_SECONDS)
         self._batches += 1
         try:
             yield
@@ -67,17 +68,17 @@ class Service:
             self._batches -= 1
 
     def start(self) -> None:
-        """Begin. Raises ``StoreUnavailable``."""
-        malloc.give_back()
-        self.ring.start()
-        self.commits = GroupCommit(self.home, self.clock, self.metrics.committed)
+        """Start the threads. Raises ``StoreUnavailable``."""
+        malloc.release_large_blocks()
+        self.keys.start()
+        self.group_commit = GroupCommit(self.home, self.clock, self.metrics.committed)
         self.scorer.start()
-        self.pulse.start()
+        self.heartbeat.start()
 
     def close(self) -> None:
-        """What was acknowledged is on disk already; what still waits is stored and answered."""
-        self.commits.close()
+        """Store and answer the uploads that still wait, then stop the threads."""
+        self.group_commit.close()
         self.scorer.close()
-        self.pulse.close()
-        self.ring.close()
-        self.readers.shutdown()
+        self.heartbeat.close()
+        self.keys.close()
+        self.image_threads.shutdown()

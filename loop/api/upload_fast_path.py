@@ -1,4 +1,4 @@
-"""The way of an upload past the layers that it does not need: a fifth of what the server spends on one."""
+"""Call an upload's endpoint directly: FastAPI's middleware and router would be a fifth of the cost of an upload."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from loop.errors import LoopError
 
 
 class UploadFastPath:
-    """An ASGI middleware: what is meant for one of ``routes`` goes straight to its guarded endpoint.
+    """An ASGI middleware that sends requests for one of ``routes`` directly to the guarded endpoint.
 
-    For endpoints that read their requests themselves (``guard.raw``), on paths without parameters. They stay among
-    the app's routes, which describe them and answer other methods.
+    It is for endpoints that read their requests themselves (``guard.raw``), on paths without parameters. The app keeps
+    these routes: it documents them and answers other methods.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[APIRoute]) -> None:
@@ -23,12 +23,12 @@ class UploadFastPath:
         self._handlers = {key: route.get_route_handler() for key, route in self._routes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Straight to the endpoint, or on."""
+        """Call the endpoint, or pass the request on."""
         key = (scope["method"], scope["path"]) if scope["type"] == "http" else None
         if key not in self._routes:
             await self._app(scope, receive, send)
             return
-        scope["route"] = self._routes[key]  # whoever counts requests asks for it
+        scope["route"] = self._routes[key]  # ``RequestMetrics`` reads it
         request = Request(scope, receive)
         try:
             response = await self._handlers[key](request)

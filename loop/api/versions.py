@@ -1,7 +1,7 @@
-"""``GET /v1/versions``, ``POST /v1/promotions``, ``POST /v1/rollbacks``: what is in production, and moving it.
+"""``GET /v1/versions``, ``POST /v1/promotions``, ``POST /v1/rollbacks``: see what is in production, and change it.
 
-A move answers after phones can see it: the feed is published again before the answer. Where that fails the move
-stands, the answer says so, and the clock tries again.
+A move is answered after the feed is published, when phones can see it. If publishing fails, the move stands, the
+answer reports the failure, and the scheduler publishes later.
 """
 
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 
 from loop.api import examples, schemas
-from loop.api.guard import Guarded, caller, needs, service
+from loop.api.guard import Guarded, caller_of, needs, service_of
 from loop.feed import promotion
 from loop.store import values
 from loop.store.nights import versions as stored
@@ -23,7 +23,7 @@ Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 @router.get(
-    "/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="All versions"
+    "/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="List versions"
 )
 def every(
     request: Request,
@@ -31,7 +31,7 @@ def every(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[schemas.Version]:
     """Newest first."""
-    with service(request).home.store.read() as tx:
+    with service_of(request).home.store.read() as tx:
         found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
     return [
         schemas.Version(**_version(one, named.get(one.number), outcomes.get(one.number, "none")))
@@ -43,21 +43,21 @@ def every(
     "/versions/{number}",
     responses=examples.refusals(401, 403, 404, 422, 503),
     openapi_extra=MAY_READ,
-    summary="One version whole",
+    summary="Get one version",
 )
-def one(request: Request, number: Number) -> schemas.VersionWhole:
-    """With its lineage, and with what both judges said."""
-    with service(request).home.store.read() as tx:
+def one(request: Request, number: Number) -> schemas.VersionDetails:
+    """With its lineage and its verdicts."""
+    with service_of(request).home.store.read() as tx:
         version, named = stored.get(tx, number), stored.aliases(tx).get(number)
         outcome, verdicts = stored.outcome(tx, number), stored.verdicts(tx, number)
-    return schemas.VersionWhole(
+    return schemas.VersionDetails(
         **_version(version, named, outcome),
         snapshot=version.snapshot_digest,
         recipe=version.recipe,
         seed=version.seed,
         judged_against=version.champion,
         verdicts=[
-            schemas.Judgement(
+            schemas.Verdict(
                 question=each.question, outcome=each.outcome, reasons=each.document["reasons"], given_at=each.given_at
             )
             for each in verdicts
@@ -65,14 +65,14 @@ def one(request: Request, number: Number) -> schemas.VersionWhole:
     )
 
 
-@router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="The ledger")
+@router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="List moves")
 def moves(
     request: Request,
     family: Annotated[str | None, Query(pattern=schemas.FAMILY)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[schemas.Move]:
-    """Who moved which alias, when and why; newest first. It is only ever added to."""
-    with service(request).home.store.read() as tx:
+    """The append-only ledger of aliases, newest first: who moved which alias, when and why."""
+    with service_of(request).home.store.read() as tx:
         found = stored.ledger(tx, family)
     return [schemas.Move.model_validate(asdict(move)) for move in found[:limit]]
 
@@ -82,13 +82,13 @@ def moves(
     status_code=201,
     responses=examples.refusals(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
-    summary="Make a version champion",
+    summary="Promote a version",
 )
 def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
-    """Refused unless its verdict is passed, or `override` is said with a reason."""
-    to = service(request)
-    order = Attribution(caller(request).actor, wanted.reason, wanted.override)
-    return _moved(promotion.promote(to.home, wanted.version, order, to.clock()))
+    """Make it champion. Refused unless its verdict is passed or `override` is true."""
+    service = service_of(request)
+    attribution = Attribution(caller_of(request).actor, wanted.reason, wanted.override)
+    return _moved(promotion.promote(service.home, wanted.version, attribution, service.clock()))
 
 
 @router.post(
@@ -96,17 +96,17 @@ def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
     status_code=201,
     responses=examples.refusals(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
-    summary="Go back to an earlier champion",
+    summary="Roll back",
 )
 def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:
-    """To the champion before, or to the one that `to` names. Phones follow: the feed's sequence rises all the same."""
-    to = service(request)
-    order = Attribution(caller(request).actor, wanted.reason)
-    return _moved(promotion.rollback(to.home, wanted.family, wanted.to, order, to.clock()))
+    """Go back to the previous champion, or to the one in `to`. Phones follow, since the feed's sequence still rises."""
+    service = service_of(request)
+    attribution = Attribution(caller_of(request).actor, wanted.reason)
+    return _moved(promotion.rollback(service.home, wanted.family, wanted.to, attribution, service.clock()))
 
 
 def _moved(moved: promotion.Moved) -> schemas.Moved:
-    """The answer; why a feed was not published is in the log only."""
+    """The answer. The cause of a failed publication may name paths of this machine, so only the log contains it."""
     move, feed = moved.move, moved.feed
     said = feed.said if feed.sequence is not None else feed.said.partition(":")[0]
     return schemas.Moved(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from loop import access
-from loop.api.service import BATCHES_AT_ONCE
+from loop.api.service import MAX_BATCHES
 from loop.clock import utc_now
 from loop.data.digits import to_png
 from loop.home.sections import Serving
@@ -243,7 +243,7 @@ def test_bodies_of_batches_are_bounded_together(small: Server) -> None:
     """Eight that are being read are all; the next is told when to come again, and gets its turn when they are gone."""
     host, _, port = small.url.removeprefix("http://").partition(":")
     held = []
-    for phone in (small.phone() for _ in range(BATCHES_AT_ONCE)):
+    for phone in (small.phone() for _ in range(MAX_BATCHES)):
         head = "".join(f"{name}: {value}\r\n" for name, value in phone.headers.items())
         connection = socket.create_connection((host, int(port)))
         connection.sendall(

@@ -1,10 +1,16 @@
 """HTTP as bytes: what well-behaved clients would mend or refuse to send."""
 
 import contextlib
+import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message
+
+from tests.api.conftest import Phone
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -68,3 +74,28 @@ def rest(line: socket.socket) -> bytes:
         while piece := line.recv(65536):
             found += piece
     return found
+
+
+async def asgi(app: ASGIApp, phone: Phone, path: str, body: Any) -> int:
+    """The status of a JSON request that is given to the app itself, without a server."""
+    sent = json.dumps(body).encode()
+    headers = phone.headers | {"Content-Type": "application/json", "Content-Length": str(len(sent))}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "app": app,
+    }
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": sent, "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, receive, send)
+    return statuses[0]
