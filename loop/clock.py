@@ -10,3 +10,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The time now, in UTC."""
     return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """``2026-05-03T08:15:00.000Z``: ISO 8601 in UTC with milliseconds, the form that Foundation's decoder accepts."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

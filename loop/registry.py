@@ -6,6 +6,7 @@ ledger keeps both. Rolling back goes to a version that was champion before, neve
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -68,6 +69,31 @@ def champion(home: Home, family: str) -> values.Version | None:
     """The family's champion, if it has one."""
     with home.store.read() as tx:
         return versions.champion(tx, family)
+
+
+def documents(tx: Session, family: str | None = None) -> list[dict[str, Any]]:
+    """Every version (of one family) as a ``document``, newest first."""
+    aliases, outcomes = versions.aliases(tx), versions.outcomes(tx)
+    return [_document(each, aliases, outcomes) for each in versions.every(tx, family)]
+
+
+def document(tx: Session, version: values.Version) -> dict[str, Any]:
+    """A version as the API and the CLI's ``--json`` show it. ``accuracy`` is by slice, 0 to 1."""
+    return _document(version, versions.aliases(tx), versions.outcomes(tx))
+
+
+def _document(version: values.Version, aliases: dict[int, str], outcomes: dict[int, str]) -> dict[str, Any]:
+    return {
+        "number": version.number,
+        "family": version.family,
+        "alias": aliases.get(version.number),
+        "verdict": outcomes.get(version.number, "none"),
+        "accuracy": {part["name"]: part["accuracy"] for part in version.summary["slices"] if part["n"]},
+        "digest": version.artifact_digest,
+        "bytes": version.artifact_bytes,
+        "run": version.run_id,
+        "registered_at": version.registered_at,
+    }
 
 
 def _checked(home: Home, number: int) -> values.Version:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from loop.api import problems, schemas
+from loop.clock import iso
 from loop.errors import LoopError
 from loop.intake import Receipt
 
@@ -10,7 +11,7 @@ from loop.intake import Receipt
 def accepted(receipt: Receipt) -> bytes:
     """A receipt as JSON. It is formatted by hand because every upload needs it, and no field needs escaping."""
     duplicate = "true" if receipt.duplicate else "false"
-    at = receipt.received_at.isoformat()
+    at = iso(receipt.received_at)
     return f'{{"id":{receipt.id},"digest":"{receipt.digest}","duplicate":{duplicate},"received_at":"{at}"}}'.encode()
 
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from loop.clock import iso
 from loop.store.values import Kind
 
 PNG = (
@@ -18,6 +19,11 @@ PNG = (
 Image = Annotated[
     bytes | str,  # the bytes of a form's part, or base64
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "PNG or JPEG, in base64"}),
+]
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(iso, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-05-03T08:15:00.000Z"]}),
 ]
 Label = Annotated[int, Field(strict=True, ge=0, le=9)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -73,7 +79,7 @@ class Accepted(BaseModel):
     id: int
     digest: str = Field(description="SHA-256 of the 784 stored pixels.")
     duplicate: bool = Field(description="True if this source had sent the same image and label before.")
-    received_at: datetime
+    received_at: Timestamp
 
 
 class Problem(BaseModel):
@@ -127,7 +133,7 @@ class Version(BaseModel):
     digest: str = Field(description="SHA-256 of its .mlmodel.")
     bytes: int
     run: int
-    registered_at: datetime
+    registered_at: Timestamp
 
 
 class Verdict(BaseModel):
@@ -136,7 +142,7 @@ class Verdict(BaseModel):
     question: str
     outcome: str
     reasons: list[Any]
-    given_at: datetime
+    given_at: Timestamp
 
 
 class VersionDetails(Version):
@@ -174,7 +180,7 @@ class Moved(BaseModel):
     after: int
     actor: str
     reason: str
-    moved_at: datetime
+    moved_at: Timestamp
     feed: str = Field(description="The result of publishing the feed.", examples=["published: a champion moved"])
     sequence: int | None = Field(description="The sequence number of the feed that phones get now.")
 
@@ -192,7 +198,7 @@ class Move(BaseModel):
     reason: str
     verdict: str
     override: bool = Field(description="True if it was moved although the verdict was not passed.")
-    moved_at: datetime
+    moved_at: Timestamp
 
 
 class Wanted(Incoming):
@@ -206,7 +212,7 @@ class Slot(BaseModel):
 
     slot: str
     family: str
-    due_at: datetime
+    due_at: Timestamp
     run: int | None
 
 
@@ -223,6 +229,6 @@ class Run(BaseModel):
     done: int
     total: int
     version: int | None = Field(description="The version number that it reserved, if any.")
-    started_at: datetime
-    finished_at: datetime | None
+    started_at: Timestamp
+    finished_at: Timestamp | None
     seconds: dict[str, float]

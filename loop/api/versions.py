@@ -5,15 +5,15 @@ answer reports the failure, and the scheduler publishes later.
 """
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 
+from loop import registry
 from loop.api import examples, schemas
 from loop.api.guard import Guarded, caller_of, needs, service_of
 from loop.feed import promotion
-from loop.store import values
 from loop.store.nights import versions as stored
 from loop.store.values import Attribution
 
@@ -32,11 +32,8 @@ def every(
 ) -> list[schemas.Version]:
     """Newest first."""
     with service_of(request).home.store.read() as tx:
-        found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
-    return [
-        schemas.Version(**_version(one, named.get(one.number), outcomes.get(one.number, "none")))
-        for one in found[:limit]
-    ]
+        documents = registry.documents(tx, family)
+    return [schemas.Version(**each) for each in documents[:limit]]
 
 
 @router.get(
@@ -48,10 +45,10 @@ def every(
 def one(request: Request, number: Number) -> schemas.VersionDetails:
     """With its lineage and its verdicts."""
     with service_of(request).home.store.read() as tx:
-        version, named = stored.get(tx, number), stored.aliases(tx).get(number)
-        outcome, verdicts = stored.outcome(tx, number), stored.verdicts(tx, number)
+        version, verdicts = stored.get(tx, number), stored.verdicts(tx, number)
+        document = registry.document(tx, version)
     return schemas.VersionDetails(
-        **_version(version, named, outcome),
+        **document,
         snapshot=version.snapshot_digest,
         recipe=version.recipe,
         seed=version.seed,
@@ -120,17 +117,3 @@ def _moved(moved: promotion.Moved) -> schemas.Moved:
         feed=said,
         sequence=feed.sequence,
     )
-
-
-def _version(version: values.Version, named: str | None, outcome: str) -> dict[str, Any]:
-    return {
-        "number": version.number,
-        "family": version.family,
-        "alias": named,
-        "verdict": outcome,
-        "accuracy": {part["name"]: part["accuracy"] for part in version.summary["slices"] if part["n"]},
-        "digest": version.artifact_digest,
-        "bytes": version.artifact_bytes,
-        "run": version.run_id,
-        "registered_at": version.registered_at,
-    }

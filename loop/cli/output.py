@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from loop import home as homes
+from loop.clock import iso
 from loop.home import Home, settings
 from models.family import Progress as Report
 
@@ -95,7 +96,7 @@ def progress(*, quiet: bool = False) -> Iterator[Report]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return iso(value)
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loop import durable
+from loop import durable, registry
 from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
 from loop.clock import utc_now
@@ -46,8 +46,8 @@ def listing(rows: list[dict[str, Any]]) -> None:
     shown = table("Versions", ">version", "family", "", *columns)
     for row in rows:
         accuracies = [percent(row["accuracy"].get(name)) for name in slices] + [_live(row["live"]) for _ in live]
-        size = f"{row['artifact']['bytes'] / 1000:.0f}"
-        cells = (str(row["version"]), row["family"], row["is"] or "", verdicts.coloured(row["verdict"]))
+        size = f"{row['bytes'] / 1000:.0f}"
+        cells = (str(row["number"]), row["family"], row["alias"] or "", verdicts.coloured(row["verdict"]))
         shown.add_row(*cells, *accuracies, size, f"{row['registered_at']:%Y-%m-%d}")
     console.print(shown)
 
@@ -62,8 +62,9 @@ def show(
     home = open_home()
     with home.store.read() as tx:
         version = stored.get(tx, number)
-        named, outcome = stored.aliases(tx).get(number), stored.outcome(tx, number)
-    row = _row(home, version, named, outcome) | {
+        row = registry.document(tx, version)
+    row |= {
+        "path": _path(home, version.artifact_digest),
         "package": _package(home, version),
         "lineage": _lineage(version),
         "summary": version.summary,
@@ -77,11 +78,11 @@ def show(
     if as_json:
         emit(row)
         return
-    say(f"version {number} · {version.family} · {row['is'] or 'not in use'} · {row['verdict']}", "bold")
+    say(f"version {number} · {version.family} · {row['alias'] or 'not in use'} · {row['verdict']}", "bold")
     verdicts.slices(version.summary)
     for name, value in _lineage(version).items():
         say(f"{name:<10} {value}")
-    say(f"{'file':<10} {save or row['artifact']['path']}")
+    say(f"{'file':<10} {save or row['path']}")
     if row["package"] is not None:
         say(f"{'package':<10} {save_package or row['package']['path']}")
 
@@ -166,32 +167,21 @@ def _moved(moved: promotion.Moved, as_json: bool) -> None:
 def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
     with home.store.read() as tx:
-        found, named, outcomes = stored.every(tx, family), stored.aliases(tx), stored.outcomes(tx)
-        live = live_accuracy.live(tx)
+        found, live = registry.documents(tx, family), live_accuracy.live(tx)
     if family is not None and not found:
         raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists what there is")
     return [
-        _row(home, one, named.get(one.number), outcomes.get(one.number, "none"))
-        | {"live": {each.how: asdict(each) for each in live if each.version == one.number}}
-        for one in found
+        each
+        | {
+            "path": _path(home, each["digest"]),
+            "live": {one.how: asdict(one) for one in live if one.version == each["number"]},
+        }
+        for each in found
     ]
 
 
-def _row(home: Home, version: values.Version, named: str | None, outcome: str) -> dict[str, Any]:
-    return {
-        "version": version.number,
-        "family": version.family,
-        "is": named,
-        "verdict": outcome,
-        "accuracy": {part["name"]: part["accuracy"] for part in version.summary["slices"] if part["n"]},
-        "run": version.run_id,
-        "registered_at": version.registered_at,
-        "artifact": {
-            "path": str(home.artifacts.path(version.artifact_digest, ".mlmodel").absolute()),
-            "sha256": version.artifact_digest,
-            "bytes": version.artifact_bytes,
-        },
-    }
+def _path(home: Home, digest: str) -> str:
+    return str(home.artifacts.path(digest, ".mlmodel").absolute())
 
 
 def _live(found: dict[str, dict[str, Any]]) -> str:

@@ -1,17 +1,24 @@
 """Versions, promotions, rollbacks and the champion's opinion, over HTTP with real small models; both databases."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from loop.cli import output
+from loop.cli import versions as cli_versions
 from loop.feed import authority
 from loop.feed import client as device
 from tests.api.conftest import Server, picture, serving
 from tests.feed.conftest import Office, office
 
 __all__ = ["office"]  # pytest finds the fixture by its name
+
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @pytest.fixture
@@ -31,6 +38,20 @@ def test_versions_are_listed(site: tuple[Server, Office]) -> None:
         whole = client.get("/v1/versions/2").json()
         assert whole["verdicts"][0]["outcome"] == "passed"
         assert client.get("/v1/versions/7").status_code == 404
+
+
+def test_the_command_line_shows_what_the_api_shows(
+    site: tuple[Server, Office], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``loop versions --json`` has the API's document of each version, and adds ``path`` and ``live``."""
+    server, _ = site
+    with server.client("reviewer") as client:
+        found = client.get("/v1/versions").json()
+    output.emit(cli_versions.documents(server.home))
+    printed = json.loads(capsys.readouterr().out)
+    assert [{name: value for name, value in each.items() if name not in {"path", "live"}} for each in printed] == found
+    assert all(Path(each["path"]).read_bytes() for each in printed)
+    assert TIMESTAMP.fullmatch(found[0]["registered_at"])
 
 
 def test_a_rollback_reaches_a_phone_before_it_is_answered(site: tuple[Server, Office], tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_the_whole_circle(loop: Shell) -> None:
     artifact = done["artifact"]
     data = Path(artifact["path"]).read_bytes()
     assert len(data) == artifact["bytes"]
-    assert [row["is"] for row in loop.json("versions")] == ["champion", None]
-    assert loop.json("show", 2)["artifact"]["sha256"] == artifact["sha256"]
+    assert [row["alias"] for row in loop.json("versions")] == ["champion", None]
+    assert loop.json("show", 2)["digest"] == artifact["sha256"]
     assert [v["outcome"] for v in loop.json("verdict", 2)] == ["passed", "passed"]
     loop("rollback", "--reason", "smells")
     assert loop.json("history")["champions"] == {"cnn": 1}

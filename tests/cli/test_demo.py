@@ -43,7 +43,7 @@ def test_without_mnist_the_demo_says_so_and_falls_back(shell: Shell, monkeypatch
         with Image.open(home / "reports" / name) as picture:
             assert picture.size[0] > 300
     shell.set(HOME=str(home), CORPUS="digits")
-    assert [row["version"] for row in json.loads(shell("versions", "--json"))] == [2, 1]
+    assert [row["number"] for row in json.loads(shell("versions", "--json"))] == [2, 1]
 
 
 @pytest.mark.slow

@@ -270,7 +270,7 @@ def test_live_accuracy_on_the_command_line(home: Home, monkeypatch: pytest.Monke
     sent = crowd.write(1, people=60, each=40, accuracy=0.95)
     with home.store.write() as tx:
         crowd.send(tx, sent, NOW, version=first, arrived=second)
-    rows = {row["version"]: row["live"] for row in cli_versions.documents(home)}
+    rows = {row["number"]: row["live"] for row in cli_versions.documents(home)}
     told, said = rows[first]["told"], rows[second]["said"]
     assert list(rows[first]) == ["told"]
     assert told["n"] == said["n"] == len(sent.right)
