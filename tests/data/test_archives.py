@@ -124,7 +124,7 @@ def test_methods_that_cannot_be_bounded_are_a_reason(tmp_path: Path, method: int
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "value", "says"),
-    [("LARGEST_FILE", 10, "at most 10"), ("MOST_MEMBERS", 1, "2 members"), ("LARGEST_TOTAL", 500, "unpacks to")],
+    [("MAX_FILE_BYTES", 10, "at most 10"), ("MAX_MEMBERS", 1, "2 members"), ("MAX_TOTAL_BYTES", 500, "unpacks to")],
 )
 def test_an_archive_beyond_a_limit_is_refused_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, says: str

@@ -84,7 +84,7 @@ def test_a_record_in_text() -> None:
     """The same for people."""
     out = stream("text")
     logging.getLogger("loop.night.retrain").info("done", extra={"version": 3})
-    assert re.fullmatch(r"\d\d:\d\d:\d\d info loop\.night: done · version=3\n", out.getvalue())
+    assert re.fullmatch(r"\d\d:\d\d:\d\d info loop\.night\.retrain: done · version=3\n", out.getvalue())
 
 
 def test_what_a_record_is_about() -> None:
@@ -196,7 +196,7 @@ def test_beginning_twice_says_things_once() -> None:
     assert (first.getvalue(), len(second.getvalue().splitlines())) == ("", 1)
 
 
-CODE = "import logging; from loop import logs, settings; logs.begin(settings.load()); logging.warning('hello')"
+CODE = "import logging; from loop.home import logs, settings; logs.begin(settings.load()); logging.warning('hello')"
 
 
 @pytest.mark.slow

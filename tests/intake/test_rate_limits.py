@@ -160,7 +160,7 @@ def test_newcomers_are_rationed_per_key() -> None:
 
 def test_a_flood_of_sources_neither_grows_memory_nor_frees_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only few are remembered, nobody is forgotten who still owes: the newcomer waits, as long as told."""
-    monkeypatch.setattr(rate_limits, "MOST_SOURCES", 10)
+    monkeypatch.setattr(rate_limits, "MAX_SOURCES", 10)
     buckets, now = RateLimits(Serving(key_per_minute=10**6, source_per_minute=12, sources_per_minute=10**6)), 0.0
     buckets.take(1, "spender", 12, now)
     refusals = 0
