@@ -10,7 +10,7 @@ from loop.store.tables import Base, UtcDateTime
 
 
 def plain_times(kind: str, item: object, autogen_context: object) -> str | Literal[False]:  # noqa: ARG001 (Alembic's signature)
-    """Revisions must not import today's code: a time is written down as what the database sees."""
+    """Render times as plain SQLAlchemy types, since revisions must not import today's code."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 

@@ -1,8 +1,8 @@
-"""Accept uploads, once each, or refuse them with a reason.
+"""Accept each upload once, or refuse it with a reason.
 
-Rules: what cannot be taken is refused before a transaction begins, and then nothing of it is stored. A batch is one
-transaction and a handful of statements. When ``commit`` returns, every row that a receipt speaks of is on disk, and
-two processes that store the same upload at the same moment still store it once.
+Rules: an unacceptable upload is refused before a transaction begins, and nothing of it is stored. A batch is one
+transaction and a handful of statements. When ``commit`` returns, the row of every receipt is on disk. Two processes
+that store the same upload at the same moment store it once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,18 +23,17 @@ from loop.store.values import Role, Status
 
 __all__ = ["Answer", "Prepared", "Receipt", "Upload", "accept", "accept_many", "commit", "prepare"]
 
-DEADLOCK_RETRIES = 4  # times that a batch is tried again after a deadlock
-UPLOADS_PER_TRANSACTION = (
-    500  # uploads a transaction: fsync bound below (270/s at 1, 10,400/s at 64), fair to other writers above
-)
+DEADLOCK_RETRIES = 4
+UPLOADS_PER_TRANSACTION = 500
+"""Smaller transactions are bound by fsync (270 uploads/s at 1, 10,400/s at 64); larger ones delay other writers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is stored, and since when.
+    """A stored upload, and when it was received.
 
-    ``duplicate``: its source had sent the same image and label before. ``replayed``: its key had come before; all else
-    is then as in the first answer.
+    ``duplicate``: its source had already sent the same image and label. ``replayed``: its key was already used; all
+    other fields are then as in the first answer.
     """
 
     id: int
@@ -47,7 +46,7 @@ class Receipt:
 
 
 Answer = Receipt | ClientError | QuotaSpent
-"""What a sender is told of one upload."""
+"""The answer to one upload."""
 
 
 def accept(store: Store, upload: Upload, holdout_share: float, now: datetime) -> Receipt:
@@ -59,7 +58,7 @@ def accept(store: Store, upload: Upload, holdout_share: float, now: datetime) ->
 
 
 def accept_many(store: Store, sent: Iterable[Upload], holdout_share: float, now: datetime) -> list[Answer]:
-    """Store what can be taken, ``BATCH`` uploads a transaction; the answer to upload i stands at i."""
+    """Store the acceptable uploads, ``UPLOADS_PER_TRANSACTION`` at a time; answer i belongs to upload i."""
     answers: list[Answer] = []
     waiting: list[Prepared | ClientError] = []
     for upload in sent:
@@ -73,15 +72,15 @@ def accept_many(store: Store, sent: Iterable[Upload], holdout_share: float, now:
 def commit(
     store: Store, prepared: Sequence[Prepared], holdout_share: float, now: datetime, per_day: int | None = None
 ) -> list[Answer]:
-    """Store what can be taken in one transaction; the answer to upload i stands at i.
+    """Store the acceptable uploads in one transaction; answer i belongs to upload i.
 
-    ``per_day`` is what a source may newly store on one UTC day; past it, an upload's answer is ``QuotaSpent``.
-    Raises ``StoreUnavailable`` or ``DiskFull`` when the database does not take the batch; then nothing of it is stored.
+    ``per_day`` is the number of new uploads that a source may store on one UTC day; past it, the answer is
+    ``QuotaSpent``. Raises ``StoreUnavailable`` or ``DiskFull`` if the transaction fails; then nothing is stored.
     """
     if not prepared:
         return []
     for _ in range(DEADLOCK_RETRIES):
-        with suppress(Contention):  # two batches met the same sources in another order: nothing of ours is stored
+        with suppress(Contention):  # two batches locked the same sources in different orders: nothing of ours is stored
             return _commit(store, prepared, holdout_share, now, per_day)
     return _commit(store, prepared, holdout_share, now, per_day)
 
@@ -102,7 +101,7 @@ def _commit(
 def _rules(
     tx: Session, prepared: Sequence[Prepared], holdout_share: float, now: datetime, per_day: int | None
 ) -> Decisions:
-    """The rules over all that the store holds of these sources, keys and contents."""
+    """The rules, with all that the store contains of these sources, keys and contents."""
     senders = uploads.senders(tx, {upload.source for upload in prepared}, holdout_share, now)
     rows = [(senders[upload.source].id, upload.columns) for upload in prepared]
     keys = uploads.bound(tx, {(source, row["key"]) for source, row in rows})
@@ -111,7 +110,7 @@ def _rules(
 
 
 def _write(tx: Session, rules: Decisions, now: datetime) -> dict[Prepared, Stored]:
-    """Write what was decided; the rows of the new uploads."""
+    """Write the decisions; the rows of the new uploads."""
     rows = [{"source_id": rules.senders[upload.source].id, **upload.columns} for upload in rules.new]
     stored = {
         upload: Stored(number, row["digest"], row["status"], row["received_at"])

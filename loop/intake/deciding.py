@@ -1,9 +1,9 @@
-"""What becomes of each upload of a batch: the rules, over what the store holds and what came before in the batch.
+"""The rules that decide about each upload of a batch, given the store's content and the earlier uploads of the batch.
 
-- A key that its sender chose stands for one body, for good: resent, it gets its first answer; with another body it is
-  refused. This also holds for a key whose upload turned out to be stored already.
-- One image with one label counts once a source, whatever the key: the second is answered as a duplicate.
-- A source stores so many uploads a day. Only what is newly stored counts, so no retry is refused for that.
+- A key that the sender chose belongs to one body for good: resent, it gets its first answer; with another body it is
+  refused. This also holds for a key whose upload was already stored under another key.
+- One image with one label counts once per source, whatever the key: the second upload is answered as a duplicate.
+- A source may store a limited number of uploads a day. Only new uploads count, so no retry is refused for the quota.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from loop.store.feedback.uploads import Bound, Content, Key, Sender, Stored
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An upload that is in the store (``Stored``), or comes with this batch (``Prepared``); flags as in a receipt."""
+    """An upload that is already stored (``Stored``) or part of this batch (``Prepared``); flags as in a receipt."""
 
     upload: Stored | Prepared
     duplicate: bool = False
@@ -25,7 +25,7 @@ class Taken:
 
 
 class Decisions:
-    """Decides upload by upload, and gathers what has to be written: ``new``, ``bound`` and ``used``."""
+    """Decides upload by upload, and collects the rows to write: ``new``, ``bound`` and ``used``."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Decisions:
         self._per_day = per_day
 
     def decide(self, upload: Prepared) -> Taken | ClientError | QuotaSpent:
-        """What becomes of the next upload."""
+        """Decide about the next upload."""
         sender, columns = self.senders[upload.source], upload.columns
         key = (sender.id, columns["key"])
         before = self._keys.get(key)
@@ -61,7 +61,7 @@ class Decisions:
                 self.bound.append((upload, same))
                 self._keys[key] = (columns["body_digest"], Taken(same, duplicate=True, replayed=True))
             return Taken(same, duplicate=True)
-        if before is not None:  # a sender chose the very key that would stand for this image and label
+        if before is not None:  # the sender has used the key that is derived from this image and label
             return _conflict(upload)
         if self._per_day is not None and not self._spend(sender, self._per_day):
             return _spent(upload, self._per_day, self._now)
@@ -79,21 +79,21 @@ class Decisions:
 
 
 def today(now: datetime) -> date:
-    """The UTC day that quotas count."""
+    """The UTC day of the quotas."""
     return now.astimezone(UTC).date()
 
 
 def _conflict(upload: Prepared) -> KeyConflict:
     return KeyConflict(
         f"key {upload.columns['key'][:60]!r} of {upload.source[:60]!r}: already used for another upload; "
-        "resend that one unchanged, or use a new key"
+        "resend that upload unchanged, or use a new key"
     )
 
 
 def _spent(upload: Prepared, per_day: int, now: datetime) -> QuotaSpent:
     midnight = datetime.combine(today(now) + timedelta(days=1), time(), UTC)
     return QuotaSpent(
-        f"{upload.source[:60]!r} has stored {per_day:,} uploads today, which is a day's quota; "
+        f"{upload.source[:60]!r} has stored {per_day:,} uploads today, which is the daily quota; "
         "send the rest after midnight UTC",
         (midnight - now).total_seconds(),
     )

@@ -1,11 +1,11 @@
-"""Test, then train: what today's champion says of each upload as it arrives, and how often versions are right.
+"""Test, then train: the champion's answer to each upload as it arrives, and how often each version is right.
 
 Rules:
-- An upload is scored by the version that was champion when it arrived, however late the scorer gets to it, by the
-  published bytes through the Core ML runtime; where there was no champion, that is written down.
-- The row says which version spoke. (A promotion whose transaction is still open is not seen yet: then the one before.)
-- A version that cannot be read or run keeps its uploads waiting and is tried again after ``REST``; the others go on.
-- Scoring yields to uploads: few at a time, and never more than ``BUSY`` of the time.
+- An upload is scored by the version that was champion when it arrived, however late the scorer runs, with the published
+  bytes in the Core ML runtime. If there was no champion, the row records that.
+- The row names the version. (A promotion in a transaction that is still open is not visible: then the previous one.)
+- If a version cannot be loaded or run, its uploads wait and are retried after ``RETRY_DELAY``; the others are scored.
+- Scoring yields to uploads: small batches, and at most ``MAX_TIME_SHARE`` of the time.
 """
 
 import logging
@@ -25,13 +25,13 @@ from loop.errors import ArtifactCorrupt, BadModel, LoopError
 from loop.evaluation import intervals
 from loop.home import Home
 from loop.store.feedback import live_scores
-from loop.store.feedback.live_scores import Said, Tally, Waiting
+from loop.store.feedback.live_scores import LiveScore, LiveSums, Waiting
 
 BATCH_UPLOADS = 128
-"""Uploads that are scored between two looks at the clock: 15 to 40 ms."""
+"""Uploads scored at once: 15 to 40 ms."""
 MAX_TIME_SHARE = 0.05
 POLL_SECONDS = 5.0
-"""How often to look without being told: other processes store uploads too."""
+"""How often to look without a ``poke``: other processes store uploads too."""
 RETRY_DELAY = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class FailedVersions:
-    """Versions whose file could not be loaded or run, and when to try them again."""
+    """Versions with a file that could not be loaded or run, and when to try them again."""
 
     _retry_at: dict[int, datetime] = field(default_factory=dict)
 
     def at(self, now: datetime) -> set[int]:
-        """The versions that are not to be tried yet."""
+        """The versions that must not be tried yet."""
         self._retry_at = {version: at for version, at in self._retry_at.items() if now < at}
         return set(self._retry_at)
 
@@ -54,20 +54,20 @@ class FailedVersions:
 
 
 def score_waiting(home: Home, now: datetime, limit: int = 512, failed: FailedVersions | None = None) -> int:
-    """Score at most ``limit`` uploads that wait, oldest first; how many were. Raises ``StoreUnavailable``.
+    """Score at most ``limit`` waiting uploads, oldest first; the number scored. Raises ``StoreUnavailable``.
 
-    What a version's file is wrong about is logged, once each ``RETRY_DELAY`` where ``failed`` is kept between calls.
+    A version that fails is logged, once per ``RETRY_DELAY`` if ``failed`` is kept between calls.
     """
     failed = FailedVersions() if failed is None else failed
     with home.store.read() as tx:
         found = live_scores.waiting(tx, home.settings.schedule.family, limit, failed.at(now))
-    scored = [Said(upload.correction_id, None, None, None) for upload in found if upload.version is None]
+    scored = [LiveScore(upload.correction_id, None, None, None) for upload in found if upload.version is None]
     for version, uploads in _by_version(found).items():
         try:
-            scored += _ask(home, version, uploads)
+            scored += _score(home, version, uploads)
         except (ArtifactCorrupt, BadModel) as error:
             failed.add(version, now)
-            log.error("version %s cannot score what arrived while it was champion: %s", version, error)
+            log.error("version %s cannot score the uploads that arrived while it was champion: %s", version, error)
     if scored:
         with home.store.write() as tx:
             live_scores.write(tx, scored, now)
@@ -75,7 +75,7 @@ def score_waiting(home: Home, now: datetime, limit: int = 512, failed: FailedVer
 
 
 class Scorer:
-    """Scores in a thread of its own between ``start`` and ``close``; ``poke`` tells it that something was stored."""
+    """Scores in a thread of its own between ``start`` and ``close``; call ``poke`` after uploads were stored."""
 
     def __init__(self, home: Home, clock: Clock = utc_now) -> None:
         self._home, self._clock = home, clock
@@ -84,15 +84,15 @@ class Scorer:
         self._thread = threading.Thread(target=self._work, name="scorer", daemon=True)
 
     def start(self) -> None:
-        """Begin with whatever waits."""
+        """Start scoring, beginning with the uploads that already wait."""
         self._thread.start()
 
     def poke(self) -> None:
-        """Something was stored; costs nothing."""
+        """Look for new uploads now; costs nothing."""
         self._wake.set()
 
     def close(self) -> None:
-        """Stop after the batch at hand; what waits is scored after the next start."""
+        """Stop after the current batch; the rest is scored after the next start."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -118,10 +118,11 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """How often a version is right where people draw: the share, its 95 % interval, and what they rest on.
+    """A version's accuracy in the users' hands, its 95 % interval, and the evidence behind them.
 
-    ``how``: ``told`` by phones that run it, or ``said`` by it of what arrived while it was champion, whatever the
-    phones ran. ``n`` uploads of ``sources`` hands tell as much as ``effective_n`` of equal weight and unrelated.
+    ``how``: ``told`` (predicted by phones that run it) or ``said`` (its own answers to the uploads that arrived while
+    it was champion, whatever the phones ran). ``n`` uploads of ``sources`` sources carry as much information as
+    ``effective_n`` independent ones of equal weight.
     """
 
     version: int
@@ -135,27 +136,28 @@ class Live:
 
 
 def live(tx: Session) -> list[Live]:
-    """Every version of which uploads tell something, newest first; ``told`` before ``said``."""
-    return [_live(tally) for tally in live_scores.tallies(tx)]
+    """Every version with evidence, newest first; ``told`` before ``said``."""
+    return [_live(sums) for sums in live_scores.sums(tx)]
 
 
-def _live(tally: Tally) -> Live:
-    """An upload weighs 1/rate, for that many drawings it stands: a phone sends every wrong answer and few right ones,
-    so the plain share of right uploads says nothing.
+def _live(sums: LiveSums) -> Live:
+    """An upload has weight 1/rate, the number of drawings that it represents: a phone sends every wrong answer and few
+    right ones, so the plain share of right uploads means nothing.
 
-    Wilson's interval at an effective size, the smaller of two: that of unequal weights (``intervals.effective_n``), and
-    that of hands: one hand's digits resemble each other, so the variance between sources counts (linearised ratio).
+    Wilson's interval at an effective size, the smaller of two: that of the unequal weights
+    (``intervals.effective_size``), and that of the sources: one person's digits resemble each other, so the variance
+    between sources counts (linearised ratio).
     """
-    weight = tally.right + tally.wrong
-    accuracy = tally.right / weight
-    sums, squares = (tally.right, tally.wrong), (tally.right_squares, tally.wrong_squares)
-    size = intervals.effective_size(tally.n, tally.heaviest, sums, squares)
-    between = max(0.0, tally.bb - 2 * accuracy * tally.ab + accuracy**2 * tally.aa)
-    if tally.sources > 1 and between > 0:
-        variance = between / weight**2 * tally.sources / (tally.sources - 1)
+    weight = sums.right + sums.wrong
+    accuracy = sums.right / weight
+    parts, squares = (sums.right, sums.wrong), (sums.right_squares, sums.wrong_squares)
+    size = intervals.effective_size(sums.n, sums.heaviest, parts, squares)
+    between = max(0.0, sums.bb - 2 * accuracy * sums.ab + accuracy**2 * sums.aa)
+    if sums.sources > 1 and between > 0:
+        variance = between / weight**2 * sums.sources / (sums.sources - 1)
         size = min(size, accuracy * (1 - accuracy) / variance)
     low, high = intervals.wilson(accuracy, size)
-    return Live(tally.version, tally.how, tally.n, tally.sources, accuracy, low, high, size)
+    return Live(sums.version, sums.how, sums.n, sums.sources, accuracy, low, high, size)
 
 
 def _by_version(found: Iterable[Waiting]) -> dict[int, list[Waiting]]:
@@ -166,14 +168,14 @@ def _by_version(found: Iterable[Waiting]) -> dict[int, list[Waiting]]:
     return groups
 
 
-def _ask(home: Home, version: int, uploads: list[Waiting]) -> list[Said]:
-    """What a version says of these uploads. Raises ``ArtifactCorrupt``, ``BadModel``."""
+def _score(home: Home, version: int, uploads: list[Waiting]) -> list[LiveScore]:
+    """A version's answers to these uploads. Raises ``ArtifactCorrupt``, ``BadModel``."""
     pixels = np.frombuffer(b"".join(upload.pixels for upload in uploads), np.uint8).reshape(-1, 28, 28)
     rows = home.models.get(uploads[0].artifact_digest).probabilities(pixels)
-    return [_said(upload.correction_id, version, row) for upload, row in zip(uploads, rows, strict=True)]
+    return [_answer(upload.correction_id, version, row) for upload, row in zip(uploads, rows, strict=True)]
 
 
-def _said(correction_id: int, version: int, row: NDArray[np.floating[Any]]) -> Said:
+def _answer(correction_id: int, version: int, row: NDArray[np.floating[Any]]) -> LiveScore:
     if not np.isfinite(row).all():
-        return Said(correction_id, version, None, None)
-    return Said(correction_id, version, int(row.argmax()), float(row.max()))
+        return LiveScore(correction_id, version, None, None)
+    return LiveScore(correction_id, version, int(row.argmax()), float(row.max()))

@@ -1,7 +1,7 @@
-"""Play labelled handwriting through the champion, as phones would: wrong answers come back as corrections, right ones
-as confirmations at a sampling rate.
+"""Send labelled handwriting through the champion, as phones would: wrong answers become corrections, and a sample of
+the right answers become confirmations.
 
-Which right answers are confirmed is a hash of source and image, not chance: replayed again, nothing new is stored.
+A hash of source and image decides which right answers are confirmed, so that a second replay stores nothing new.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from loop.store.values import Kind, Role
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One person's handwriting after the phone: how many digits were read, and what came of them."""
+    """The result for one person: how many digits were read, misread, stored and refused."""
 
     source: str
     role: Role | None
@@ -37,25 +37,25 @@ class Replayed:
 
     @property
     def accuracy(self) -> float | None:
-        """The champion's share of right answers, over all that was read."""
+        """The champion's share of right answers over all digits read."""
         return None if self.read == 0 else 1 - self.wrong / self.read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phone:
-    """The champion as a phone runs it."""
+    """The champion, as a phone runs it."""
 
     version: int
     reader: digit_classifier.DigitClassifier
 
     def answers(self, drawn: list[digits.Digit]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Predicted digit and its probability, for each."""
+        """The predicted digit and its probability, for each drawing."""
         probabilities = self.reader.probabilities(np.stack([digit.pixels for digit in drawn]))
         return probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64)
 
 
 def phone(home: Home, family: str) -> Phone:
-    """A phone that runs the family's champion. Raises ``OpsError`` where there is none."""
+    """A phone that runs the family's champion. Raises ``OpsError`` if there is none."""
     champion = registry.champion(home, family)
     if champion is None:
         raise OpsError(f"{family} has no champion yet; run `loop init --family {family}` first")
@@ -63,7 +63,7 @@ def phone(home: Home, family: str) -> Phone:
 
 
 def replay(home: Home, using: Phone, person: Person, confirm_rate: float, now: datetime) -> Replayed:
-    """Let one person write, and send what the phone would send."""
+    """Read one person's digits, and send the uploads that a phone would send."""
     if not 0 <= confirm_rate <= 1:
         raise BadSettings(f"confirm-rate: expected 0 to 1, got {confirm_rate}")
     refused: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What an app sends, checked and read: everything that needs no database."""
+"""Check an upload and read its picture: everything that needs no database."""
 
 import hashlib
 import json
@@ -11,16 +11,16 @@ from loop.data import digits
 from loop.errors import BadLabel
 from loop.store.values import Kind, Status
 
-_canonical = json.JSONEncoder(sort_keys=True).encode  # made once: ``json.dumps`` makes one for each call
+_canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps`` builds an encoder for each call
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What an app sends. ``image`` is PNG or JPEG bytes, or a digit already read.
+    """An upload as an app sends it. ``image`` is PNG or JPEG bytes, or a digit that was already read.
 
-    ``key`` is the idempotency key; without one, the image and label stand for it. ``predicted``, ``confidence`` and
-    ``version`` are what the phone's model said. ``rate`` is the chance with which uploads of this kind are sent:
-    1 for corrections, what the feed announced for confirmations.
+    ``key`` is the idempotency key; without one, it is derived from image and label. ``predicted``, ``confidence`` and
+    ``version`` describe the answer of the phone's model. ``rate`` is the probability with which the app sends uploads
+    of this kind: 1 for corrections, the feed's rate for confirmations.
     """
 
     source: str
@@ -37,7 +37,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A sound upload, ready for a transaction: its source's name, whether the sender chose its key, its row."""
+    """A valid upload, ready to store: its source's name, whether the sender chose its key, its row."""
 
     source: str
     keyed: bool
@@ -45,7 +45,7 @@ class Prepared:
 
 
 def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAULT_LIMITS) -> Prepared:
-    """Check an upload and read its image; ``now`` is when it arrived. Raises ``BadImage``, ``BadLabel``."""
+    """Check an upload and read its image; ``now`` is its time of arrival. Raises ``BadImage``, ``BadLabel``."""
     _check(upload)
     digit = upload.image if isinstance(upload.image, digits.Digit) else digits.read(upload.image, limits)
     body = {
@@ -71,7 +71,7 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
 
 
 def _check(upload: Upload) -> None:
-    """Raises ``BadLabel`` for the first field outside its range."""
+    """Raise ``BadLabel`` for the first field outside its range."""
     _check_name("source", upload.source, 128)
     if upload.key is not None:
         _check_name("key", upload.key, 200)
@@ -81,16 +81,17 @@ def _check(upload: Upload) -> None:
         agreed = upload.predicted == upload.label
         if agreed != (upload.kind is Kind.CONFIRMATION):
             raise BadLabel(
-                f"{upload.kind}: label {upload.label}, predicted {upload.predicted}; they contradict the kind"
+                f"{upload.kind}: label {upload.label} and predicted {upload.predicted} contradict the kind; "
+                "a confirmation has both equal, a correction has them different"
             )
     elif upload.kind is Kind.CONFIRMATION:
-        raise BadLabel("confirmation: expected what the model had predicted, got nothing; send predicted too")
+        raise BadLabel("confirmation: expected the model's prediction, got none; send predicted too")
     if upload.confidence is not None and not 0 <= upload.confidence <= 1:
         raise BadLabel(f"confidence: expected 0 to 1, got {upload.confidence}")
     if not 0 < upload.rate <= 1:
-        raise BadLabel(f"rate: expected above 0 and at most 1, got {upload.rate}")
+        raise BadLabel(f"rate: expected more than 0 and at most 1, got {upload.rate}")
     if upload.version is not None and not 0 < upload.version < 2**31:
-        raise BadLabel(f"version: expected a version's number, got {upload.version}")
+        raise BadLabel(f"version: expected a version number, got {upload.version}")
     if upload.captured_at is not None and (
         upload.captured_at.tzinfo is None or not 1970 < upload.captured_at.year < 9999
     ):

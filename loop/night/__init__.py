@@ -1,1 +1,1 @@
-"""One night: freeze a lesson, teach a challenger, judge it, publish it."""
+"""One night: freeze a snapshot, teach a challenger, judge it, publish it."""

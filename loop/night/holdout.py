@@ -1,4 +1,4 @@
-"""What the judge looks at: the base corpus's test images, and the uploads of sources that never teach."""
+"""The judge's slices: the base corpus's test images, and the uploads of sources that never teach."""
 
 import numpy as np
 
@@ -16,6 +16,7 @@ def slices(store: Store, corpus: Corpus) -> tuple[Slice, Slice]:
         pool = corrections.pool(tx, Role.HOLDOUT)
     n = len(corpus.test_labels)
     base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(n))
-    blind = ~(pool.corrected & pool.told)  # not sent because a model was wrong: something can be broken in them
+    # Uploads that were not sent because a model misread them: on these a challenger can do worse than the champion.
+    blind = ~(pool.corrected & pool.has_prediction)
     judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, blind)
     return base, judged

@@ -1,9 +1,9 @@
-"""From a trained candidate to a published version: describe, judge, write down, point at.
+"""From a trained candidate to a published version: describe it, judge it, register it, promote it.
 
-Rules: the bytes that are published are the bytes that were judged. The draft is scored through the Core ML runtime;
-then its scores are written into its description, and the second judge makes sure that nothing else changed. Files
-first, whole and synced; then, in one transaction, the version, its verdicts, the aliases and the end of the run. A
-process killed before that commit has published nothing; killed after it, everything.
+Rules: the published bytes are the judged bytes. The draft is scored in the Core ML runtime; then its scores are written
+into its description, and the second judge checks that nothing else changed. The files are written first, whole and
+synced; then one transaction stores the version, its verdicts, the aliases and the end of the run. A process killed
+before that commit has published nothing; killed after it, everything.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ EXPORT_CHECK_IMAGES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Everything a version comes from; the same lineage gives the same weights."""
+    """Everything that determines a version; the same lineage gives the same weights."""
 
     family: str
     base_digest: str
@@ -69,12 +69,12 @@ class Judged:
 
 
 def recipe(family: Family, settings: Settings) -> dict[str, Any]:
-    """Everything besides data and seed that decides the published weights: the family's recipe, and the precision."""
+    """Everything except data and seed that determines the published weights: the family's recipe, and the precision."""
     return {**family.recipe(), "precision": precision(family, settings.precision)}
 
 
 def describe(settings: Settings, number: int, lineage: Lineage, report: Report | None) -> Card:
-    """What the file says of itself; accuracies only once there is a ``report``."""
+    """The file's description of itself; accuracies only with a ``report``."""
     taught = f"taught {lineage.taught} corrections by people" if lineage.taught else "the base, taught no corrections"
     scores = {} if report is None else {s.name: f"{s.accuracy:.4f} (n={s.n})" for s in report.scores if s.n}
     metadata = {
@@ -95,26 +95,24 @@ def describe(settings: Settings, number: int, lineage: Lineage, report: Report |
 
 
 def evaluate(data: bytes, slices: tuple[Slice, ...]) -> Report:
-    """The report of a file, run by the Core ML runtime; one that does not run answers nothing, and fails for it."""
+    """The report of a file, run in the Core ML runtime. A file that does not run answers nothing, and so fails."""
     try:
         answer = digit_classifier.classifier(digit_classifier.load(data)).probabilities
-    except BadModel:  # ``trial`` says why, in the second verdict
+    except BadModel:  # ``export_check`` gives the reason in the second verdict
         answer = _nothing
     return scoring.score(answer, artifacts.digest(data), slices)
 
 
 def report_of(home: Home, version: values.Version, slices: tuple[Slice, ...]) -> Report:
-    """A version's report on today's slices: what was measured when it was registered is not measured again."""
+    """A version's report on today's slices; slices that its stored report covers are not measured again."""
     arrays = artifacts.unpack(home.artifacts.get(version.report_digest, ".npz"))
     data = home.artifacts.get(version.artifact_digest, ".mlmodel")
     try:
         stored = scoring.from_arrays(arrays)
-    except (KeyError, TypeError):  # written by a release whose reports held something else
+    except (KeyError, TypeError):  # written by a release with another form of report
         return evaluate(data, slices)
-    if (
-        version.summary.get("runtime") != digit_classifier.runtime()
-    ):  # other code may answer otherwise: pair like with like
-        return evaluate(data, slices)
+    if version.summary.get("runtime") != digit_classifier.runtime():
+        return evaluate(data, slices)  # another runtime may answer differently: a paired test needs the same one
     known: dict[str, Score] = {score.digest: score for score in stored.scores}
     digests = [scoring.digest(part) for part in slices]
     missing = tuple(part for part, digest in zip(slices, digests, strict=True) if digest not in known)
@@ -137,7 +135,7 @@ def judge(
     after: Report,
     draft: bytes,
 ) -> Judged:
-    """Ask both judges; the second one about the final bytes, with the scores written into them."""
+    """Ask both judges. The second judges the final bytes, which contain the scores."""
     final = candidate.export(describe(home.settings, number, lineage, after))
     images, labels = slices[0].images[:EXPORT_CHECK_IMAGES], slices[0].labels[:EXPORT_CHECK_IMAGES]
     good = gate.judge(before, after, home.settings.gate.at(len(slices[0].labels)))
@@ -147,19 +145,21 @@ def judge(
 
 
 def publish(
-    shift: HeldRun, number: int, lineage: Lineage, candidate: Candidate, judged: Judged, order: Attribution
+    held: HeldRun, number: int, lineage: Lineage, candidate: Candidate, judged: Judged, attribution: Attribution
 ) -> values.Version:
-    """Write the files, then register the version; promote it if it passed, settings allow (they are not asked about a
-    family's first), and the champion still is the one that it was judged against. Raises ``DiskFull``, ``LeaseLost``,
-    ``LessonErased``, ``DeploymentError`` where the ``.mlpackage`` cannot be made; then nothing is visible.
+    """Write the files, then register the version. Promote it if it passed, the settings allow it (they do not apply to
+    a family's first version), and the champion is still the one that it was judged against.
+
+    Raises ``DiskFull``, ``LeaseLost``, ``LessonErased``, or ``DeploymentError`` if the ``.mlpackage`` cannot be made;
+    then nothing is visible.
     """
-    home = shift.home
-    package = _package(home.settings, number, lineage, candidate, judged)  # before a file is written: it may fail
-    now = shift.clock()
+    home = held.home
+    package = _package(home.settings, number, lineage, candidate, judged)  # before any file is written: it may fail
+    now = held.clock()
     version = values.Version(
         number=number,
         family=lineage.family,
-        run_id=shift.run.id,
+        run_id=held.run.id,
         snapshot_id=lineage.snapshot_id,
         snapshot_digest=lineage.snapshot_digest,
         champion=lineage.champion,
@@ -181,42 +181,42 @@ def publish(
         for question, verdict in judged.verdicts.items()
     ]
     with home.store.exclusive() as tx:
-        _still_whole(tx, lineage)
+        _require_intact(tx, lineage)
         champion = versions.holder(tx, lineage.family)
-        registry.register(tx, version, verdicts, order, now)
+        registry.register(tx, version, verdicts, attribution, now)
         reason = None
         if champion != lineage.champion:
             reason = f"not promoted: judged against version {lineage.champion}, but the champion now is {champion}"
         elif judged.outcome is gate.Outcome.PASSED and (champion is None or home.settings.auto_promote):
-            registry.promote_in(tx, version, order, now)
-        runs.finish(tx, shift.run.id, values.RunStatus.FINISHED, reason, shift.seconds, now)
-    shift.ended = True
+            registry.promote_in(tx, version, attribution, now)
+        runs.finish(tx, held.run.id, values.RunStatus.FINISHED, reason, held.seconds, now)
+    held.ended = True
     return version
 
 
 def promoted(home: Home, version: values.Version) -> bool:
-    """Is this version its family's champion?"""
+    """Whether this version is its family's champion."""
     with home.store.read() as tx:
         return versions.holder(tx, version.family) == version.number
 
 
-def _still_whole(tx: Session, lineage: Lineage) -> None:
-    """Nothing that was taught may have been erased meanwhile. Raises ``LessonErased``."""
+def _require_intact(tx: Session, lineage: Lineage) -> None:
+    """Raise ``LessonErased`` if an upload that was taught was erased in between."""
     erased = 0 if lineage.snapshot_id is None else snapshots.erased(tx, lineage.snapshot_id)
     if erased:
         raise LessonErased(
-            f"{erased} of the {lineage.taught} uploads that this night taught were erased meanwhile; nothing was "
-            "published, and the next night teaches what is left"
+            f"{erased} of the {lineage.taught} uploads that this night taught were erased while it ran; nothing was "
+            "published, and the next night teaches the rest"
         )
 
 
 def _package(settings: Settings, number: int, lineage: Lineage, candidate: Candidate, judged: Judged) -> bytes | None:
-    """The ``.mlpackage`` of the same weights and with the same description, if wanted; what failed gets none."""
+    """The ``.mlpackage`` with the same weights and description, if the settings want one and no verdict failed."""
     if not settings.mlpackage or judged.outcome is gate.Outcome.FAILED:
         return None
     try:
         return candidate.package(describe(settings, number, lineage, judged.after))
-    except (ImportError, ValueError) as error:  # another coremltools than the one this was written for, or none
+    except (ImportError, ValueError) as error:  # another version of coremltools, or none
         raise DeploymentError(f"no .mlpackage: {error}; install coremltools 9.0 or set mlpackage = false") from error
 
 

@@ -1,5 +1,5 @@
-"""The loop itself: corrections rest in the store, are frozen into a snapshot, teach a challenger, which is judged
-against the champion on handwriting it has never seen, packed as a ``.mlmodel``, and pointed at.
+"""The loop itself: corrections are frozen into a snapshot and teach a challenger, which is judged against the champion
+on handwriting it has never seen, packed as a ``.mlmodel``, and promoted.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ from loop.store.values import Attribution, RunStatus
 from models.family import Candidate, Family, Lesson, Progress, Weights, no_progress
 
 DRY_RUN_VERSION = 0
-"""The version number that a dry run writes into its draft; real ones begin at 1."""
+"""The version number in the draft of a dry run; real ones begin at 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Night:
-    """What one night came to. ``version`` is None for a skipped or dry run, ``judged`` for a skipped one."""
+    """The result of one night. ``version`` is None for a skipped or dry run, ``judged`` for a skipped one."""
 
     run: int
     status: RunStatus
@@ -52,44 +52,46 @@ def run(
     progress: Progress = no_progress,
     clock: Clock = utc_now,
 ) -> Night:
-    """One night, of a ``slot`` or by hand. Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, and whatever the
-    deployment lacks; a night with nothing to teach is skipped, a refused challenger is registered with its verdict.
-    ``force`` teaches however little is new, and what was taught before.
+    """One night, of a ``slot`` or by hand. A night with nothing to teach is skipped; a refused challenger is registered
+    with its verdict. ``force`` runs even if there are too few new corrections, or none.
+
+    Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, ``OpsError`` without a base or a champion, and
+    ``DeploymentError``.
     """
     family, settings, actor = models.get(family_name), home.settings, home.actor
-    _before(home, family)  # refused without a trace in the runs, for there is nothing to run
+    _champion_and_base(home, family)  # refuse before a run is claimed
     kind = "dry-run" if dry_run else "night"
-    with lease.hold(home, family.name, kind, clock, progress, slot) as shift:
-        with shift.step("snapshot"):
-            champion, base = _before(home, family)
+    with lease.hold(home, family.name, kind, clock, progress, slot) as held:
+        with held.step("snapshot"):
+            champion, base = _champion_and_base(home, family)
             corpus = homes.corpus(settings, family.corpus)
             frozen = snapshot.freeze(
-                home.store, shift.run.id, corpus.digest, settings.snapshot_budget, settings.source_cap, clock()
+                home.store, held.run.id, corpus.digest, settings.snapshot_budget, settings.source_cap, clock()
             )
             slices = holdout.slices(home.store, corpus)
             lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
             if reason := _nothing_to_teach(home, lineage, slices, force):
-                return _skip(shift, reason)
-            number = DRY_RUN_VERSION if dry_run else shift.reserve()
-        with shift.step("teach"):
+                return _skip(held, reason)
+            number = DRY_RUN_VERSION if dry_run else held.reserve()
+        with held.step("teach"):
             weights = artifacts.unpack(home.artifacts.get(base.base_digest, ".npz"))  # never the rounded ones
-            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, shift.report)
+            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, held.report)
             candidate = candidate.rounded(lineage.recipe["precision"])  # judge what the file can hold
-        with shift.step("export"):
+        with held.step("export"):
             draft = candidate.export(publishing.describe(settings, number, lineage, None))
-        with shift.step("evaluate"):
+        with held.step("evaluate"):
             before = publishing.report_of(home, champion, slices)
             after = publishing.evaluate(draft, slices)
-        with shift.step("judge"):
+        with held.step("judge"):
             judged = publishing.judge(home, number, lineage, candidate, slices, before, after, draft)
         if dry_run:
-            shift.finish(RunStatus.FINISHED, "dry run: nothing was registered")
-            return _night(shift, RunStatus.FINISHED, "dry run: nothing was registered", None, judged)
-        with shift.step("publish"):
-            order = Attribution(actor, f"run {shift.run.id}: {judged.outcome}")
-            version = publishing.publish(shift, number, lineage, candidate, judged, order)
-        upkeep.tell(home, order, clock())  # by now the night is over, whatever becomes of the feed
-        return _night(shift, RunStatus.FINISHED, None, version, judged)
+            held.finish(RunStatus.FINISHED, "dry run: nothing was registered")
+            return _night(held, RunStatus.FINISHED, "dry run: nothing was registered", None, judged)
+        with held.step("publish"):
+            attribution = Attribution(actor, f"run {held.run.id}: {judged.outcome}")
+            version = publishing.publish(held, number, lineage, candidate, judged, attribution)
+        upkeep.tell(home, attribution, clock())  # the run has ended, so a failure of the feed cannot fail it
+        return _night(held, RunStatus.FINISHED, None, version, judged)
 
 
 def create_base(
@@ -102,20 +104,20 @@ def create_base(
 ) -> values.Version:
     """Register a family's frozen base as its first version and champion; a second call changes nothing.
 
-    ``weights`` default to the shipped base, else the base is trained. A base that does not pass is registered but not
-    promoted: the family then has no champion, and ``loop verdict`` says why.
+    ``weights`` default to the shipped base; without one the base is trained. A base that does not pass is registered
+    but not promoted: the family then has no champion, and ``loop verdict`` shows the reason.
     """
     family, settings, actor = models.get(family_name), home.settings, home.actor
     if (known := _base(home, family)) is not None:
         return known
-    with lease.hold(home, family.name, "base", clock, progress) as shift:
-        if (known := _base(home, family)) is not None:  # by another process, while this one waited for the lease
-            shift.finish(RunStatus.SKIPPED, f"founded meanwhile: version {known.number}")
+    with lease.hold(home, family.name, "base", clock, progress) as held:
+        if (known := _base(home, family)) is not None:  # another process registered it first
+            held.finish(RunStatus.SKIPPED, f"the base already exists: version {known.number}")
             return known
         corpus = homes.corpus(settings, family.corpus)
-        number = shift.reserve()
-        with shift.step("teach"):
-            frozen = _frozen_base(family, corpus, weights, settings.seed, shift.report)
+        number = held.reserve()
+        with held.step("teach"):
+            frozen = _frozen_base(family, corpus, weights, settings.seed, held.report)
             recipe = publishing.recipe(family, settings)
             candidate = frozen.rounded(recipe["precision"])
         lineage = Lineage(
@@ -128,20 +130,20 @@ def create_base(
             seed=settings.seed,
             champion=None,
         )
-        with shift.step("export"):
+        with held.step("export"):
             draft = candidate.export(publishing.describe(settings, number, lineage, None))
-        with shift.step("evaluate"):
+        with held.step("evaluate"):
             slices = holdout.slices(home.store, corpus)
             after = publishing.evaluate(draft, slices)
-        with shift.step("judge"):
+        with held.step("judge"):
             judged = publishing.judge(home, number, lineage, candidate, slices, None, after, draft)
-        with shift.step("publish"):
-            order = Attribution(actor, f"run {shift.run.id}: the {family.name} base")
-            return publishing.publish(shift, number, lineage, candidate, judged, order)
+        with held.step("publish"):
+            attribution = Attribution(actor, f"run {held.run.id}: the {family.name} base")
+            return publishing.publish(held, number, lineage, candidate, judged, attribution)
 
 
 def _frozen_base(family: Family, corpus: Corpus, weights: Weights | None, seed: int, progress: Progress) -> Candidate:
-    """The base that was given, else the shipped one where it fits the corpus, else one trained now."""
+    """The given base, else the shipped one if it fits the corpus, else one trained now."""
     if weights is None and corpus.name == family.corpus:
         weights = family.shipped()
     if weights is None:
@@ -154,8 +156,8 @@ def _base(home: Home, family: Family) -> values.Version | None:
         return versions.base(tx, family.name)
 
 
-def _before(home: Home, family: Family) -> tuple[values.Version, values.Version]:
-    """The champion and the base. Raises ``OpsError`` where the family has none."""
+def _champion_and_base(home: Home, family: Family) -> tuple[values.Version, values.Version]:
+    """The champion and the base. Raises ``OpsError`` if the family lacks one."""
     with home.store.read() as tx:
         champion, base = versions.champion_and_base(tx, family.name)
     if base is None:
@@ -186,32 +188,32 @@ def _lesson(corpus: Corpus, frozen: Snapshot) -> Lesson:
 
 
 def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], force: bool) -> str | None:
-    """Why this night would change nothing, if so."""
+    """Why this night would change nothing; None if it would."""
     if lineage.taught == 0 or lineage.snapshot_id is None:
-        return "nothing to teach: the store holds no accepted upload of a source that teaches"
+        return "nothing to teach: the store contains no accepted upload of a teaching source"
     with home.store.read() as tx:
         twin = versions.twin(tx, lineage.base_digest, lineage.snapshot_digest, lineage.recipe_digest, lineage.seed)
         outcome = None if twin is None else versions.outcome(tx, twin.number)
         new = snapshots.untaught(tx, lineage.family, lineage.snapshot_id)
-        tainted = lineage.champion in erasures.tainted(tx)  # then any successor is wanted soon
+        tainted = lineage.champion in erasures.tainted(tx)  # then replace the champion soon
     if twin is not None and not force and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
-        return f"nothing changed: version {twin.number} was taught the same snapshot by the same recipe"
+        return f"nothing changed: version {twin.number} was taught the same snapshot with the same recipe"
     if twin is None and new < home.settings.min_new and not force and not tainted:
-        return f"too little new: {new} accepted uploads that no night has taught, need {home.settings.min_new}"
+        return f"too few new uploads: {new} that no night has taught, need {home.settings.min_new}"
     return None
 
 
 def _judged_on(version: values.Version, slices: tuple[Slice, ...]) -> bool:
-    """Was the version judged on just these slices? If not, there is more evidence now."""
+    """Whether the version was judged on exactly these slices; if not, there is new evidence."""
     return {part["digest"] for part in version.summary["slices"]} == {scoring.digest(part) for part in slices}
 
 
-def _skip(shift: HeldRun, reason: str) -> Night:
-    shift.finish(RunStatus.SKIPPED, reason)
-    return _night(shift, RunStatus.SKIPPED, reason, None, None)
+def _skip(held: HeldRun, reason: str) -> Night:
+    held.finish(RunStatus.SKIPPED, reason)
+    return _night(held, RunStatus.SKIPPED, reason, None, None)
 
 
 def _night(
-    shift: HeldRun, status: RunStatus, reason: str | None, version: values.Version | None, judged: Judged | None
+    held: HeldRun, status: RunStatus, reason: str | None, version: values.Version | None, judged: Judged | None
 ) -> Night:
-    return Night(shift.run.id, status, reason, version, judged, dict(shift.seconds))
+    return Night(held.run.id, status, reason, version, judged, dict(held.seconds))

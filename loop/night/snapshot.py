@@ -1,8 +1,8 @@
-"""Freeze what a night teaches: the accepted uploads of the sources that teach, with their weights.
+"""Freeze the training set of a night: the accepted uploads of the teaching sources, with their weights.
 
-Rules: sources of the holdout never enter. No source brings more than ``source_cap`` uploads, so that no single hand
-rules the lesson. Past the ``budget`` corrections go before confirmations (they are what the model finds hard), and
-within each the digits take turns, newest first (so that the rare ones are in). The digest covers content, not row
+Rules: holdout sources never enter. No source contributes more than ``source_cap`` uploads, so that no single person
+dominates the training set. Past the ``budget``, corrections precede confirmations (they are hard for the model), and
+within each the digits take turns, newest first (so that rare digits are included). The digest covers content, not row
 numbers: the same images, labels and weights beside the same corpus have the same digest in any store.
 """
 
@@ -20,13 +20,13 @@ from loop.store.feedback import corrections
 from loop.store.nights import runs, snapshots
 from loop.store.values import Pool, Role
 
-ERASURE_RETRIES = 4  # times that a lesson is chosen anew
-CONFIRMATION_WEIGHT = 1.0  # relative chance to be drawn beside a correction's 1.0
+ERASURE_RETRIES = 4
+CONFIRMATION_WEIGHT = 1.0  # relative probability of being drawn; a correction has 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A frozen lesson: row i of ``pool`` is drawn with relative chance ``weights[i]``."""
+    """A frozen training set: row i of ``pool`` is drawn with relative probability ``weights[i]``."""
 
     id: int
     digest: str
@@ -35,9 +35,9 @@ class Snapshot:
 
 
 def freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
-    """Choose, weigh, and write down what the run teaches. Raises ``LeaseLost``."""
+    """Choose, weight and store the uploads that the run teaches. Raises ``LeaseLost``."""
     for _ in range(ERASURE_RETRIES):
-        with suppress(IntegrityError):  # something was erased between our look and our write: choose anew
+        with suppress(IntegrityError):  # an upload was erased between the read and the write: choose again
             return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
     return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
 
@@ -55,7 +55,7 @@ def _freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_c
 
 
 def choose(pool: Pool, budget: int, source_cap: int) -> Pool:
-    """The uploads to teach, in the order of their ids."""
+    """The uploads to teach, ordered by id."""
     capped = pool[np.sort(_capped(pool, source_cap))]
     if len(capped) <= budget:
         return capped
@@ -63,7 +63,7 @@ def choose(pool: Pool, budget: int, source_cap: int) -> Pool:
 
 
 def digest(pool: Pool, weights: NDArray[np.float64], corpus_digest: str) -> str:
-    """SHA-256 over corpus, images, labels and weights, whatever the order of the rows."""
+    """SHA-256 over corpus, images, labels and weights, independent of the order of the rows."""
     lines = sorted(
         hashlib.sha256(pixels.tobytes() + bytes([label]) + weight.tobytes()).digest()
         for pixels, label, weight in zip(pool.pixels, pool.labels, weights.astype("<f8"), strict=True)
@@ -72,7 +72,7 @@ def digest(pool: Pool, weights: NDArray[np.float64], corpus_digest: str) -> str:
 
 
 def _capped(pool: Pool, source_cap: int) -> NDArray[np.int64]:
-    """Rows left when each source keeps its first ``source_cap`` by ``_turns``."""
+    """The rows that remain when each source keeps its first ``source_cap`` in the order of ``_turns``."""
     rows = _turns(pool)
     seen: dict[int, int] = {}
     kept = []

@@ -1,8 +1,8 @@
-"""The feedback store: tables, transactions and queries. Frozen values out, never live rows.
+"""The feedback store: tables, transactions and queries. Queries return frozen values, never live rows.
 
-``engine`` opens transactions, ``schema`` knows the revision, and one module a noun asks and answers:
-``feedback`` (sources and corrections), ``snapshots``, ``runs`` (claims and leases), ``versions`` (versions,
-verdicts and the alias ledger). Every query takes the session that its caller opened on ``Store``.
+``engine`` opens transactions and ``schema`` checks the revision. The queries are grouped by noun: ``feedback``
+(sources, uploads), ``nights`` (runs, snapshots, versions, the alias ledger), ``phones`` (the feed), ``service`` (keys,
+events, webhooks, health), ``backup``. Every query takes the session that its caller opened on ``Store``.
 """
 
 from loop.store.engine import Store

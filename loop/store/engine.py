@@ -4,9 +4,9 @@ Rules kept here:
 - SQLite: WAL, ``synchronous=FULL`` (WAL with NORMAL lost acknowledged rows in 5 of 8 power cuts), foreign keys on,
   and ``BEGIN IMMEDIATE`` for writers: a deferred BEGIN that upgrades ignores the busy timeout and fails at once.
 - A transaction is short; nothing trains, exports or evaluates inside one.
-- Claims and ledger moves pass through ``exclusive``: one at a time on both databases.
-- Trouble of the database itself leaves as ``StoreUnavailable`` or ``DiskFull``, with secrets masked; a deadlock as
-  ``Contention``, after which the same transaction may simply be tried again.
+- Claims and ledger moves use ``exclusive``: one at a time on both databases.
+- A failure of the database is raised as ``StoreUnavailable`` or ``DiskFull``, with secrets masked; a deadlock as
+  ``Contention``, after which the same transaction can simply be retried.
 """
 
 import sqlite3
@@ -25,41 +25,41 @@ from sqlalchemy.orm import Session
 from loop.errors import DeploymentError, DiskFull, StoreUnavailable, one_line
 
 BUSY_SECONDS = 30
-COMPACT_MS = 500  # writers wait while the log is emptied
+COMPACT_MS = 500  # writers wait while the log is truncated
 CONTENTION_CODES = {"40P01", "40001"}  # PostgreSQL's deadlock_detected and serialization_failure
-DISK_FULL_CODES = {"53100", "58030"} | {  # PostgreSQL's disk_full and io_error; SQLite's, while it writes
+DISK_FULL_CODES = {"53100", "58030"} | {  # PostgreSQL's disk_full and io_error; SQLite's write errors
     "SQLITE_FULL",
     *(f"SQLITE_IOERR_{what}" for what in ("WRITE", "FSYNC", "DIR_FSYNC", "TRUNCATE", "SHMSIZE", "SHMMAP")),
 }
 POSTGRES_TIMEOUTS = f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s"
-"""PostgreSQL's: who waits for a lock is told, as by SQLite, and who stands still inside a transaction loses it."""
+"""PostgreSQL's time limits: waiting for a lock fails, as on SQLite, and an idle transaction is ended."""
 EXCLUSIVE_LOCK = 0x6C6F6F70  # "loop": the PostgreSQL advisory lock of claims and ledger moves
 
 
 class Contention(StoreUnavailable):
-    """PostgreSQL chose this transaction as the one to give up; nothing of it is stored."""
+    """PostgreSQL aborted this transaction to resolve a deadlock; nothing of it is stored."""
 
 
 def masked(url: str) -> str:
-    """A database URL without its secrets, which may also stand in its query."""
+    """A database URL without its secrets, including those in its query string."""
     parsed = make_url(url)
     shown = parsed.set(query=dict.fromkeys(parsed.query, "***"))
     return shown.render_as_string(hide_password=True)
 
 
 class Store:
-    """Holds the engine; every transaction of the loop begins here."""
+    """The engine; every transaction of the loop begins here."""
 
     def __init__(self, url: str, *, create: bool = True) -> None:
-        """``create`` makes the folder of a SQLite file; whoever only looks leaves no trace."""
+        """``create`` makes the folder of a SQLite file; readers pass False and leave no trace."""
         self.url = make_url(url)
         self.shown_url = masked(url)
         self.engine = _engine(url, create)
-        self._turn = threading.Lock()
+        self._write_lock = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
-        """Is this the embedded database?"""
+        """Whether this is the embedded database."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
@@ -70,38 +70,38 @@ class Store:
 
     @contextmanager
     def frozen(self) -> Iterator[Session]:
-        """A read that sees one moment of the database throughout, whoever writes meanwhile (WAL always does so)."""
+        """A read that sees one state of the database throughout, whatever others write (with WAL every read does)."""
         options = {"loop_begin": "DEFERRED"} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with self._errors(), Session(self.engine.execution_options(**options)) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits when the block ends and leaves nothing when it raises."""
+        """A transaction that commits when the block ends and rolls back when it raises."""
         with self._errors(), self._queued(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def exclusive(self) -> Iterator[Session]:
-        """A write that no other ``exclusive`` overlaps, in any process."""
+        """A write that overlaps no other ``exclusive``, in any process."""
         with self.write() as session:
             self.lock(session.connection())
             yield session
 
     def lock(self, connection: Connection) -> None:
-        """Make the transaction exclusive; SQLite's BEGIN IMMEDIATE is already."""
+        """Make the transaction exclusive; on SQLite BEGIN IMMEDIATE already did."""
         if not self.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": EXCLUSIVE_LOCK})
 
     def compact(self) -> bool:
-        """Let nothing that was deleted stay readable in SQLite's log; ``secure_delete`` sees to the file itself.
+        """Truncate SQLite's log, so that no deleted bytes stay readable in it; ``secure_delete`` covers the file.
 
-        False while a reader still needs what the log holds: writers must not wait for long readers, so try again.
-        On PostgreSQL there is nothing to do from here: ``loop.intake.erasure`` says what stays.
+        False while a reader still needs the log: writers must not wait for long readers, so try again later.
+        On PostgreSQL this does nothing; ``loop.intake.erasure`` documents what stays.
         """
         if not self.is_sqlite:
             return True
-        try:  # outside of any transaction, or there is nothing to truncate
+        try:  # outside any transaction: inside one the checkpoint truncates nothing
             with self._errors(), closing(self.engine.raw_connection()) as connection:
                 cursor = connection.cursor()
                 cursor.execute(f"PRAGMA busy_timeout = {COMPACT_MS}")
@@ -110,56 +110,54 @@ class Store:
                 return not busy
         except sqlite3.Error as error:
             kind = DiskFull if getattr(error, "sqlite_errorname", None) in DISK_FULL_CODES else StoreUnavailable
-            raise kind(f"{self.shown_url}: its log cannot be emptied ({error}); is there space?") from error
+            raise kind(f"{self.shown_url}: cannot empty its log ({error}); check the free space") from error
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         self.engine.dispose()
 
     @contextmanager
     def _queued(self) -> Iterator[None]:
-        """SQLite has one writer, and who comes second sleeps longer each time it looks: within a process, wait here."""
+        """SQLite allows one writer, and a waiting one sleeps longer after each try: within a process, queue here."""
         if not self.is_sqlite:
             yield
             return
-        if not self._turn.acquire(timeout=BUSY_SECONDS):
+        if not self._write_lock.acquire(timeout=BUSY_SECONDS):
             raise StoreUnavailable(f"{self.shown_url}: another write has taken {BUSY_SECONDS} s; try again")
         try:
             yield
         finally:
-            self._turn.release()
+            self._write_lock.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError:
-            raise  # a broken rule of the schema is the caller's matter, or a bug
+            raise  # a violated constraint is for the caller to handle, or a bug
         except DBAPIError as error:
             raise self.unavailable(error) from error
         except PoolExhausted as error:
-            raise StoreUnavailable(
-                f"{self.shown_url}: every connection is busy; try again when less goes on"
-            ) from error
+            raise StoreUnavailable(f"{self.shown_url}: every connection is busy; try again later") from error
 
     def unavailable(self, error: DBAPIError) -> DeploymentError:
-        """The database's complaint in one line that tells what to do."""
-        said = one_line(error.orig or error)
+        """The database's error as one of ours, in one line that names the next step."""
+        detail = one_line(error.orig or error)
         if {getattr(error.orig, "sqlstate", None), getattr(error.orig, "sqlite_errorname", None)} & DISK_FULL_CODES:
-            return DiskFull(f"{self.shown_url}: the disk is full or failing ({said}); free some space and try again")
+            return DiskFull(f"{self.shown_url}: the disk is full or failing ({detail}); free some space and try again")
         if getattr(error.orig, "sqlstate", None) in CONTENTION_CODES:
-            return Contention(f"{self.shown_url}: {said}; run the command again")
-        hint = "is there space and a writable folder?" if self.is_sqlite else "is the server up, the URL right?"
-        verb = "does not answer" if isinstance(error, OperationalError) else "refused the work"
-        return StoreUnavailable(f"{self.shown_url} {verb} ({said}); {hint} `loop settings` shows the URL")
+            return Contention(f"{self.shown_url}: {detail}; run the command again")
+        hint = "check the free space and the folder's permissions" if self.is_sqlite else "check the server and the URL"
+        verb = "does not answer" if isinstance(error, OperationalError) else "refused the statement"
+        return StoreUnavailable(f"{self.shown_url} {verb} ({detail}); {hint}; `loop settings` shows the URL")
 
 
 def _engine(url: str, create: bool) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database if create else None)
-    patience = {} if "options" in parsed.query else {"options": POSTGRES_TIMEOUTS}
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10} | patience)
+    timeouts = {} if "options" in parsed.query else {"options": POSTGRES_TIMEOUTS}
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10} | timeouts)
 
 
 def _sqlite(url: str, database: str | None) -> Engine:
@@ -167,7 +165,7 @@ def _sqlite(url: str, database: str | None) -> Engine:
         try:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreUnavailable(f"{database}: its folder cannot be made ({error}); mend LOOP_HOME") from None
+            raise StoreUnavailable(f"{database}: cannot create its folder ({error}); correct LOOP_HOME") from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -175,7 +173,7 @@ def _sqlite(url: str, database: str | None) -> Engine:
 
 
 def _prepare(connection: Any, record: object) -> None:  # noqa: ARG001 (SQLAlchemy's signature)
-    """Leave BEGIN to us (SQLAlchemy's documented recipe for pysqlite) and set what must hold per connection."""
+    """Let this module issue BEGIN (SQLAlchemy's documented recipe for pysqlite), and set the pragmas."""
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):

@@ -16,23 +16,23 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def head() -> str:
-    """The revision this code was written for."""
+    """The newest revision that this code knows."""
     revision = _scripts().get_current_head()
     if revision is None:
-        raise SchemaBehind(f"no migrations found in {MIGRATIONS}; install the project whole")
+        raise SchemaBehind(f"no migrations found in {MIGRATIONS}; install the whole project")
     return revision
 
 
 @cache
 def _scripts() -> ScriptDirectory:
-    """This code's migrations, read once: ``/readyz`` asks for them, and anybody may ask that."""
+    """This code's migrations, read once: ``/readyz`` needs them, and anyone may call it."""
     return ScriptDirectory(str(MIGRATIONS))
 
 
 def current(store: Store) -> str | None:
     """The database's revision; None for an empty database, or none yet. Raises ``StoreUnavailable``."""
     if store.is_sqlite and not Path(store.url.database or "").is_file():
-        return None  # looking must not make the file
+        return None  # a look must not create the file
     with store.read() as tx:
         return MigrationContext.configure(tx.connection()).get_current_revision()
 
@@ -44,7 +44,7 @@ def require_head(store: Store) -> None:
         return
     if have is None:
         raise SchemaBehind(
-            f"{store.shown_url} holds no store yet; run `loop init` (or `loop migrate`, for tables only)"
+            f"{store.shown_url} contains no store yet; run `loop init` (or `loop migrate` for the tables only)"
         )
     raise SchemaBehind(f"{store.shown_url} is at revision {have}, this code needs {want}; run `loop migrate`")
 
@@ -65,7 +65,7 @@ def migrate(store: Store, revision: str = "head") -> None:
 
 
 def _known(store: Store) -> str | None:
-    """The database's revision, unless it is one that this code has never heard of."""
+    """The database's revision. Raises ``SchemaBehind`` if this code does not know it."""
     have = current(store)
     known = {script.revision for script in _scripts().walk_revisions()}
     if have is not None and have not in known:

@@ -1,4 +1,4 @@
-"""The frozen values that leave the store; never live rows."""
+"""The frozen values that the store returns; never live rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,21 +12,21 @@ from loop.errors import BadReason
 
 
 class Role(StrEnum):
-    """Which side of the split a source is on: it teaches, or it judges."""
+    """A source's side of the split: its uploads teach, or they judge."""
 
     TRAIN = "train"
     HOLDOUT = "holdout"
 
 
 class Kind(StrEnum):
-    """Did the user correct the model, or agree with it?"""
+    """Whether the user corrected the model or agreed with it."""
 
     CORRECTION = "correction"
     CONFIRMATION = "confirmation"
 
 
 class Status(StrEnum):
-    """What became of an upload."""
+    """The state of an upload. Today every upload is stored as ``accepted``; nothing writes the other three yet."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """What became of a run."""
+    """The state of a run."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -45,11 +45,11 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Many uploads as arrays, row i of each being one upload, ordered by id.
+    """Many uploads as arrays, ordered by id; row i of each array belongs to upload i.
 
-    ``ids (n,) int64``, ``sources (n,) int64`` (who; numbers without meaning), ``pixels (n, 28, 28) uint8``,
-    ``labels (n,) uint8``, ``corrected (n,) bool`` (False: a confirmation), ``told (n,) bool`` (the sender knew what the
-    model had said; False for imported handwriting), ``rates (n,) float64``.
+    ``ids (n,) int64``, ``sources (n,) int64`` (opaque numbers), ``pixels (n, 28, 28) uint8``, ``labels (n,) uint8``,
+    ``corrected (n,) bool`` (False: a confirmation), ``has_prediction (n,) bool`` (the upload states the phone's
+    prediction; False for imported handwriting), ``rates (n,) float64`` in (0, 1].
     """
 
     ids: NDArray[np.int64]
@@ -57,11 +57,11 @@ class Pool:
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     corrected: NDArray[np.bool_]
-    told: NDArray[np.bool_]
+    has_prediction: NDArray[np.bool_]
     rates: NDArray[np.float64]
 
     def __len__(self) -> int:
-        """How many uploads."""
+        """The number of uploads."""
         return len(self.ids)
 
     def __getitem__(self, rows: NDArray[Any]) -> "Pool":
@@ -72,15 +72,15 @@ class Pool:
             self.pixels[rows],
             self.labels[rows],
             self.corrected[rows],
-            self.told[rows],
+            self.has_prediction[rows],
             self.rates[rows],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One pass of the loop. ``seconds`` maps each finished step to its duration. ``slot`` is None for one by hand;
-    ``done`` of ``total`` is how far ``step`` has come, a second ago.
+    """One pass of the loop. ``seconds`` maps each finished step to its duration. ``slot`` is None for a run by hand.
+    ``done`` of ``total`` is the progress of ``step``, at most a second old.
     """
 
     id: int
@@ -101,7 +101,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One registered model and everything it came from; the files lie in the artifacts under their digests."""
+    """One registered model and its lineage. Its files are in the artifact store, named by their digests."""
 
     number: int
     family: str
@@ -125,7 +125,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge said of a version; ``document`` holds the reasons and the numbers."""
+    """A judge's verdict about a version; ``document`` contains the reasons and the figures."""
 
     version: int
     question: str
@@ -136,7 +136,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One line of the alias ledger."""
+    """One entry of the alias ledger."""
 
     id: int
     family: str
@@ -164,7 +164,7 @@ class FeedRoot:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """A feed that was signed, as signed bytes."""
+    """A signed feed, as signed bytes."""
 
     epoch: int
     sequence: int
@@ -175,7 +175,7 @@ class FeedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """A model that no device may run any longer."""
+    """A model that devices must no longer run."""
 
     version: int
     digest: str
@@ -186,16 +186,16 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who wants an alias moved, and why."""
+    """The actor of a move of an alias, and the reason."""
 
     actor: str
     reason: str
     override: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what the ledger cannot keep: it is never mended. Raises ``BadReason``."""
+        """Refuse what the ledger cannot store, since its entries are final. Raises ``BadReason``."""
         for field, value, longest in (("actor", self.actor, 100), ("reason", self.reason, 1000)):
             if not 0 < len(value.strip()) <= len(value) <= longest or not value.isprintable():
                 raise BadReason(
-                    f"{field}: expected 1 to {longest} printable characters, got {len(value)}; say it again"
+                    f"{field}: expected 1 to {longest} printable characters, got {len(value)}; give another"
                 )

@@ -1,7 +1,7 @@
-"""What the loop remembers: sources, corrections, snapshots, runs, versions, verdicts, the alias ledger.
+"""Create the tables: sources, corrections, snapshots, runs, versions, verdicts, the alias ledger.
 
-Beside the tables, triggers make two of them append-only in the database itself: a version and a line of the ledger
-are never changed or deleted, whoever holds the connection.
+Triggers make two of them append-only in the database itself: no connection can change or delete a version or a ledger
+entry.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""What the feed must not forget: its roots, the sequences that were signed, what was withdrawn; all append-only."""
+"""Create the feed's tables: roots, signed feeds, withdrawals; all append-only."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def forbid_changes(table: str) -> None:
-    """Refuse UPDATE and DELETE on the table; on PostgreSQL by the function of the first migration."""
+    """Refuse UPDATE and DELETE on the table; on PostgreSQL with the function of the first migration."""
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             op.execute(

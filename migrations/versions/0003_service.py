@@ -1,4 +1,4 @@
-"""What the service must remember: keys, answers given, what the champion said on arrival, who was erased."""
+"""Create the service's tables: keys, replays, live scores, erasures; add quotas."""
 
 import sqlalchemy as sa
 from alembic import op

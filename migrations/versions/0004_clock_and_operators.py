@@ -1,4 +1,4 @@
-"""What the clock and the operators must remember: slots, progress, events, who hears of them, a chained ledger."""
+"""Create the tables of the scheduler and the operators: slots, events, webhooks, deliveries; chain the ledger."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ SIGNED = ("family", "alias", "verb", "before", "after", "actor", "reason", "verd
 
 @contextmanager
 def _unlocked() -> Iterator[None]:
-    """Only here does the ledger change in place: its triggers are lifted and put back in the same transaction."""
+    """Lift the ledger's triggers for an update in place; they are created again in the same transaction."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TRIGGER moves_no_update")
         yield
@@ -39,7 +39,7 @@ def _unlocked() -> Iterator[None]:
 
 
 def _chain() -> None:
-    """Link the lines that are there, as ``store.versions`` links new ones (the rule as of this revision)."""
+    """Link the existing entries as ``store.nights.versions`` links new ones (the rule as of this revision)."""
     moves = sa.table("moves", sa.column("id"), sa.column("link"), *(_column(name) for name in SIGNED))
     versions = sa.table("versions", sa.column("number"), sa.column("artifact_digest"))
     lines = sa.select(moves, versions.c.artifact_digest).join(versions, versions.c.number == moves.c.after)

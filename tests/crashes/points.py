@@ -211,7 +211,7 @@ DB, FEED = Lock.DATABASE, Lock.FEED
 POINTS: dict[str, Point] = {
     point.name: point
     for point in (
-        Point("claim/asked", B, before(retrain, "_before")),
+        Point("claim/asked", B, before(retrain, "_champion_and_base")),
         Point("claim/locked", B, before(runs, "claim"), DB),
         Point("claim/row", B, after(runs, "claim"), DB),
         Point("claim/slot", B, after(slots, "take"), DB),

@@ -74,7 +74,7 @@ def _ended(site: Site, plan: Plan, point: Point) -> datetime:
         assert run.kind == "base"
     elif point.phase is Phase.DURING:
         assert run.status is RunStatus.FAILED
-        assert ("stopped without a word" if silent else acts.SAID[plan.act]) in str(run.reason)
+        assert ("stopped without ending the run" if silent else acts.SAID[plan.act]) in str(run.reason)
     else:
         assert run.status is RunStatus.FINISHED
     free = point.phase is Phase.BEFORE or (silent and point.phase is Phase.DURING)

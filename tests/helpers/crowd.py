@@ -9,7 +9,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback.live_scores import Tally
+from loop.store.feedback.live_scores import LiveSums
 
 PIXELS = bytes(784)
 
@@ -37,13 +37,13 @@ def write(seed: int, people: int, each: int, accuracy: float, rate: float = 0.05
     return Sent(who[sent], right[sent], np.where(right[sent], rate, 1.0))
 
 
-def tally(sent: Sent, version: int = 1, how: str = "told") -> Tally:
+def tally(sent: Sent, version: int = 1, how: str = "told") -> LiveSums:
     """What the store's sums must come to."""
     weights, right = 1 / sent.rates, sent.right
     squares = weights**2
     a = np.bincount(sent.people, weights)
     b = np.bincount(sent.people, weights * right)
-    return Tally(
+    return LiveSums(
         version=version,
         how=how,
         n=len(weights),

@@ -1,4 +1,4 @@
-"""A batch answers what its uploads would have been answered one by one, however they are batched, on both databases."""
+"""A batch gets the answers that its uploads would get one by one, however they are batched, on both databases."""
 
 import json
 import multiprocessing
@@ -31,13 +31,13 @@ FAR = timezone(timedelta(hours=13, minutes=45))
 
 @lru_cache
 def blot(seed: int) -> digits.Digit:
-    """A digit, another for each seed."""
+    """A digit; each seed gives another."""
     return digits.digit(np.random.default_rng(seed).integers(0, 256, (28, 28)).astype(np.uint8))
 
 
 @dataclass
 class Model:
-    """The rules, naively: one upload after the other, over plain dictionaries."""
+    """A naive model of the rules: one upload after the other, with plain dictionaries."""
 
     uploads: dict[tuple[str, str], tuple[Any, int]] = field(default_factory=dict)  # (source, key): body, number
     bound: dict[tuple[str, str], tuple[Any, int]] = field(default_factory=dict)  # keys of what was stored before
@@ -45,7 +45,7 @@ class Model:
     used: dict[str, int] = field(default_factory=dict)
 
     def answer(self, upload: Upload) -> str:
-        """What the sender is told: ``stored 3``, ``duplicate 3``, either with ``again``, or the refusal's name."""
+        """The answer: ``stored 3``, ``duplicate 3``, either with ``again``, or the name of the error."""
         digest = upload.image.digest if isinstance(upload.image, digits.Digit) else ""
         body = replace(upload, key=None)
         key = (upload.source, upload.key or f"{digest[:40]}-{upload.label}")
@@ -96,7 +96,7 @@ uploads = st.builds(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(uploads, max_size=30), cuts=st.sets(st.integers(1, 29)))
 def test_batching_changes_no_answer(store: Store, sent: list[Upload], cuts: set[int]) -> None:
-    """Cut into batches anywhere, a stream of uploads is answered as by the naive rules, one after the other."""
+    """However a stream of uploads is cut into batches, its answers equal those of the naive model."""
     fresh = secrets.token_hex(8)
     model = Model()
     expected = [model.answer(upload) for upload in sent]
@@ -112,7 +112,7 @@ def test_batching_changes_no_answer(store: Store, sent: list[Upload], cuts: set[
 
 
 def test_every_column_is_kept(store: Store, now: datetime) -> None:
-    """What was prepared is what the row holds, to the last bit and microsecond, also where nothing was said."""
+    """The row equals the prepared upload to the last bit and microsecond, including absent fields."""
     at = now.replace(microsecond=123_456)
     full = Upload("sé", blot(1), 3, "ключ \"'\\", Kind.CONFIRMATION, 3, 0.1 + 0.2, 9, 1 / 3, at.astimezone(FAR))
     sent = [intake.prepare(upload, at) for upload in (full, Upload("t", blot(2), 0))]
@@ -125,7 +125,7 @@ def test_every_column_is_kept(store: Store, now: datetime) -> None:
 
 @contextmanager
 def statements(store: Store) -> Iterator[list[str]]:
-    """Collects what is sent to the database."""
+    """Collects the statements that are sent to the database."""
     seen: list[str] = []
 
     def note(*about: Any) -> None:
@@ -137,7 +137,7 @@ def statements(store: Store) -> Iterator[list[str]]:
 
 
 def test_a_batch_costs_as_many_statements_as_one_upload(store: Store, now: datetime) -> None:
-    """The number of statements does not grow with the batch: 400 uploads of 40 new sources, as one of one."""
+    """The number of statements does not grow with the batch: 400 uploads of 40 new sources need as many as one."""
 
     def sent(count: int, first: int) -> list[intake.Prepared]:
         made = [Upload(f"s{first + i % 40}", blot(first + i), i % 10, key=f"k{i}") for i in range(count)]
@@ -154,7 +154,7 @@ def test_a_batch_costs_as_many_statements_as_one_upload(store: Store, now: datet
 
 
 def test_more_than_a_statement_holds(store: Store, now: datetime) -> None:
-    """A batch past SQLite's and PostgreSQL's limits on bound variables is still one batch."""
+    """A batch larger than SQLite's and PostgreSQL's limits on bound variables is still one batch."""
     image = blot(0)
     batch = [intake.prepare(Upload(f"s{i % 7000}", image, i // 7000, key=f"k{i}"), now) for i in range(21_000)]
     answers = intake.commit(store, batch, 0.2, now)
@@ -162,7 +162,7 @@ def test_more_than_a_statement_holds(store: Store, now: datetime) -> None:
 
 
 def _send(url: str, seed: int, found: "multiprocessing.Queue[list[str]]") -> None:
-    """A process of its own: the same 200 uploads of 5 new sources as its brother, in another order and in batches."""
+    """A process that sends the same 200 uploads of 5 new sources as the others, in another order and in batches."""
     store = Store(url)
     rng = np.random.default_rng(seed)
     sent = [Upload(f"s{i % 5}", blot(i // 2), 7, key=f"k{i % 160}", version=1 + i % 3) for i in range(200)]
@@ -174,7 +174,7 @@ def _send(url: str, seed: int, found: "multiprocessing.Queue[list[str]]") -> Non
 
 @pytest.mark.slow
 def test_processes_that_send_the_same(store: Store, url: str) -> None:
-    """Four processes store the same uploads at once: every receipt names a row with its image, and none is doubled."""
+    """Four processes store the same uploads at once: every receipt names a row with its image; none is stored twice."""
     spawn = multiprocessing.get_context("spawn")
     found: multiprocessing.Queue[list[str]] = spawn.Queue()
     senders = [spawn.Process(target=_send, args=(url, seed, found)) for seed in range(4)]
@@ -192,7 +192,7 @@ def test_processes_that_send_the_same(store: Store, url: str) -> None:
 
 
 def test_quota_holds_across_processes(store: Store, now: datetime) -> None:
-    """Two stores on one database, batch by batch in turn, give one source no more than its day."""
+    """Two stores on one database, used in turn, grant a source no more than its daily quota."""
     other = Store(store.engine.url.render_as_string(hide_password=False))
     sent = [intake.prepare(Upload("s", blot(i), 3, key=f"k{i}"), now) for i in range(12)]
     answers = [a for i, one in enumerate(sent) for a in intake.commit((store, other)[i % 2], [one], 0.2, now, PER_DAY)]

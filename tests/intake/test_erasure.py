@@ -1,4 +1,4 @@
-"""Erasing a source: it stays in no row and no file, nothing that it teaches is published, no backup revives it."""
+"""Erasing a source: no row and no file keeps it, no night publishes what it taught, no backup brings it back."""
 
 import hashlib
 import threading
@@ -37,13 +37,13 @@ VICTIM = "person-1"
 
 
 def tainted(of: Home) -> list[int]:
-    """The versions that learned from something that was erased since."""
+    """The versions that were taught with uploads that were erased later."""
     with of.store.read() as tx:
         return erasures.tainted(tx)
 
 
 def send(store: Store, source: str, seed: int, count: int = 15) -> list[bytes]:
-    """Random pictures of one source, each under a key of its own; what was stored of them."""
+    """Upload random pictures of one source, each under its own key; their rows."""
     pictures = [digit(each) for each in np.random.default_rng(seed).integers(1, 255, (count, 28, 28), np.uint8)]
     sent = [
         Upload(source, picture, row % 10, key=f"key of {source} {seed} {row}", predicted=(row + 1) % 10)
@@ -55,14 +55,14 @@ def send(store: Store, source: str, seed: int, count: int = 15) -> list[bytes]:
 
 
 def marks(source: str, pictures: list[bytes]) -> list[bytes]:
-    """What would betray a source in a file: pieces of its pictures, their digests, its keys, its name."""
+    """Byte strings that would reveal a source in a file: parts of its pictures, their digests, its keys, its name."""
     pieces = [picture[at : at + 24] for picture in pictures for at in range(0, 760, 24)]
     digests = [hashlib.sha256(picture).hexdigest().encode() for picture in pictures]
     return [*pieces, *digests, f"key of {source}".encode(), source.encode()]
 
 
 def found_in(folder: Path, sought: list[bytes]) -> int:
-    """How many of these stand in any file below a folder."""
+    """How many of these byte strings occur in a file below a folder."""
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     return sum(any(mark in data for data in files) for mark in sought)
 
@@ -88,7 +88,7 @@ def plain(store: Store, tmp_path: Path) -> Home:
 
 
 def test_nothing_is_left_in_any_row(home: Home) -> None:  # noqa: F811 (the fixture)
-    """Uploads, answers, keys, what the champion said, what was frozen: the others' rows stay as they are."""
+    """Its uploads, replays, scores and snapshot items are deleted; the rows of other sources do not change."""
     write(home)
     again = Upload(VICTIM, digit(np.eye(28, dtype=np.uint8) * 255), 3, key="one", predicted=4)
     intake.accept_many(home.store, [again, replace(again, key="two")], 0.4, NOW)
@@ -109,7 +109,7 @@ def test_nothing_is_left_in_any_row(home: Home) -> None:  # noqa: F811 (the fixt
 
 
 def test_what_had_learned_from_it_is_said(home: Home) -> None:  # noqa: F811 (the fixture)
-    """The versions whose snapshots lost uploads, then and later; the base never did."""
+    """Each version with a snapshot that lost uploads is tainted, then and later; the base never is."""
     write(home)
     with home.store.read() as tx:
         teachers = list(tx.scalars(select(tables.Source.name).where(tables.Source.role == "train")))
@@ -127,7 +127,7 @@ def test_what_had_learned_from_it_is_said(home: Home) -> None:  # noqa: F811 (th
 
 
 def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> None:  # noqa: F811 (the fixture)
-    """It is not skipped for want of news, and makes the very weights that a store makes which never had the source."""
+    """The next night is not skipped, and gives the same weights as a store that never contained the source."""
     last = next(who for who in range(7, 0, -1) if corrections.role_of(f"person-{who}", "salt", 0.4) is Role.TRAIN)
     write(home, people=last + 1)
     assert retrain.run(home).version is not None
@@ -149,7 +149,7 @@ def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> N
 
 
 def test_erasing_twice_and_what_never_was(plain: Home) -> None:
-    """A phone that asks again is told 0; a name that never was leaves no row, so nobody can fill the table."""
+    """A second erasure answers 0 uploads; an unknown name leaves no row, so the table cannot be flooded."""
     send(plain.store, "somebody", 1)
     assert erasure.erase(plain, "somebody", "a phone", NOW).uploads == 15
     for name in ("somebody", "nobody", "", "x" * 10_000, "'; DROP TABLE sources --"):
@@ -170,7 +170,7 @@ def test_whoever_comes_back_is_new(plain: Home) -> None:
 
 
 def test_a_long_actor_does_not_stop_an_erasure(plain: Home) -> None:
-    """Who asked is cut to what the column holds."""
+    """The actor is cut to the length of the column."""
     send(plain.store, "somebody", 1)
     assert erasure.erase(plain, "somebody", "key " + "x" * 100, NOW).uploads == 15
 
@@ -211,7 +211,7 @@ def test_erasing_while_phones_send_and_the_champion_speaks(plain: Home) -> None:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Home]:
-    """A home on SQLite alone in its folder."""
+    """A home on SQLite with a folder of its own."""
     store = Store(f"sqlite:///{tmp_path / 'database' / 'loop.db'}")
     schema.migrate(store)
     yield Home(None, store, None)  # type: ignore[arg-type]  # erasing needs the store only
@@ -242,7 +242,7 @@ def test_nothing_is_left_in_the_files(sqlite: Home, tmp_path: Path) -> None:
 def test_without_either_protection_something_is_left(
     sqlite: Home, tmp_path: Path, protection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Deleting alone leaves the bytes: in the file's free pages, or in the log."""
+    """The control: a plain DELETE leaves the bytes in the file's free pages or in the log."""
     others = send(sqlite.store, "a witness", 1)
     pictures = send(sqlite.store, "somebody", 2)
     assert others != pictures
@@ -284,9 +284,9 @@ def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytes
     assert teacher is not None
     publish = publishing.publish
 
-    def erased_before(shift: HeldRun, *rest: object) -> Version:
+    def erased_before(held: HeldRun, *rest: object) -> Version:
         erasure.erase(home, teacher, "a phone", utc_now())
-        return publish(shift, *rest)  # type: ignore[arg-type]
+        return publish(held, *rest)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "publish", erased_before)
@@ -295,7 +295,7 @@ def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytes
     with home.store.read() as tx:
         last = runs.recent(tx)[0]
         assert (last.status, [found.number for found in versions.every(tx)]) == (RunStatus.FAILED, [1])
-        assert "were erased meanwhile" in str(last.reason)
+        assert "were erased while it ran" in str(last.reason)
     assert champion(home) == 1
     done = retrain.run(home)
     assert done.version is not None
@@ -303,7 +303,7 @@ def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytes
 
 
 def test_erased_between_the_choice_and_the_snapshot(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    """What was read but is gone when it should be written down is left out: the lesson is chosen anew."""
+    """An upload that is erased between the read and the write of a snapshot is left out of it."""
     write(home)
     with home.store.read() as tx:
         teacher = tx.scalars(select(tables.Source.name).where(tables.Source.role == "train")).first()
@@ -370,7 +370,7 @@ def test_a_restored_backup_does_not_bring_it_back(plain: Home) -> None:
 
 
 def test_the_name_cannot_be_tried_without_the_salt(plain: Home) -> None:
-    """What is kept is no plain hash of the name, and no hash that something else is decided by."""
+    """The stored hash is neither a plain hash of the name nor the hash that decides the split."""
     send(plain.store, "somebody", 1)
     erasure.erase(plain, "somebody", "ops", NOW)
     with plain.store.write() as tx:
@@ -382,7 +382,7 @@ def test_the_name_cannot_be_tried_without_the_salt(plain: Home) -> None:
 def test_erasing_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """It asks first; --yes does not; it says how many, and twice is no error."""
+    """The command asks first unless --yes is given, prints the number of uploads, and may be repeated."""
     loop = Shell(monkeypatch, capsys, tmp_path, None)
     loop("migrate")
     store = Store(f"sqlite:///{tmp_path / 'home' / 'loop.db'}")
@@ -397,7 +397,7 @@ def test_erasing_on_the_command_line(
 
 
 def test_a_registry_that_knows_nothing_of_it(home: Home) -> None:  # noqa: F811 (the fixture)
-    """A version that learned from something erased can still be rolled back from, and to: that is for ops to say."""
+    """Operators may still roll back from and to a version that was taught with erased uploads."""
     write(home)
     assert retrain.run(home).version is not None
     with home.store.read() as tx:

@@ -29,13 +29,13 @@ from tests.conftest import NOW
 
 @lru_cache
 def upload(number: int, source: str = "s") -> Prepared:
-    """A sound upload, another for each number."""
+    """A valid upload; each number gives another."""
     pixels = np.random.default_rng(number).integers(0, 256, (28, 28)).astype(np.uint8)
     return intake.prepare(Upload(source, digits.digit(pixels), number % 10, key=f"k{number}"), NOW)
 
 
 def home_of(store: Store, folder: Path, **serving: object) -> Home:
-    """A home around a store, with these numbers for ``serve``."""
+    """A home around a store, with these ``serve`` settings."""
     settings = Settings(home=folder, serve=replace(Serving(source_per_day=10**6), **serving))
     return Home(settings, store, Artifacts(folder / "artifacts"))
 
@@ -61,7 +61,7 @@ def commits_of(store: Store) -> Iterator[list[object]]:
 
 
 def stored(store: Store) -> int:
-    """How many uploads the store holds."""
+    """The number of uploads in the store."""
     with store.read() as tx:
         return tx.scalar(select(func.count()).select_from(tables.Correction)) or 0
 
@@ -73,7 +73,7 @@ async def each(commits: GroupCommit, uploads: list[Prepared]) -> list[intake.Ans
 
 
 def test_many_callers_share_few_commits(store: Store, tmp_path: Path) -> None:
-    """200 callers at once are answered as one after the other would be, in far fewer commits than callers."""
+    """200 concurrent callers get the answers of sequential ones, with far fewer commits than callers."""
     sent = [upload(i % 150) for i in range(200)]
     with writing(home_of(store, tmp_path, commit_wait_ms=20)) as commits, commits_of(store) as made:
         answers = asyncio.run(each(commits, sent))
@@ -101,7 +101,7 @@ def test_an_answer_means_committed(store: Store, url: str, tmp_path: Path) -> No
 
 
 def test_what_comes_together_is_stored_together(store: Store, tmp_path: Path) -> None:
-    """A submission is never torn over two transactions, unless it alone is larger than a batch."""
+    """A submission is never split over two transactions, unless it alone is larger than a batch."""
     sixes = [[upload(100 + i) for i in range(start, start + 6)] for start in range(0, 24, 6)]
     sizes: list[int] = []
     home = home_of(store, tmp_path, commit_batch=10, commit_wait_ms=20)
@@ -119,7 +119,7 @@ def test_what_comes_together_is_stored_together(store: Store, tmp_path: Path) ->
 
 
 def test_every_commit_is_told(store: Store, tmp_path: Path) -> None:
-    """``on_commit`` hears of each transaction, its uploads and its time; not of one that failed."""
+    """``on_commit`` is called for each committed transaction with its uploads and its time, not for a failed one."""
     heard: list[tuple[int, float]] = []
     commits = GroupCommit(home_of(store, tmp_path, commit_batch=10), lambda: NOW, lambda *told: heard.append(told))
     asyncio.run(commits.submit([upload(i) for i in range(25)]))
@@ -131,7 +131,7 @@ def test_every_commit_is_told(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_refusal_stays_with_its_sender(store: Store, tmp_path: Path) -> None:
-    """One upload of a batch is a conflict, one is over the quota: the others do not notice."""
+    """A conflict and an exceeded quota in a batch do not affect its other uploads."""
     with writing(home_of(store, tmp_path, commit_wait_ms=20, source_per_day=3)) as commits:
         conflict = Prepared("s", True, upload(3).columns | {"key": "k0"})
         answers = asyncio.run(each(commits, [upload(0), conflict, upload(1), upload(2), upload(4), upload(5, "t")]))
@@ -156,7 +156,7 @@ def test_a_caller_who_hangs_up_disturbs_nobody(store: Store, tmp_path: Path) -> 
 
 
 def test_a_loop_that_is_gone_disturbs_nobody(store: Store, tmp_path: Path) -> None:
-    """The event loop of a waiting caller ends before the commit; the writer lives on."""
+    """The writer survives when the event loop of a waiting caller ends before the commit."""
     with writing(home_of(store, tmp_path, commit_wait_ms=200)) as commits:
         with suppress(TimeoutError):
             asyncio.run(asyncio.wait_for(commits.submit([upload(0)]), 0.05))
@@ -166,7 +166,7 @@ def test_a_loop_that_is_gone_disturbs_nobody(store: Store, tmp_path: Path) -> No
 
 
 def test_too_many_waiting(store: Store, tmp_path: Path) -> None:
-    """Past the limit a caller is told at once to come again, and those who wait are still answered."""
+    """Past the limit a caller is refused at once with a retry time, and the waiting callers are still answered."""
 
     async def flood(commits: GroupCommit) -> list[object]:
         return await asyncio.gather(*(commits.submit([upload(i)]) for i in range(30)), return_exceptions=True)
@@ -181,7 +181,7 @@ def test_too_many_waiting(store: Store, tmp_path: Path) -> None:
 
 
 def test_closing_answers_all_that_waits(store: Store, tmp_path: Path) -> None:
-    """``close`` while 50 callers wait: all are stored and answered, and the next one is refused."""
+    """``close`` with 50 waiting callers stores and answers all of them, and refuses the next."""
     commits = GroupCommit(home_of(store, tmp_path, commit_batch=8, commit_wait_ms=10_000), lambda: NOW)
 
     async def close_behind() -> list[intake.Answer]:
@@ -197,7 +197,7 @@ def test_closing_answers_all_that_waits(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_database_that_fails_and_returns(store: Store, tmp_path: Path) -> None:
-    """While the table is gone every caller of the batch hears it; nobody is told "stored", and then it works again."""
+    """While the table is missing every caller of a batch gets the error; afterwards uploads work again."""
     with writing(home_of(store, tmp_path, commit_wait_ms=20)) as commits:
         with store.write() as tx:
             tx.connection().exec_driver_sql("ALTER TABLE arrivals RENAME TO gone")
@@ -214,7 +214,7 @@ def test_a_database_that_fails_and_returns(store: Store, tmp_path: Path) -> None
 
 
 def test_after_a_failure_the_log_is_written_back_first(tmp_path: Path) -> None:
-    """SQLite's log is emptied before the next answer: what a failed commit left there is never taken for stored."""
+    """SQLite's log is truncated before the next answer, so that rows of a failed commit never count as stored."""
     store = Store(f"sqlite:///{tmp_path / 'loop.db'}")
     schema.migrate(store)
     log = tmp_path / "loop.db-wal"
@@ -233,7 +233,7 @@ def test_after_a_failure_the_log_is_written_back_first(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_ours_is_not_silent(store: Store, tmp_path: Path) -> None:
-    """A row that the schema refuses is a bug: its callers see the error itself, and the writer lives on."""
+    """A row that violates the schema is a bug: its callers get the error itself, and the writer survives."""
     broken = Prepared("s", True, upload(0).columns | {"label": 77})
     with writing(home_of(store, tmp_path)) as commits:
         with pytest.raises(Exception, match=r"(?i)label"):
@@ -243,7 +243,7 @@ def test_a_fault_of_ours_is_not_silent(store: Store, tmp_path: Path) -> None:
 
 
 def test_opened_home(tmp_path: Path) -> None:
-    """Without company an upload waits for ``commit_wait_ms`` and the disk, and no longer."""
+    """A single upload waits for ``commit_wait_ms`` and the disk, and no longer."""
     settings = Settings(home=tmp_path)
     schema.migrate(Store(settings.url))
     home = homes.at(settings)

@@ -20,7 +20,7 @@ from loop.store.values import Kind, Role, Status
 
 
 def drawn(seed: int = 0) -> bytes:
-    """PNG of a 28×28 digit-like blot, another for each seed."""
+    """PNG of a 28×28 random picture; each seed gives another."""
     pixels = np.random.default_rng(seed).integers(0, 256, (28, 28)).astype(np.uint8)
     return digits.to_png(pixels)
 
@@ -29,13 +29,13 @@ UPLOAD = Upload(source="phone-1", image=drawn(), label=7, key="k1", predicted=1,
 
 
 def stored(store: Store) -> int:
-    """How many uploads the store holds."""
+    """The number of uploads in the store."""
     with store.read() as tx:
         return sum(corrections.counts(tx).values())
 
 
 def test_what_the_phone_saw_is_what_is_stored(store: Store, now: datetime) -> None:
-    """A 28×28 grayscale PNG comes back bit for bit, with its label."""
+    """A 28×28 grayscale PNG is stored bit for bit, with its label."""
     intake.accept(store, UPLOAD, 0.0001, now)
     with store.read() as tx:
         pool = corrections.pool(tx, Role.TRAIN)
@@ -55,7 +55,7 @@ def test_resent_is_the_same(store: Store, now: datetime) -> None:
 
 @pytest.mark.parametrize("change", [{"label": 3}, {"image": drawn(1)}, {"confidence": 0.7}])
 def test_another_body_under_the_same_key(store: Store, now: datetime, change: dict[str, object]) -> None:
-    """A key stands for one body; another one is refused and nothing of it stored."""
+    """A key belongs to one body; another body is refused, and nothing of it is stored."""
     intake.accept(store, UPLOAD, 0.2, now)
     with pytest.raises(KeyConflict, match="already used for another upload"):
         intake.accept(store, replace(UPLOAD, **change), 0.2, now)
@@ -83,7 +83,7 @@ def test_a_key_answered_as_duplicate_is_bound_too(store: Store, now: datetime) -
 
 
 def test_without_a_key_the_content_is_the_key(store: Store, now: datetime) -> None:
-    """Resent without a key it is a duplicate, whatever else it says; a chosen key in its way is no silent loss."""
+    """Resent without a key, an upload is a duplicate whatever its other fields; a colliding key is a conflict."""
     blind = replace(UPLOAD, key=None)
     first = intake.accept(store, blind, 0.2, now)
     assert intake.accept(store, replace(blind, confidence=0.1), 0.2, now) == replace(first, duplicate=True)
@@ -95,7 +95,7 @@ def test_without_a_key_the_content_is_the_key(store: Store, now: datetime) -> No
 
 
 def test_a_day_of_uploads(store: Store, now: datetime) -> None:
-    """Only what is newly stored counts; past the quota a source waits for midnight UTC, other sources do not."""
+    """Only new uploads count; past the quota a source must wait until midnight UTC, and other sources need not."""
 
     def send(*uploads: Upload, at: datetime = now) -> list[str]:
         answers = intake.commit(store, [intake.prepare(upload, at) for upload in uploads], 0.2, at, per_day=2)
@@ -155,7 +155,7 @@ def test_bad_uploads_store_nothing(
 
 
 def test_many_answers_stand_where_the_uploads_stood(store: Store, now: datetime) -> None:
-    """A batch takes what is sound and answers each upload at its place."""
+    """A batch stores its valid uploads, and answer i belongs to upload i."""
     batch = [UPLOAD, replace(UPLOAD, key="k2", label=12), replace(UPLOAD, key="k3", image=drawn(3)), UPLOAD]
     answers = intake.accept_many(store, batch, 0.2, now)
     assert [type(answer).__name__ for answer in answers] == ["Receipt", "BadLabel", "Receipt", "Receipt"]
@@ -173,7 +173,7 @@ def test_a_source_never_changes_sides(store: Store, now: datetime) -> None:
 
 
 def test_the_split_is_a_fair_salted_hash() -> None:
-    """The share is met within four standard errors, and another salt draws another split."""
+    """The holdout's share is met within four standard errors, and another salt gives another split."""
     names = [f"source-{i}" for i in range(4000)]
     one = [corrections.role_of(name, "a", 0.2) for name in names]
     two = [corrections.role_of(name, "b", 0.2) for name in names]
@@ -184,7 +184,7 @@ def test_the_split_is_a_fair_salted_hash() -> None:
 
 
 def test_eight_phones_at_once(store: Store, now: datetime) -> None:
-    """Concurrent uploads of the same sources and images lose nothing and double nothing."""
+    """Concurrent uploads of the same sources and images are neither lost nor stored twice."""
     failures: list[BaseException] = []
 
     def send(start: int) -> None:
@@ -205,5 +205,5 @@ def test_eight_phones_at_once(store: Store, now: datetime) -> None:
 
 
 def test_accepted_at_once(store: Store, now: datetime) -> None:
-    """Without a screening room, what intake takes is accepted."""
+    """Today every stored upload has the status accepted."""
     assert intake.accept(store, UPLOAD, 0.2, now).status is Status.ACCEPTED

@@ -1,4 +1,4 @@
-"""Test, then train: the right champion speaks of each upload, whatever breaks; and live accuracy tells the truth."""
+"""Test, then train: the right champion scores each upload, whatever fails, and live accuracy is correct."""
 
 import io
 import logging
@@ -49,7 +49,7 @@ def stubborn(says: int) -> bytes:
 
 
 def crown(home: Home, data: bytes, moment: datetime, family: str = "cnn") -> int:
-    """Register this file and make it champion."""
+    """Register this file and promote it."""
     with home.store.exclusive() as tx:
         run = runs.claim(tx, family, "night", runs.me(), 60, moment)
         runs.reserve(tx, run.id)
@@ -109,7 +109,7 @@ def test_it_is_the_champion_that_the_ledger_names(home: Home) -> None:
 
 
 def test_a_limit_takes_the_oldest_first(home: Home) -> None:
-    """In three steps, none twice; with the confidence that the file gives."""
+    """In three steps, none is scored twice, and each confidence is the file's."""
     crown(home, stubborn(4), NOW)
     uploads = arrive(home, NOW, 25)
     done = [score_waiting(home, NOW, limit=10)]
@@ -125,7 +125,7 @@ def test_a_limit_takes_the_oldest_first(home: Home) -> None:
 def test_a_broken_file_keeps_only_its_own_waiting(
     home: Home, caplog: pytest.LogCaptureFixture, harm: bytes | None
 ) -> None:
-    """Missing or corrupt: one error a minute, others are scored; mended, its uploads are scored too."""
+    """A missing or corrupt file logs one error a minute and does not stop others; repaired, it scores its uploads."""
     broken = crown(home, stubborn(1), NOW)
     waiting = arrive(home, NOW + HOUR, 5)
     crown(home, stubborn(2), NOW + 2 * HOUR)
@@ -135,7 +135,7 @@ def test_a_broken_file_keeps_only_its_own_waiting(
     sound = path.read_bytes()
     path.unlink() if harm is None else path.write_bytes(harm)
     failed = FailedVersions()
-    # Room for five: those of the broken version come first, and must not stand in the way for ever.
+    # A limit of five: the uploads of the broken version come first, and must not block the others for ever.
     done = [score_waiting(home, NOW + timedelta(seconds=second), 5, failed) for second in range(10)]
     assert sum(done) == 5
     assert {upload for upload, found in scores(home).items() if found[2]} == set(fine)
@@ -147,7 +147,7 @@ def test_a_broken_file_keeps_only_its_own_waiting(
 
 
 def test_bytes_that_are_no_model(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    """A sound artifact that does not load is the same trouble, told in the same way."""
+    """An intact artifact that does not load is handled and logged like a missing one."""
     crown(home, b"these bytes have the right digest", NOW)
     arrive(home, NOW + HOUR)
     assert score_waiting(home, NOW) == 0
@@ -156,7 +156,7 @@ def test_bytes_that_are_no_model(home: Home, caplog: pytest.LogCaptureFixture) -
 
 
 def test_a_model_without_an_answer_counts_as_wrong(home: Home) -> None:
-    """Where a file gives no finite numbers, the row says who was asked, and live accuracy counts an error."""
+    """If a file gives no finite numbers, the row names its version, and live accuracy counts an error."""
     arrays = {"digits/kernel": np.full((784, 10), np.inf, np.float32), "digits/bias": np.zeros(10, np.float32)}
     number = crown(home, Line(arrays).export(Card("", "", "", "1", {})), NOW)
     arrive(home, NOW)
@@ -171,7 +171,7 @@ def test_a_model_without_an_answer_counts_as_wrong(home: Home) -> None:
 
 
 def test_the_thread_scores_what_is_stored(home: Home) -> None:
-    """What waited before the start, and what comes afterwards; closing is prompt and leaves the rest."""
+    """The scorer scores the uploads from before and after its start; closing is prompt and leaves the rest."""
     crown(home, stubborn(3), NOW)
     arrive(home, NOW, 300)
     scorer = Scorer(home)
@@ -193,7 +193,7 @@ def test_the_thread_scores_what_is_stored(home: Home) -> None:
 def test_the_thread_outlives_the_database(
     home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the table is away it warns and waits; afterwards everything is scored."""
+    """While the table is missing the scorer warns and waits; afterwards it scores everything."""
     monkeypatch.setattr(live_accuracy, "POLL_SECONDS", 0.05)
     caplog.set_level(logging.WARNING)
     crown(home, stubborn(3), NOW)
@@ -232,8 +232,8 @@ def test_live_accuracy_is_the_truth_and_the_plain_share_is_not(home: Home, seed:
     [(40, 30, 0.95, 1e9), (40, 30, 0.95, 10), (200, 10, 0.98, 20), (10, 100, 0.95, 20), (500, 20, 0.99, 20)],
 )
 def test_the_interval_covers_as_often_as_it_says(people: int, each: int, accuracy: float, alike: float) -> None:
-    """Over 400 crowds, at least 94 % of the intervals hold the truth, also where hands differ; the plain share never is
-    within.
+    """Over 400 crowds, at least 94 % of the intervals contain the truth, even if sources differ; the plain share never
+    does.
     """
     covered = naive = 0
     for seed in range(400):
@@ -247,7 +247,7 @@ def test_the_interval_covers_as_often_as_it_says(people: int, each: int, accurac
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_sums_are_made_in_the_database(home: Home, seed: int) -> None:
-    """The same sums as numpy's over random crowds, rates and versions; none of another version's uploads."""
+    """The sums equal numpy's over random crowds, rates and versions, without uploads of other versions."""
     random, expected = np.random.default_rng(seed), {}
     for number in (crown(home, stubborn(1), NOW), crown(home, stubborn(2), NOW)):
         sent = crowd.write(seed + number, 12, 30, 0.8, rate=float(random.uniform(0.05, 1)))
@@ -255,16 +255,16 @@ def test_the_sums_are_made_in_the_database(home: Home, seed: int) -> None:
             crowd.send(tx, sent, NOW, version=number, arrived=3 - number)
         expected[number, "told"], expected[3 - number, "said"] = sent, sent
     with home.store.read() as tx:
-        found = {(tally.version, tally.how): tally for tally in stored.tallies(tx)}
+        found = {(tally.version, tally.how): tally for tally in stored.sums(tx)}
     assert found.keys() == expected.keys()
     for key, sent in expected.items():
         one, other = found[key], crowd.tally(sent, *key)
-        for name in stored.Tally.__slots__:
+        for name in stored.LiveSums.__slots__:
             assert getattr(one, name) == pytest.approx(getattr(other, name)), name
 
 
 def test_live_accuracy_on_the_command_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One column where uploads tell something, the numbers of both kinds in the JSON, a dash elsewhere."""
+    """The table has one column with a dash where there is no evidence; the JSON has the figures of both kinds."""
     first, second = crown(home, stubborn(1), NOW), crown(home, stubborn(2), NOW)
     assert "live" not in _printed(home, monkeypatch)
     sent = crowd.write(1, people=60, each=40, accuracy=0.95)
@@ -281,7 +281,7 @@ def test_live_accuracy_on_the_command_line(home: Home, monkeypatch: pytest.Monke
 
 
 def test_what_says_nothing_about_a_version(home: Home) -> None:
-    """Made-up version numbers, imported handwriting, and what still waits are not counted."""
+    """Unknown version numbers, imported handwriting and unscored uploads are not counted."""
     number = crown(home, stubborn(1), NOW)
     sent = crowd.write(0, 3, 30, 0.8)
     with home.store.write() as tx:
@@ -294,7 +294,7 @@ def test_what_says_nothing_about_a_version(home: Home) -> None:
 
 
 def test_a_rate_that_nobody_announces_weighs_no_more_than_a_thousand(home: Home) -> None:
-    """One upload that claims a rate of 1e-300 neither overflows a sum nor hides what hundreds say."""
+    """One upload that claims a rate of 1e-300 neither overflows a sum nor outweighs hundreds of others."""
     number = crown(home, stubborn(1), NOW)
     sent = crowd.write(0, 50, 40, 0.95)
     sent.rates[int(np.flatnonzero(sent.right)[0])] = 1e-300
@@ -302,7 +302,7 @@ def test_a_rate_that_nobody_announces_weighs_no_more_than_a_thousand(home: Home)
         crowd.send(tx, sent, NOW, version=number)
     with home.store.read() as tx:
         (found,) = live_accuracy.live(tx)
-        (tally,) = stored.tallies(tx)
+        (tally,) = stored.sums(tx)
     assert tally.heaviest == pytest.approx(1 / stored.MIN_RATE)
     assert found.low <= 0.95 <= found.high
 

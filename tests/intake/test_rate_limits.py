@@ -1,4 +1,4 @@
-"""Quotas: never more than promised in any window, an honest Retry-After, memory that an attacker cannot fill."""
+"""Rate limits: never more than the capacity in any window, an exact Retry-After, bounded memory."""
 
 import tracemalloc
 from collections import defaultdict
@@ -15,7 +15,7 @@ from loop.intake.rate_limits import RateLimits
 
 LIMITS = Serving(key_per_minute=60, source_per_minute=12, sources_per_minute=6)
 Asked = tuple[float, int, str, int]
-"""Seconds since the one before, key, source, uploads."""
+"""Seconds since the previous request, key, source, uploads."""
 
 REQUESTS = st.lists(
     st.tuples(
@@ -29,7 +29,7 @@ REQUESTS = st.lists(
 
 
 def run(asked: Sequence[Asked], limits: Serving = LIMITS) -> list[tuple[float, int, str, int, bool]]:
-    """What was taken when, by whom, and whether the source was new to the process."""
+    """A granted request: when, by which key and source, and whether the source was new to the process."""
     buckets, now, taken, known = RateLimits(limits), 1e6, [], set()
     for seconds, key, source, n in asked:
         now += seconds
@@ -49,7 +49,7 @@ def refusal(buckets: RateLimits, key: int, source: str, n: int, now: float) -> f
 
 
 def check_windows(events: Sequence[tuple[float, float]], per_minute: float) -> None:
-    """Between any two moments at most the capacity and the refill; a larger batch only from a full bucket."""
+    """Any window grants at most the capacity plus the refill; a larger batch needs a full bucket."""
     for i, (begin, _) in enumerate(events):
         total = 0.0
         for moment, n in events[i:]:
@@ -60,7 +60,7 @@ def check_windows(events: Sequence[tuple[float, float]], per_minute: float) -> N
 @given(REQUESTS)
 @settings(max_examples=300)
 def test_no_window_gives_more_than_promised(asked: list[Asked]) -> None:
-    """Per source, per key, and newcomers per key: whatever the pattern of requests."""
+    """The limits per source, per key, and of new sources per key hold for every pattern of requests."""
     by_source, by_key, newcomers = defaultdict(list), defaultdict(list), defaultdict(list)
     for moment, key, source, n, new in run(asked):
         by_source[source].append((moment, n))
@@ -75,7 +75,7 @@ def test_no_window_gives_more_than_promised(asked: list[Asked]) -> None:
 @given(REQUESTS)
 @settings(max_examples=300)
 def test_whoever_waits_as_told_is_heard(asked: list[Asked]) -> None:
-    """Retry-After is honest: so long after, the same request is taken; a bit earlier it is not, and costs nothing."""
+    """After Retry-After the same request is granted; slightly earlier it is refused, at no cost."""
     buckets, now = RateLimits(LIMITS), 1e6
     for seconds, key, source, n in asked:
         now += seconds
@@ -90,7 +90,7 @@ def test_whoever_waits_as_told_is_heard(asked: list[Asked]) -> None:
 
 
 def test_a_full_bucket_and_its_refill() -> None:
-    """Twelve at once, then one every five seconds."""
+    """A source may send twelve uploads at once, then one every five seconds."""
     buckets = RateLimits(LIMITS)
     for _ in range(12):
         buckets.take(1, "a", 1, 0.0)
@@ -102,7 +102,7 @@ def test_a_full_bucket_and_its_refill() -> None:
 
 
 def test_one_source_does_not_cost_another() -> None:
-    """A source that spent its own leaves the key's to the others."""
+    """A source that has spent its own bucket does not use up the key's."""
     buckets = RateLimits(LIMITS)
     buckets.take(1, "a", 12, 0.0)
     with pytest.raises(QuotaSpent, match="of this source"):
@@ -111,7 +111,7 @@ def test_one_source_does_not_cost_another() -> None:
 
 
 def test_what_stores_nothing_counts_for_the_key_alone() -> None:
-    """Without a source the key's bucket is asked, and no source is remembered."""
+    """Without a source only the key's bucket is used, and no source gets one."""
     buckets = RateLimits(LIMITS)
     buckets.take(1, None, 60, 0.0)
     assert refusal(buckets, 1, "a", 1, 0.0) == pytest.approx(1)
@@ -121,7 +121,7 @@ def test_what_stores_nothing_counts_for_the_key_alone() -> None:
 
 
 def test_a_phone_that_was_offline_for_weeks() -> None:
-    """A batch larger than the bucket is taken once from a full one, and paid for afterwards."""
+    """A batch larger than the bucket is granted once by a full bucket, and refilled afterwards."""
     buckets = RateLimits(LIMITS)
     buckets.take(1, "a", 30, 0.0)
     with pytest.raises(QuotaSpent) as refused:
@@ -133,7 +133,7 @@ def test_a_phone_that_was_offline_for_weeks() -> None:
 
 
 def test_a_batch_does_not_stand_in_its_own_way() -> None:
-    """Counted as one request before it is read, and whole afterwards: as if it had been taken at once."""
+    """A batch that counts as one request first, and in full later, costs the same as one taken at once."""
     buckets = RateLimits(LIMITS)
     buckets.take(1, "a", 1, 0.0)
     buckets.take(1, "a", 30, 0.01, counted=1)
@@ -147,7 +147,7 @@ def test_a_batch_does_not_stand_in_its_own_way() -> None:
 
 
 def test_newcomers_are_rationed_per_key() -> None:
-    """Made-up sources run into the ration of their key; known ones, and another key's, do not."""
+    """New sources are limited per key; known sources, and those of another key, are not affected."""
     buckets = RateLimits(LIMITS)
     for number in range(6):
         buckets.take(1, f"made up {number}", 1, 0.0)
@@ -159,7 +159,7 @@ def test_newcomers_are_rationed_per_key() -> None:
 
 
 def test_a_flood_of_sources_neither_grows_memory_nor_frees_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only few are remembered, nobody is forgotten who still owes: the newcomer waits, as long as told."""
+    """With little room, no bucket in debt is dropped: a new source waits for exactly Retry-After."""
     monkeypatch.setattr(rate_limits, "MAX_SOURCES", 10)
     buckets, now = RateLimits(Serving(key_per_minute=10**6, source_per_minute=12, sources_per_minute=10**6)), 0.0
     buckets.take(1, "spender", 12, now)
@@ -178,7 +178,7 @@ def test_a_flood_of_sources_neither_grows_memory_nor_frees_a_source(monkeypatch:
 
 
 def test_the_memory_of_all_sources_that_are_remembered() -> None:
-    """Two hundred thousand made-up sources hold less than 24 MiB."""
+    """Two hundred thousand new sources use less than 24 MiB."""
     limits = Serving(key_per_minute=10**9, source_per_minute=1, sources_per_minute=10**9)
     buckets, now = RateLimits(limits), 0.0
     tracemalloc.start()

@@ -46,7 +46,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iter
 
 
 def test_the_night_publishes_what_it_judged(taught: tuple[Home, retrain.Night]) -> None:
-    """A version with both verdicts, whose second one passed: Keras and the file agree, the file is the judged one."""
+    """The night registers a version with both verdicts; *loads and runs* passed: Keras and the judged file agree."""
     home, done = taught
     assert done.version is not None
     assert done.judged is not None
@@ -57,7 +57,7 @@ def test_the_night_publishes_what_it_judged(taught: tuple[Home, retrain.Night]) 
 
 
 def test_teaching_changed_the_network(taught: tuple[Home, retrain.Night]) -> None:
-    """A dozen steps on slanted digits already move accuracy on the judges' digits, and the base stays what it was."""
+    """A dozen steps on slanted digits already raise accuracy on the holdout, and the base does not change."""
     home, done = taught
     assert done.judged is not None
     assert done.judged.before is not None
@@ -68,11 +68,11 @@ def test_teaching_changed_the_network(taught: tuple[Home, retrain.Night]) -> Non
     champion = registry.champion(home, "cnn")
     assert champion is not None
     assert done.version is not None
-    assert done.version.base_digest == retrain._before(home, models.get("cnn"))[1].base_digest
+    assert done.version.base_digest == retrain._champion_and_base(home, models.get("cnn"))[1].base_digest
 
 
 def test_golden_vectors_are_stored_with_the_version(taught: tuple[Home, retrain.Night]) -> None:
-    """What a device tests itself with matches the published file, and not another one."""
+    """A device's golden vectors match the published file, and no other file."""
     home, done = taught
     assert done.version is not None
     golden = home.artifacts.get(done.version.golden_digest, ".json")

@@ -1,4 +1,4 @@
-"""What the judge looks at: only sources that never teach, weighted by the inverse of their rate."""
+"""The judge's slices: only sources that never teach, weighted by the inverse of their rate."""
 
 from datetime import datetime
 

@@ -31,7 +31,7 @@ def child(home: Home, corpus: Path, point: str) -> subprocess.CompletedProcess[s
 
 
 def consistent(home: Home) -> None:
-    """One champion that exists; every version's files are there with their digests; none is named twice."""
+    """The champion exists, every version's files have their digests, and no number is used twice."""
     with home.store.read() as tx:
         every = versions.every(tx)
         assert versions.holder(tx, "cnn") in {version.number for version in every}
@@ -47,7 +47,7 @@ def consistent(home: Home) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_anywhere(home: Home, small_corpus: Path, point: str) -> None:
-    """After SIGKILL at the point the store is consistent, and the next night needs no help and no waiting."""
+    """After SIGKILL at this point the store is consistent, and the next night starts at once without help."""
     write(home)
     killed = child(home, small_corpus, point)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

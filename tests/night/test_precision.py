@@ -1,4 +1,4 @@
-"""A night with smaller files and a second artifact: what is judged is what is published, and the base stays whole."""
+"""A night with smaller files and a second artifact: the judged file is published, and the base keeps full precision."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -75,7 +75,7 @@ def test_the_next_night_starts_from_the_unrounded_base(small: Home, monkeypatch:
 
 
 def test_report_parity_and_golden_are_of_the_published_values(small: Home) -> None:
-    """The file's own 8-bit values are the stored weights, and it agrees with them to rounding."""
+    """The file's 8-bit values equal the stored weights, and its answers agree with them up to rounding."""
     write(small)
     done = retrain.run(small)
     assert done.version is not None
@@ -104,13 +104,13 @@ def test_another_precision_is_another_recipe(small: Home) -> None:
 
 
 def test_a_family_that_knows_one_precision_keeps_it() -> None:
-    """Whatever is asked for, an SVM's file holds doubles, and the recipe says so."""
+    """An SVM's file contains doubles whatever the setting, and the recipe records this."""
     assert family.precision(Svm(), "int8") == "float64"
     assert family.precision(linear.Linear(), "int8") == "int8"
 
 
 def test_a_package_lies_beside_the_model(small: Home) -> None:
-    """Made of the same candidate, stored under its digest, and looked at before a promotion."""
+    """The package is made from the same candidate, stored under its digest, and checked before a promotion."""
     write(small)
     done = retrain.run(small)
     assert done.version is not None
@@ -132,7 +132,7 @@ def test_no_package_unless_asked(url: str, tmp_path: Path) -> None:
 
 
 def test_a_night_that_cannot_pack_publishes_nothing(small: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No version, no file, the champion stays, the run says why; the next night works."""
+    """A night without its package registers nothing, keeps the champion and stores the reason; the next night works."""
     write(small)
     files = sorted(small.artifacts.root.rglob("*"))
 

@@ -60,12 +60,12 @@ def settings(url: str, folder: Path) -> Settings:
 
 
 def rolled(images: Images) -> Images:
-    """Digits pushed sideways: what a machine that looks at pixels misreads."""
+    """Digits shifted sideways, which a pixel-based model misreads."""
     return np.roll(images, 6, axis=2)
 
 
 def write(home: Home, people: int = 8, each: int = 40, hand: Callable[[Images], Images] = rolled) -> None:
-    """People with a strange hand, so that the base misreads many of their digits, and some confirmations."""
+    """Uploads of people with unusual handwriting, which the base often misreads, and some confirmations."""
     corpus = homes.corpus(home.settings, "mnist")
     strange = hand(corpus.train_images)
     uploads = []
@@ -95,7 +95,7 @@ def champion(home: Home) -> int:
 
 
 def test_founding_registers_the_base_once(home: Home) -> None:
-    """Version 1 is the base and champion; founding again changes nothing and starts no run."""
+    """Version 1 is the base and champion; a second `create_base` changes nothing and starts no run."""
     assert champion(home) == 1
     with home.store.read() as tx:
         before = len(runs.recent(tx))
@@ -105,7 +105,7 @@ def test_founding_registers_the_base_once(home: Home) -> None:
 
 
 def test_a_night_teaches_judges_and_publishes(home: Home) -> None:
-    """Corrections in; a better, judged, promoted version out, whose file says where it came from."""
+    """Corrections give a better, judged and promoted version with its lineage in its file."""
     write(home)
     done = retrain.run(home)
     assert done.status is RunStatus.FINISHED
@@ -139,7 +139,7 @@ def test_the_same_night_again_is_skipped(home: Home) -> None:
 
 
 def test_too_little_new_is_skipped_with_numbers(home: Home) -> None:
-    """Below `min_new` the night says how many there are and how many it needs; force teaches them."""
+    """Below `min_new` the night is skipped with both numbers in its reason; force teaches them."""
     write(home, people=8, each=2)
     done = retrain.run(home)
     assert done.status is RunStatus.SKIPPED
@@ -156,7 +156,7 @@ def test_nothing_to_teach(home: Home) -> None:
 
 
 def test_a_dry_run_registers_nothing(home: Home) -> None:
-    """Taught and judged, but no version, no alias moved, no artifact added."""
+    """A dry run teaches and judges, but registers no version, moves no alias and adds no artifact."""
     write(home)
     files = sorted(home.artifacts.root.rglob("*"))
     done = retrain.run(home, dry_run=True)
@@ -204,7 +204,7 @@ def test_one_run_at_a_time(home: Home) -> None:
 
 @pytest.fixture
 def nearly_full(home: Home) -> Iterator[None]:
-    """The artifacts on a file system of their own, with room for a version's first file, not for all four."""
+    """The artifacts on a file system of their own, with space for a version's first file, not for all four."""
     root, kept = home.artifacts.root, home.artifacts.root.with_name("kept")
     root.rename(kept)
     root.mkdir()
@@ -222,7 +222,7 @@ def nearly_full(home: Home) -> Iterator[None]:
 
 @pytest.mark.slow
 def test_a_full_disk_while_publishing(home: Home, request: pytest.FixtureRequest) -> None:
-    """A disk that is really full: no version, nothing half-written, the run says why, and the next night works."""
+    """A full disk leaves no version and no partial file; the run has the reason, and the next night works."""
     write(home)
     request.getfixturevalue("nearly_full")
     before = {path for path in home.artifacts.root.rglob("*") if path.is_file()}

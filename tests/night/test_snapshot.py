@@ -1,4 +1,4 @@
-"""What a night teaches: caps, budget, and a digest of content."""
+"""The training set of a night: caps, budget, and a digest of its content."""
 
 import numpy as np
 from hypothesis import given
@@ -19,14 +19,14 @@ def pools(draw: st.DrawFn) -> Pool:
         pixels=rng.integers(0, 256, (n, 28, 28)).astype(np.uint8),
         labels=rng.integers(0, 10, n).astype(np.uint8),
         corrected=rng.random(n) < 0.5,
-        told=np.ones(n, bool),
+        has_prediction=np.ones(n, bool),
         rates=np.ones(n),
     )
 
 
 @given(pools(), st.integers(1, 70), st.integers(1, 30))
 def test_budget_and_cap_hold(pool: Pool, budget: int, cap: int) -> None:
-    """Never more than the budget, never more than the cap of one source, no upload twice, in order of ids."""
+    """A choice keeps to the budget and to the cap per source, has no upload twice, and is ordered by id."""
     chosen = snapshot.choose(pool, budget, cap)
     assert len(chosen) <= budget
     assert np.all(np.diff(chosen.ids) > 0)
@@ -42,7 +42,7 @@ def test_corrections_go_before_confirmations(pool: Pool, budget: int) -> None:
 
 
 def test_rare_digits_are_in() -> None:
-    """Ninety 1s and ten 8s within a budget of twenty: all ten 8s, and the ten newest 1s."""
+    """Of ninety 1s and ten 8s, a budget of twenty takes all ten 8s and the ten newest 1s."""
     labels = np.array([1] * 90 + [8] * 10, np.uint8)
     pool = Pool(
         np.arange(100),
@@ -58,17 +58,17 @@ def test_rare_digits_are_in() -> None:
 
 @given(pools())
 def test_the_digest_is_of_content(pool: Pool) -> None:
-    """Row numbers and order do not matter; one pixel, one label, one weight or the corpus does."""
+    """The digest ignores row numbers and order; one pixel, one label, one weight or the corpus changes it."""
     weights = np.ones(len(pool))
     order = np.arange(len(pool))[::-1]
     same = pool[order]
-    same = Pool(same.ids + 7, same.sources, same.pixels, same.labels, same.corrected, same.told, same.rates)
+    same = Pool(same.ids + 7, same.sources, same.pixels, same.labels, same.corrected, same.has_prediction, same.rates)
     digest = snapshot.digest(pool, weights, "corpus")
     assert snapshot.digest(same, weights, "corpus") == digest
     assert snapshot.digest(pool, weights, "other") != digest
     if len(pool):
         other = pool.pixels.copy()
         other[0, 3, 4] ^= 1
-        changed = Pool(pool.ids, pool.sources, other, pool.labels, pool.corrected, pool.told, pool.rates)
+        changed = Pool(pool.ids, pool.sources, other, pool.labels, pool.corrected, pool.has_prediction, pool.rates)
         assert snapshot.digest(changed, weights, "corpus") != digest
         assert snapshot.digest(pool, weights * 2, "corpus") != digest

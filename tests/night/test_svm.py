@@ -1,4 +1,4 @@
-"""The second tutorial's machine through the same loop, beside the first family's champion."""
+"""The SVM family through the same loop, beside the CNN's champion."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.night.test_retrain import settings, write
 def test_the_svm_goes_through_the_same_loop(
     tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Founded, corrected, judged and promoted as its own family; the CNN's champion does not move."""
+    """The SVM is created, taught, judged and promoted as a family of its own; the CNN's champion does not move."""
     monkeypatch.setattr(models, "get", models.get)  # so that both are put back
     monkeypatch.setattr(homes, "corpus", homes.corpus)
     linear.install(small_corpus)

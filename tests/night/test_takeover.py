@@ -1,4 +1,4 @@
-"""Nights that lose their lease, find the champion changed, or are asked to stop: what they must not do any more."""
+"""Nights that lose their lease, find another champion, or are asked to stop must not publish."""
 
 import signal
 import threading
@@ -41,7 +41,7 @@ def while_teaching(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> 
 
 
 def test_a_night_that_was_taken_over_publishes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paused past its lease, resumed after another claimed: refused, and the other's run is untouched."""
+    """A night paused past its lease and resumed after another claim is refused; the other run is not affected."""
     write(home)
     successor: list[int] = []
 
@@ -59,7 +59,7 @@ def test_a_night_that_was_taken_over_publishes_nothing(home: Home, monkeypatch: 
 
 
 def test_a_living_night_keeps_its_lease(home: Home) -> None:
-    """The heartbeat: after three lease lengths another claim still is refused."""
+    """The lease is renewed: after three lease lengths another claim is still refused."""
     short = replace(home, settings=home.settings.model_copy(update={"lease_seconds": 1.0}))
     with lease.hold(short, "cnn", "night", utc_now) as shift:
         time.sleep(3)
@@ -69,7 +69,7 @@ def test_a_living_night_keeps_its_lease(home: Home) -> None:
 
 
 def test_a_hanging_night_without_a_scheduler_loses_its_lease(home: Home) -> None:
-    """A slot's night that takes longer than it may is renewed no more; one by hand is."""
+    """The lease of a slot's night is not renewed past its time limit; that of a night by hand is."""
     short = scheduled(home, lease_seconds=1.0, night_minutes=0.01)
     slot = slots.ask(short, "cnn", "ops", utc_now())
     with lease.hold(short, "cnn", "night", utc_now, slot=slot.name) as shift:
@@ -84,7 +84,7 @@ def test_a_hanging_night_without_a_scheduler_loses_its_lease(home: Home) -> None
 
 
 def test_the_champion_changed_while_the_night_ran(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A challenger judged against a version that is no longer champion is registered, not promoted, and says why."""
+    """A challenger judged against a former champion is registered with the reason, and not promoted."""
     write(home)
     waiting = replace(home, settings=home.settings.model_copy(update={"auto_promote": False}))
     second = retrain.run(waiting)
@@ -102,7 +102,7 @@ def test_the_champion_changed_while_the_night_ran(home: Home, monkeypatch: pytes
 
 
 def test_two_inits_at_once_found_one_base(home: Home) -> None:
-    """`found` looks again once it holds the lease."""
+    """`create_base` looks for a base again once it holds the lease."""
     results: list[object] = []
 
     def init() -> None:
@@ -121,7 +121,7 @@ def test_two_inits_at_once_found_one_base(home: Home) -> None:
 
 
 def test_a_diverged_challenger_is_judged_and_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NaN weights: registered with a failed verdict on both databases, never promoted."""
+    """A model with NaN weights is registered with a failed verdict, and never promoted."""
     write(home)
 
     class Diverged(Linear):
@@ -140,7 +140,7 @@ def test_a_diverged_challenger_is_judged_and_refused(home: Home, monkeypatch: py
 
 
 def test_a_constant_challenger_fails(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same answer to every image is no answer."""
+    """A model that gives every image the same answer fails."""
     write(home)
 
     class Constant(Linear):
@@ -156,7 +156,7 @@ def test_a_constant_challenger_fails(home: Home, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_first_error_is_the_one_that_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When even the run's end cannot be written, the error that came first still comes out."""
+    """If even the run's end cannot be stored, the first error is still raised."""
     write(home)
 
     def unwritable(*_: object) -> None:
@@ -173,7 +173,7 @@ def test_the_first_error_is_the_one_that_is_told(home: Home, monkeypatch: pytest
 
 @pytest.mark.slow
 def test_sigterm_is_written_down(home: Home, small_corpus: Path) -> None:
-    """A night asked to stop ends with a word, and the next one starts at once."""
+    """A night that is asked to stop stores the reason, and the next one starts at once."""
     write(home)
     done = child(home, small_corpus, "term:teach")
     assert done.returncode == 128 + signal.SIGTERM, done.stderr

@@ -169,7 +169,7 @@ def test_a_night_killed_twice_is_not_tried_a_third_time(
     night = shift(home, small_corpus, "kill:teach", monkeypatch)
     first = night.watch()
     assert first is not None
-    assert "stopped without a word" in str(first.reason)
+    assert "stopped without ending the run" in str(first.reason)
     (home.settings.home / "armed").touch()
     again = slots.ready(home, utc_now())
     assert again is not None
@@ -218,7 +218,7 @@ def test_a_silent_night_is_ended(home: Home, small_corpus: Path, monkeypatch: py
     first = night.watch()
     assert first is not None
     assert first.status is RunStatus.FAILED
-    assert "stopped without a word" in str(first.reason)
+    assert "stopped without ending the run" in str(first.reason)
     with pytest.raises(ProcessLookupError):
         os.kill(night.pid, signal.SIGCONT)
     again = slots.ready(home, utc_now())

@@ -152,7 +152,7 @@ def test_a_killed_night_has_a_successor(taught: Home, small_corpus: Path) -> Non
     with schedulers(quick, small_corpus, 2, "kill:teach"):
         until(lambda: [run for run in every(quick) if run.status is RunStatus.FINISHED])
     first, second = every(quick)
-    assert "stopped without a word" in str(first.reason)
+    assert "stopped without ending the run" in str(first.reason)
     assert (first.slot, second.status, champion(quick)) == (second.slot, RunStatus.FINISHED, 3)  # 2 was reserved
     consistent(quick)
 

@@ -1,4 +1,4 @@
-"""A store that holds one version and one line of the ledger."""
+"""A store with one version and one ledger entry."""
 
 import pytest
 
@@ -12,7 +12,7 @@ ORDER = Attribution("tester", "because")
 
 
 def version(run: values.Run, **changes: object) -> values.Version:
-    """A version as a run would register it, with made-up digests."""
+    """A version as a run would register it, with invented digests."""
     columns: dict[str, object] = {
         "number": run.reserved,
         "family": run.family,

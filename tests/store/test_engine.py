@@ -1,4 +1,4 @@
-"""Trouble of the database leaves as errors of ours."""
+"""Failures of the database are raised as errors of this project."""
 
 from contextlib import ExitStack
 
@@ -9,7 +9,7 @@ from loop.store import Store
 
 
 def test_more_at_once_than_there_are_connections(store: Store) -> None:
-    """Whoever gets none in time is told so, and the next one is served."""
+    """A caller that gets no connection in time gets an error, and the next caller is served."""
     store.engine.pool._timeout = 0.1  # type: ignore[attr-defined]  # half a minute would be long for a test
     with ExitStack() as held:
         for _ in range(15):  # the pool's five and its ten

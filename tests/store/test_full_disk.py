@@ -1,4 +1,4 @@
-"""A disk that fills while uploads come, and is emptied again, under both databases."""
+"""A disk that fills up during uploads, and gets free space again, under both databases."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.intake.test_group_commit import each, home_of, stored, upload, writin
 
 @pytest.fixture
 def small_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system of so many MiB, which the database's own user may reach too."""
+    """A file system of this many MiB, accessible to the database's user."""
     mount, unmount = shutil.which("mount"), shutil.which("umount")
     if not mount or not unmount or os.geteuid() != 0:
         pytest.skip("a full disk needs the right to mount a small one (root)")
@@ -38,14 +38,14 @@ def small_disk(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 def fill(commits: GroupCommit, acknowledged: list[int]) -> None:
-    """Uploads in tens, their numbers noted as they are answered, until the disk refuses."""
+    """Upload in tens until the disk is full; the acknowledged ids."""
     for start in range(0, 20_000, 10):
         answers = asyncio.run(each(commits, [upload(i) for i in range(start, start + 10)]))
         acknowledged += [answer.id for answer in answers if isinstance(answer, Receipt)]
 
 
 def filled_and_emptied(store: Store, ballast: Path, folder: Path) -> None:
-    """On a full disk callers are told so, what was acknowledged stays, and with space back a retry is stored."""
+    """On a full disk callers get an error and acknowledged uploads stay; with free space again a retry is stored."""
     acknowledged: list[int] = []
     with writing(home_of(store, folder)) as commits:
         with pytest.raises(DiskFull, match="free some space"):
@@ -65,7 +65,7 @@ def filled_and_emptied(store: Store, ballast: Path, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("small_disk", [3, 6], indirect=True)  # full while the WAL grows; and while it is copied back
 def test_sqlite(small_disk: Path, tmp_path: Path) -> None:
-    """The whole database lies on the disk that fills."""
+    """SQLite: the whole database is on the disk that fills up."""
     store = Store(f"sqlite:///{small_disk / 'loop.db'}")
     schema.migrate(store)
     ballast = small_disk / "ballast"
@@ -78,7 +78,7 @@ def test_sqlite(small_disk: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("small_disk", [3], indirect=True)
 def test_postgresql(small_disk: Path, postgres: str, tmp_path: Path) -> None:
-    """The uploads lie on the disk that fills, in a tablespace of their own."""
+    """PostgreSQL: the uploads are in a tablespace on the disk that fills up."""
     store, space = Store(postgres), f"loop_small_{secrets.token_hex(4)}"
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         data = Path(str(connection.exec_driver_sql("SHOW data_directory").scalar()))

@@ -1,4 +1,4 @@
-"""An event is written with the fact that it tells: never one without the other."""
+"""An event is written with the change that it reports: neither exists without the other."""
 
 import signal
 import subprocess
@@ -35,7 +35,7 @@ REASONS = [
 
 @pytest.fixture
 def home(store: Store, url: str, tmp_path: Path) -> Home:
-    """A home whose versions have real files."""
+    """A home with versions that have real files."""
     made = Settings(home=tmp_path / "home", database_url=url)
     return Home(made, store, Artifacts(made.home / "artifacts"))
 
@@ -47,7 +47,7 @@ def told(home: Home) -> list[Event]:
 
 
 def kinds(home: Home) -> list[Kind]:
-    """What kinds of event there were, oldest first."""
+    """The kinds of the events, oldest first."""
     return [event.kind for event in told(home)]
 
 
@@ -66,7 +66,7 @@ def register(home: Home, outcome: str = "passed") -> int:
 
 
 def test_a_night_that_registers(home: Home) -> None:
-    """The version, then the night that made it, with its number."""
+    """A night records the event of its version, then its own, with the version's number."""
     number = register(home)
     assert kinds(home) == [Kind.REGISTERED, Kind.NIGHT_FINISHED]
     body = told(home)[-1].body
@@ -75,7 +75,7 @@ def test_a_night_that_registers(home: Home) -> None:
 
 @pytest.mark.parametrize("outcome", ["failed", "inconclusive"])
 def test_a_refused_challenger(home: Home, outcome: str) -> None:
-    """What the gate missed is said in words; what it found fine is not."""
+    """The event of a refusal lists the checks that did not pass, in words, and no others."""
     number = register(home, outcome)
     assert kinds(home) == [Kind.REGISTERED, Kind.GATE_REFUSED, Kind.NIGHT_FINISHED]
     assert told(home)[1].body == {
@@ -88,7 +88,7 @@ def test_a_refused_challenger(home: Home, outcome: str) -> None:
 
 @pytest.mark.parametrize("status", [RunStatus.SKIPPED, RunStatus.FAILED])
 def test_a_night_that_makes_nothing(home: Home, status: RunStatus) -> None:
-    """Its reason is told, and no version, though it may have reserved a number."""
+    """The event of a failed night has its reason and no version, even if it reserved a number."""
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, NOW)
         runs.reserve(tx, run.id)
@@ -98,7 +98,7 @@ def test_a_night_that_makes_nothing(home: Home, status: RunStatus) -> None:
 
 
 def test_a_night_that_was_taken_over(home: Home) -> None:
-    """Whoever finds it gone tells its end, once."""
+    """The next claim records the end of a dead night, once."""
     for hours in (0, 1, 2):
         with home.store.exclusive() as tx:
             runs.claim(tx, "cnn", "night", "elsewhere:-:1", 60, NOW + timedelta(hours=hours))
@@ -109,7 +109,7 @@ def test_a_night_that_was_taken_over(home: Home) -> None:
 
 @pytest.mark.parametrize("kind", ["base", "dry-run"])
 def test_other_runs_are_no_nights(home: Home, kind: str) -> None:
-    """Nobody is woken for a dry run."""
+    """A dry run records no event."""
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", kind, runs.me(), 60, NOW)
         runs.finish(tx, run.id, RunStatus.FINISHED, None, {}, NOW)
@@ -119,7 +119,7 @@ def test_other_runs_are_no_nights(home: Home, kind: str) -> None:
 @given(st.lists(st.sampled_from(["register", "fail", "promote", "override", "rollback"]), max_size=12))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_every_line_of_the_ledger_is_told_once(home: Home, steps: list[str]) -> None:
-    """Whatever is done in whatever order, refused or not: the ledger and the events say the same, in order."""
+    """After any sequence of operations, refused or not, the ledger and the events agree, in order."""
     numbers = [register(home)]
     for step in steps:
         try:
@@ -140,7 +140,7 @@ def test_every_line_of_the_ledger_is_told_once(home: Home, steps: list[str]) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "happened"), [("before:event", 0), ("after:event", 0), ("after:commit", 1)])
 def test_killed_around_the_commit(home: Home, point: str, happened: int) -> None:
-    """SIGKILL between fact and event, between event and commit, and after the commit: both are there, or neither."""
+    """SIGKILL between change and event, between event and commit, or after the commit leaves both or neither."""
     number = register(home)
     command = [
         sys.executable,
@@ -161,7 +161,7 @@ def test_killed_around_the_commit(home: Home, point: str, happened: int) -> None
 
 
 def test_a_transaction_that_fails_tells_nothing(home: Home) -> None:
-    """What is rolled back has not happened."""
+    """A rolled-back transaction leaves no event."""
     number = register(home)
     before = told(home)
 
@@ -176,7 +176,7 @@ def test_a_transaction_that_fails_tells_nothing(home: Home) -> None:
 
 
 def test_a_withdrawal_is_told(home: Home) -> None:
-    """With its digest, so that whoever serves files elsewhere can take it down."""
+    """A withdrawal's event has the model's digest, so that a mirror can remove the file."""
     number = register(home)
     withdrawn = authority.withdraw(home, number, WHY, NOW)
     assert kinds(home)[-1] is Kind.WITHDRAWN
@@ -184,7 +184,7 @@ def test_a_withdrawal_is_told(home: Home) -> None:
 
 
 def test_a_feed_that_nears_its_end_is_told_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the last quarter of its life, once for each feed, and not before."""
+    """A feed's near-expiry event is recorded once, in the last quarter of its validity."""
     from loop.feed import upkeep
 
     def published(issued_hours_ago: float, sequence: int) -> None:

@@ -1,4 +1,4 @@
-"""The lease: one run at a time, whoever dies."""
+"""The lease: one run at a time, whichever process dies."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ def dead_process() -> str:
 
 
 def test_a_living_run_keeps_others_out(store: Store) -> None:
-    """While a lease is held, a second claim is refused and says by whom."""
+    """While a lease is held, a second claim is refused, and the message names the holder."""
     claim(store, runs.me())
     with pytest.raises(RunInProgress, match=f"as {runs.me()}"):
         claim(store, "elsewhere:1")
@@ -39,7 +39,7 @@ def test_a_living_run_keeps_others_out(store: Store) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_is_taken_over_at_once(store: Store) -> None:
-    """The next night does not wait for the lease of a process that is gone, and the old run says what became of it."""
+    """The next night does not wait for the lease of a dead process, and the old run stores the reason of its end."""
     first = claim(store, dead_process())
     claim(store, runs.me())
     with store.read() as tx:
@@ -49,7 +49,7 @@ def test_a_killed_run_is_taken_over_at_once(store: Store) -> None:
 
 
 def test_a_silent_run_elsewhere_is_taken_over_after_its_lease(store: Store) -> None:
-    """Another machine's run is believed until its lease ends, not longer."""
+    """A run of another machine counts as alive until its lease ends, and no longer."""
     claim(store, "elsewhere:1")
     with pytest.raises(RunInProgress):
         claim(store, runs.me(), NOW + timedelta(seconds=59))
@@ -57,7 +57,7 @@ def test_a_silent_run_elsewhere_is_taken_over_after_its_lease(store: Store) -> N
 
 
 def test_a_lost_lease_refuses_every_later_step(store: Store) -> None:
-    """A run that was taken over can neither renew, freeze nor finish: fencing, however alive it is."""
+    """A run that was taken over can neither renew, freeze nor finish, even if its process is alive (fencing)."""
     old = claim(store, "elsewhere:1")
     claim(store, runs.me(), LATER)
     for step in (
@@ -70,7 +70,7 @@ def test_a_lost_lease_refuses_every_later_step(store: Store) -> None:
 
 
 def test_numbers_are_never_reused(store: Store) -> None:
-    """A failed run leaves a gap: the number it reserved is not given again; one that reserved none leaves none."""
+    """A failed run leaves a gap in the numbers if it had reserved one; no number is reserved twice."""
     numbers = []
     for reserving in (True, False, True):
         run = claim(store, runs.me())
@@ -83,7 +83,7 @@ def test_numbers_are_never_reused(store: Store) -> None:
 
 
 def test_eight_claims_at_once_give_one_run(store: Store) -> None:
-    """Concurrent claims: exactly one wins, the others are told."""
+    """Of concurrent claims exactly one succeeds, and the others are refused."""
     won: list[values.Run] = []
     told: list[RunInProgress] = []
 
@@ -102,20 +102,20 @@ def test_eight_claims_at_once_give_one_run(store: Store) -> None:
 
 
 def test_unknown_run(store: Store) -> None:
-    """Asking for a run that never was says so."""
+    """An unknown run is a typed error."""
     with store.read() as tx, pytest.raises(UnknownVersion, match="no run 77"):
         runs.get(tx, 77)
 
 
 def test_the_same_host_name_elsewhere_is_not_believed_dead(store: Store) -> None:
-    """A container or a cloned machine with our name: its process ids mean nothing here, so its lease counts."""
+    """The process ids of a container or cloned machine with our host name mean nothing here, so its lease counts."""
     claim(store, f"{socket.gethostname()}:another-boot:{os.getpid() + 1}")
     with pytest.raises(RunInProgress):
         claim(store, runs.me())
 
 
 def test_me_is_this_process() -> None:
-    """A holder names host, place and process, so that a successor can look."""
+    """A holder names host, namespace and process, so that a successor can check whether it is alive."""
     host, place, pid = runs.me().split(":")
     assert (host, pid) == (socket.gethostname(), str(os.getpid()))
     assert place

@@ -12,13 +12,13 @@ from loop.store.tables import Base
 
 
 def test_migrations_and_tables_agree(store: Store) -> None:
-    """After `loop migrate`, autogenerate finds nothing to add: what `alembic check` asks."""
+    """After `loop migrate`, autogenerate finds no difference: the check of `alembic check`."""
     with store.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
 def test_migrations_are_reversible(store: Store) -> None:
-    """Going down to nothing leaves no table of ours, and coming up again works."""
+    """Downgrading to base leaves none of our tables, and upgrading again works."""
     schema.migrate(store, "base")
     assert set(inspect(store.engine).get_table_names()) <= {"alembic_version"}
     schema.migrate(store)
@@ -26,7 +26,7 @@ def test_migrations_are_reversible(store: Store) -> None:
 
 
 def test_schema_behind_names_the_command(url: str) -> None:
-    """An empty database is refused, and the message says what to run."""
+    """An empty database is refused, and the message names the command to run."""
     store = Store(url)
     with pytest.raises(SchemaBehind, match="run `loop init`"):
         schema.require_head(store)
@@ -34,7 +34,7 @@ def test_schema_behind_names_the_command(url: str) -> None:
 
 
 def test_schema_ahead_is_refused(store: Store) -> None:
-    """A database migrated by newer code is refused, not guessed at."""
+    """A database migrated by newer code is refused."""
     with store.write() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaBehind, match="newer than this code"):
@@ -44,14 +44,14 @@ def test_schema_ahead_is_refused(store: Store) -> None:
 @pytest.mark.parametrize("table", ["versions", "moves"])
 @pytest.mark.parametrize("verb", ["UPDATE {} SET family = 'x'", "DELETE FROM {}"])
 def test_append_only_in_the_database(filled: Store, table: str, verb: str) -> None:
-    """Not even raw SQL changes or deletes a version or a line of the ledger."""
+    """Not even raw SQL changes or deletes a version or a ledger entry."""
     with pytest.raises((DBAPIError, StoreUnavailable), match="append-only"), filled.write() as tx:
         tx.execute(text(verb.format(table)))
 
 
 @pytest.mark.slow
 def test_unreachable_postgres_is_one_line() -> None:
-    """A server that does not answer is an error of one line, without the password."""
+    """A server that does not answer gives a one-line error without the password."""
     store = Store("postgresql+psycopg://loop:geheim@127.0.0.1:1/none")
     with pytest.raises(StoreUnavailable, match="does not answer") as caught:
         schema.require_head(store)

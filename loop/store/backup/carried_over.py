@@ -1,8 +1,8 @@
-"""What a restored backup must not take back: roots, sequences and withdrawals that phones have seen, erased sources,
-revoked keys, removed webhooks, and numbers that were given.
+"""Facts that a restored backup must not undo: roots, sequences and withdrawals that phones have seen, erased sources,
+revoked keys, removed webhooks, and ids that were given.
 
-``read`` is asked of the store that is about to be replaced, ``give_back`` of the one that replaced it, in the same
-transaction.
+``read`` reads them from the store that is about to be replaced, ``give_back`` writes them to the restored one, in the
+same transaction.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class CarriedOver:
-    """Rows as the tables have them; ``number`` is the highest version number given, ``last`` the ids, by table."""
+    """Rows of the tables; ``number`` is the highest version number given, ``last`` the highest id by table."""
 
     roots: Rows
     entries: Rows
@@ -36,7 +36,7 @@ class CarriedOver:
 
 
 def read(tx: Session) -> CarriedOver:
-    """What the store holds of it."""
+    """Read them from the store."""
     revoked = select(tables.Key.secret_digest, tables.Key.revoked_at).where(tables.Key.revoked_at.is_not(None))
     withdrawn = (
         select(_table(tables.Withdrawal), tables.Version.artifact_digest)
@@ -58,7 +58,7 @@ def read(tx: Session) -> CarriedOver:
 
 
 def give_back(tx: Session, kept: CarriedOver) -> None:
-    """Write it into the store that a backup was loaded into. Raises ``BadBackup`` where the feeds are not the same."""
+    """Write them to the restored store. Raises ``BadBackup`` if the two stores have different feeds."""
     _roots(tx, kept.roots)
     known = set(tx.execute(select(tables.FeedEntry.epoch, tables.FeedEntry.sequence)))
     _add(tx, tables.FeedEntry, [row for row in kept.entries if (row["epoch"], row["sequence"]) not in known])
@@ -71,19 +71,19 @@ def give_back(tx: Session, kept: CarriedOver) -> None:
 
 
 def _roots(tx: Session, kept: Rows) -> None:
-    """The longer of two chains of which one begins with the other."""
+    """Keep the longer of the two chains; one must begin with the other."""
     loaded = _rows(tx, select(_table(tables.FeedRoot)).order_by(tables.FeedRoot.version))
     for mine, other in zip(loaded, kept, strict=False):
         if mine["document"] != other["document"]:
             raise BadBackup(
-                f"root {mine['version']} of the feed is not the same in the backup and in this store: they are two "
-                "installations; restore it beside, with another LOOP_HOME and LOOP_DATABASE_URL"
+                f"root {mine['version']} of the feed differs between the backup and this store: they are two different "
+                "installations; restore the backup beside this one, with another LOOP_HOME and LOOP_DATABASE_URL"
             )
     _add(tx, tables.FeedRoot, kept[len(loaded) :])
 
 
 def _withdrawals(tx: Session, kept: Rows) -> None:
-    """Of the versions that are in the backup, too; the same number must be the same model."""
+    """Keep the withdrawals of versions that the backup contains; the same number must be the same model."""
     known = set(tx.scalars(select(tables.Withdrawal.version)))
     models = dict(tx.execute(select(tables.Version.number, tables.Version.artifact_digest)).all())
     rows = []
@@ -101,7 +101,7 @@ def _erasures(tx: Session, kept: Rows) -> None:
 
 
 def _hooks(tx: Session, kept: Rows) -> None:
-    """Whoever is told no more since the backup is not told what waited for him then, either."""
+    """Remove again the webhooks that were removed after the backup, with the deliveries that waited for them."""
     live = select(tables.Hook.id, tables.Hook.added_at).where(tables.Hook.removed_at.is_(None))
     added = dict(tx.execute(live).all())
     for row in kept:

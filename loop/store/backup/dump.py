@@ -1,8 +1,8 @@
-"""Every row as a line of JSON, and back: the same lines from both databases, so that either may read the other's.
+"""Every row as a line of JSON, and back. Both databases write the same lines, so that either can read the other's.
 
-A table leaves in parts, ordered by its key; ``tables`` names them so that a row comes after the rows that it points
-at. Times are ISO 8601 in UTC, bytes base64. What comes back is checked against the column's type; the schema's own
-rules do the rest. Signs of life are left out: they mean nothing in another life.
+A table is dumped in parts, ordered by its key; ``tables`` orders the tables so that a row follows the rows that it
+points at. Times are ISO 8601 in UTC, bytes are base64. On load each value is checked against its column's type; the
+schema's constraints do the rest. Heartbeats are left out: they mean nothing in a restored store.
 """
 
 import base64
@@ -19,22 +19,22 @@ from loop.errors import BadBackup, one_line
 from loop.store.tables import Base, UtcDateTime
 
 ROWS_PER_PART = 2_000
-"""Rows a part: about three megabytes of corrections."""
+"""Rows in one part: about three megabytes of corrections."""
 EPHEMERAL = {"beats"}
 
 
 def tables() -> dict[str, Table]:
-    """What is dumped, by name; every table after those that it points at."""
+    """The tables that are dumped, by name; each after the tables that it points at."""
     return {table.name: table for table in Base.metadata.sorted_tables if table.name not in EPHEMERAL}
 
 
 def counts(tx: Session) -> dict[str, int]:
-    """Rows of each table."""
+    """The number of rows of each table."""
     return {name: tx.scalar(select(func.count()).select_from(table)) or 0 for name, table in tables().items()}
 
 
 def parts(tx: Session, name: str) -> Iterator[bytes]:
-    """The rows of a table, at most ``ROWS`` a part; none if it is empty. ``tx`` should be ``Store.frozen``."""
+    """The rows of a table, at most ``ROWS_PER_PART`` in a part; no part if it is empty. ``tx``: ``Store.frozen``."""
     table = tables()[name]
     found = tx.execute(select(table).order_by(*table.primary_key), execution_options={"yield_per": ROWS_PER_PART})
     for rows in found.mappings().partitions():
@@ -42,15 +42,15 @@ def parts(tx: Session, name: str) -> Iterator[bytes]:
 
 
 def load(tx: Session, name: str, part: bytes) -> int:
-    """Insert the rows of a part; how many. Raises ``BadBackup`` for what is not a row of this table."""
+    """Insert the rows of a part; how many. Raises ``BadBackup`` for a line that is not a row of this table."""
     table = tables()[name]
     rows = [_row(table, line) for line in part.splitlines()]
     try:
         if rows:
             tx.execute(insert(table), rows)
     except (IntegrityError, StatementError) as error:
-        said = one_line(getattr(error, "orig", None) or error)
-        raise BadBackup(f"{name}: rows that this store does not take ({said}); use another backup") from None
+        detail = one_line(getattr(error, "orig", None) or error)
+        raise BadBackup(f"{name}: this store refuses its rows ({detail}); use another backup") from None
     return len(rows)
 
 
@@ -70,22 +70,22 @@ def _row(table: Table, line: bytes) -> dict[str, Any]:
     try:
         found: Any = json.loads(line)
         if not isinstance(found, dict) or found.keys() != set(table.columns.keys()):
-            raise ValueError("other columns than expected")
+            raise ValueError("its columns differ from the table's")
         return {column.name: _value(column, found[column.name]) for column in table.columns}
     except (ValueError, RecursionError) as error:
-        raise BadBackup(f"{table.name}: not a row of it ({one_line(error)}); use another backup") from None
+        raise BadBackup(f"{table.name}: not a row of this table ({one_line(error)}); use another backup") from None
 
 
 def _value(column: Column[Any], value: Any) -> Any:
-    """A column's value from its JSON; True is no number here."""
+    """A column's value from its JSON. True is not a number here."""
     if value is None or isinstance(column.type, JSON):
         return value
     kind: type = datetime if isinstance(column.type, UtcDateTime) else column.type.python_type
-    spelt = ENCODERS.get(kind)
-    expected = kind if spelt is None else str
+    decode = DECODERS.get(kind)
+    expected = kind if decode is None else str
     if type(value) is not expected and not (kind is float and type(value) is int):
         raise ValueError(f"{column.name}: expected {kind.__name__}, got {type(value).__name__}")
-    return value if spelt is None else spelt(value)
+    return value if decode is None else decode(value)
 
 
 def _time(text: str) -> datetime:
@@ -95,7 +95,7 @@ def _time(text: str) -> datetime:
     return moment
 
 
-ENCODERS: dict[type, Callable[[Any], Any]] = {
+DECODERS: dict[type, Callable[[Any], Any]] = {
     datetime: _time,
     date: date.fromisoformat,
     bytes: lambda text: base64.b64decode(text, validate=True),

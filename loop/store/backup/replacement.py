@@ -1,7 +1,7 @@
-"""Put other rows in the place of all that are there, in the transaction of the caller.
+"""Replace every row of the store, in the transaction of the caller.
 
-Only here and in migrations do the append-only tables change: their triggers are lifted and put back in the same
-transaction, so that nobody ever sees them gone.
+Only this module and the migrations change append-only tables. They drop the triggers and create them again in the same
+transaction, so that no other transaction ever sees the tables without them.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from loop.store.nights import slots
 from loop.store.values import RunStatus
 
 MAY_BE_THERE = {"facts"}
-"""What a store that was only migrated, or only founded, may hold and still be called empty."""
+"""Tables that may contain rows in a store that counts as empty: one that was only migrated."""
 
 
 def empty(tx: Session) -> bool:
-    """Does the store hold nothing that could be missed?"""
+    """Whether the store contains nothing that a replacement would lose."""
     return not any(n for name, n in dump.counts(tx).items() if name not in MAY_BE_THERE)
 
 
 @contextmanager
 def unlocked(tx: Session) -> Iterator[None]:
-    """No other writer, and no append-only table, until the block ends. ``tx`` must be exclusive."""
-    if tx.get_bind().dialect.name == "sqlite":  # BEGIN IMMEDIATE has locked the others out
+    """Lock out other writers, and lift the append-only triggers, until the block ends. ``tx`` must be exclusive."""
+    if tx.get_bind().dialect.name == "sqlite":  # BEGIN IMMEDIATE has locked out other writers
         triggers = tx.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
         for name, _ in triggers:
             tx.execute(text(f'DROP TRIGGER "{name}"'))
@@ -40,7 +40,7 @@ def unlocked(tx: Session) -> Iterator[None]:
     names = [table.name for table in tables.Base.metadata.sorted_tables]
     tx.execute(
         text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-    )  # somebody's forgotten transaction is no reason to hang
+    )  # an idle transaction of another client must not block the restore for ever
     tx.execute(text(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE"))
     for name in names:
         tx.execute(text(f"ALTER TABLE {name} DISABLE TRIGGER USER"))
@@ -56,9 +56,9 @@ def clear(tx: Session) -> None:
 
 
 def settle(tx: Session, reason: str, holder: str, number: int, now: datetime) -> None:
-    """No run of the past goes on, and no version number below ``number`` is given again.
+    """End every run of the backup, and never again reserve a version number up to ``number``.
 
-    The run that says so is the record of the restoration, too.
+    The run that records this is also the record of the restoration.
     """
     for run in tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING)):
         run.status, run.finished_at, run.reason = RunStatus.FAILED, now, f"interrupted: {reason}"

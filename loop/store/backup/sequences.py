@@ -1,4 +1,4 @@
-"""The numbers that the database gives to new rows: read, and raised past what was given elsewhere; never lowered."""
+"""The ids that the database gives to new rows: read, and raised past those given elsewhere; never lowered."""
 
 from sqlalchemy import Table, func, select, text
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ def numbered() -> list[Table]:
 
 
 def last(tx: Session) -> dict[str, int]:
-    """The last number given, by table; 0 where none was."""
+    """The last id given, by table; 0 if none was."""
     if _sqlite(tx):
         given = {str(name): int(seq) for name, seq in tx.execute(text("SELECT name, seq FROM sqlite_sequence"))}
         return {table.name: given.get(table.name, 0) for table in numbered()}
@@ -21,7 +21,7 @@ def last(tx: Session) -> dict[str, int]:
 
 
 def raise_to(tx: Session, wanted: dict[str, int]) -> None:
-    """Let the next number of each table be higher than ``wanted``, than any given, and than any that is there."""
+    """Make the next id of each table higher than ``wanted``, than any id given, and than any id in the table."""
     given = last(tx)
     for table in numbered():
         there = tx.scalar(select(func.max(table.autoincrement_column))) or 0

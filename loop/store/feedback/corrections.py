@@ -1,7 +1,7 @@
 """Sources and their corrections.
 
-A source is put on one side of the split when it is first seen and never moves: one hand never both teaches and
-judges. An upload is stored once: by (source, key), and by (source, image, label).
+A source is assigned to one side of the split when it is first seen and never moves: one person's handwriting never both
+teaches and judges. An upload is stored once: by (source, key), and by (source, image, label).
 """
 
 import hashlib
@@ -21,13 +21,13 @@ SALT_KEY = "holdout salt"
 
 
 def role_of(name: str, salt: str, holdout_share: float) -> Role:
-    """The side a source belongs to: a salted hash of its id, so nobody can choose to judge."""
+    """The side of a source, by a salted hash of its id, so that a sender cannot choose its side."""
     hashed = hashlib.sha256(f"{salt}\0{name}".encode()).digest()
     return Role.HOLDOUT if int.from_bytes(hashed[:8]) < holdout_share * 2**64 else Role.TRAIN
 
 
 def set_salt(tx: Session, salt: str | None = None) -> str:
-    """This store's salt, made (or set to ``salt``) if there is none yet."""
+    """This store's salt, created (or set to ``salt``) if there is none yet."""
     fact = tx.get(tables.Fact, SALT_KEY)
     if fact is None:
         fact = tables.Fact(key=SALT_KEY, value=salt or secrets.token_hex(16))
@@ -60,7 +60,7 @@ def pool(tx: Session, role: Role) -> Pool:
 
 
 def counts(tx: Session) -> dict[tuple[Role, Kind, Status], int]:
-    """How many uploads there are, by side, kind and status."""
+    """The number of uploads by side, kind and status."""
     key = (tables.Source.role, tables.Correction.kind, tables.Correction.status)
     rows = tx.execute(select(*key, func.count()).join(tables.Source).group_by(*key))
     return {(Role(role), Kind(kind), Status(status)): n for role, kind, status, n in rows}
@@ -74,6 +74,6 @@ def _pool(rows: Sequence[Any]) -> Pool:
         pixels=pixels.reshape(-1, 28, 28),
         labels=np.array([row.label for row in rows], np.uint8),
         corrected=np.array([row.kind == Kind.CORRECTION for row in rows], np.bool_),
-        told=np.array([row.predicted is not None for row in rows], np.bool_),
+        has_prediction=np.array([row.predicted is not None for row in rows], np.bool_),
         rates=np.array([row.rate for row in rows], np.float64),
     )

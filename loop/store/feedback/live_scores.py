@@ -1,4 +1,4 @@
-"""What the champion of the moment said of each upload, and how often versions are right out there."""
+"""How the champion of the moment read each upload, and how often each version is right in the users' hands."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from loop.store import tables
 from loop.store.values import Status
 
 MIN_RATE = 1e-3
-"""Rates below count as this: what a stranger claims must not outweigh everybody."""
+"""Lower rates count as this: one sender's claim must not outweigh all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An upload that nobody has scored: its 784 bytes, and the version that was champion when it arrived."""
+    """An upload that was not scored yet: its 784 bytes, and the version that was champion when it arrived."""
 
     correction_id: int
     pixels: bytes
     version: int | None
     artifact_digest: str
-    """Of that version's file; empty where there was none."""
+    """Of that version's file; empty if there was no champion."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a version said of an upload; ``said`` is None where it gave no finite answer, or there was no champion."""
+class LiveScore:
+    """A version's answer to an upload. ``said``, the predicted digit, is None without a finite answer or a champion."""
 
     correction_id: int
     version: int | None
@@ -37,11 +37,12 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Sums over the uploads that tell of a version, each weighing ``1/rate``; ``how`` is ``told`` or ``said``.
+class LiveSums:
+    """Sums over the uploads that are evidence about a version, each with weight ``1/rate``.
 
-    ``right`` and ``wrong`` are sums of weights, ``right_squares`` and ``wrong_squares`` of their squares, ``heaviest``
-    is the largest. The last three run over the sources: ``a`` the weight of one, ``b`` what of it is right.
+    ``how`` is ``told`` (predicted by the phone) or ``said`` (predicted on arrival by the champion). ``right`` and
+    ``wrong`` are sums of weights, ``right_squares`` and ``wrong_squares`` sums of their squares, ``heaviest`` is the
+    largest weight. The last three are sums over sources, where ``a`` is a source's weight and ``b`` its right part.
     """
 
     version: int
@@ -59,7 +60,7 @@ class Tally:
 
 
 def waiting(tx: Session, family: str, limit: int, without: Collection[int] = ()) -> list[Waiting]:
-    """The uploads that were never scored, oldest first, but for those that fall to versions ``without``."""
+    """The uploads that were not scored yet, oldest first, except those of the versions in ``without``."""
     move, upload = tables.Move, tables.Correction
     champion = (  # as ``versions.holder(tx, family, as_of=received_at)``
         select(move.after)
@@ -84,8 +85,8 @@ def waiting(tx: Session, family: str, limit: int, without: Collection[int] = ())
     return [Waiting(*row) for row in tx.execute(named.order_by(first.c.id))]
 
 
-def write(tx: Session, scored: Sequence[Said], now: datetime) -> None:
-    """Write down what was said; the first answer stays, and what was erased meanwhile stays erased."""
+def write(tx: Session, scored: Sequence[LiveScore], now: datetime) -> None:
+    """Store the scores. The first score of an upload stays, and an upload erased in between stays erased."""
     if not scored:
         return
     arrivals = tables.Base.metadata.tables["arrivals"]
@@ -99,20 +100,20 @@ def write(tx: Session, scored: Sequence[Said], now: datetime) -> None:
 
 
 def backlog(tx: Session) -> int:
-    """How many uploads wait to be scored."""
+    """How many uploads wait for their score."""
     unscored = select(func.count()).select_from(tables.Arrival).where(tables.Arrival.scored_at.is_(None))
     return tx.scalar(unscored) or 0
 
 
-def tallies(tx: Session) -> list[Tally]:
-    """Per version, what phones that run it told, and what it said itself of what arrived while it was champion.
+def sums(tx: Session) -> list[LiveSums]:
+    """Per version: the answers of phones that run it, and its own answers to the uploads of its time as champion.
 
-    Only accepted uploads that say what the phone had said: imported handwriting is no sample of what people draw.
+    Only accepted uploads with the phone's prediction count: imported handwriting is not a sample of what users draw.
     """
     upload, arrival = tables.Correction, tables.Arrival
     told = (
         _weighed("told", upload.version, upload.predicted)
-        .join(tables.Version, tables.Version.number == upload.version)  # a phone may claim any number
+        .join(tables.Version, tables.Version.number == upload.version)  # a phone can claim any number
         .where(upload.status == Status.ACCEPTED, upload.predicted.is_not(None))
     )
     said = (
@@ -138,7 +139,7 @@ def tallies(tx: Session) -> list[Tally]:
         .c
     )
     one = by_source
-    sums = select(
+    totals = select(
         one.version,
         one.how,
         func.sum(one.n),
@@ -152,12 +153,12 @@ def tallies(tx: Session) -> list[Tally]:
         func.sum(one.a * one.b),
         func.sum(one.b * one.b),
     ).group_by(one.version, one.how)
-    rows = tx.execute(sums.order_by(one.version.desc(), one.how.desc()))
-    return [Tally(version, how, int(n), sources, *map(float, rest)) for version, how, n, sources, *rest in rows]
+    rows = tx.execute(totals.order_by(one.version.desc(), one.how.desc()))
+    return [LiveSums(version, how, int(n), sources, *map(float, rest)) for version, how, n, sources, *rest in rows]
 
 
 def _weighed(how: str, version: Any, answer: Any) -> Select[Any]:
-    """Each upload: which version it tells of, whose it is, its weight, and 1.0 where the answer is its label."""
+    """Each upload: the version it is evidence about, its source, its weight, and 1.0 if the answer equals its label."""
     upload = tables.Correction
     rate = case((upload.rate < MIN_RATE, literal(MIN_RATE, Double)), else_=upload.rate)
     right = case((answer == upload.label, literal(1.0, Double)), else_=literal(0.0, Double))

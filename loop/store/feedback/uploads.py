@@ -1,9 +1,8 @@
-"""Many uploads at once, in as many statements as one would need.
+"""Look up and store many uploads with as many statements as a single one needs.
 
-Whoever decides about a source's uploads holds its row first (on SQLite: the whole database, by ``BEGIN IMMEDIATE``).
-What was looked up therefore stays true until the commit, whichever process writes beside us, and the unique
-constraints are never met. What is looked up travels as one parameter, a JSON list of rows: no limit on bound
-variables, one statement for every size.
+The transaction first locks the rows of its sources (on SQLite: the whole database, by ``BEGIN IMMEDIATE``). Every
+look-up therefore stays true until the commit, and no unique constraint is violated, whatever other processes write.
+The rows to look up are passed as one parameter, a JSON list: no limit on bound variables, one statement for every size.
 """
 
 import json
@@ -47,7 +46,7 @@ SOURCES, CORRECTIONS, REPLAYS, ARRIVALS = (
     tables.Base.metadata.tables[name] for name in ("sources", "corrections", "replays", "arrivals")
 )
 SEQUENCES = table("sqlite_sequence", column("name", String()), column("seq", Id))
-"""SQLite's own: the highest number that each table ever had."""
+"""SQLite's own table: the highest id that each table ever had."""
 Key = tuple[int, str]
 """A source's id and one of its idempotency keys."""
 Content = tuple[int, str, int]
@@ -56,7 +55,7 @@ Content = tuple[int, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A source: its side of the split, and how many uploads it stored on the UTC day ``day``."""
+    """A source: its side of the split, and the number of uploads it stored on the UTC day ``day``."""
 
     id: int
     role: Role
@@ -66,7 +65,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored upload, as far as an answer tells of it."""
+    """A stored upload: the fields that an answer repeats."""
 
     id: int
     digest: str
@@ -76,7 +75,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a key stands for. ``duplicate``: the upload had been stored under another key before."""
+    """The upload behind a key. ``duplicate``: the upload was first stored under another key."""
 
     stored: Stored
     body_digest: str
@@ -84,21 +83,21 @@ class Bound:
 
 
 def senders(tx: Session, names: Collection[str], holdout_share: float, now: datetime) -> dict[str, Sender]:
-    """Each named source, held until the commit; one that was never seen is written down."""
+    """Each named source, locked until the commit; a new source is stored first."""
     found = _senders(tx, names)
-    while missing := sorted(set(names) - found.keys()):  # one order in every process, so that two do not wait for ever
+    while missing := sorted(set(names) - found.keys()):  # one order in every process, so that two cannot deadlock
         salt = corrections.set_salt(tx)
         rows = [
             {"name": name, "role": corrections.role_of(name, salt, holdout_share), "seen_at": now} for name in missing
         ]
         dialect = postgresql if _dialect(tx) == "postgresql" else sqlite
         tx.execute(dialect.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
-        found |= _senders(tx, missing)  # without one that another process wrote down and a third erased: once more
+        found |= _senders(tx, missing)  # a source that others stored and erased in between is stored again
     return found
 
 
 def bound(tx: Session, keys: Collection[Key]) -> dict[Key, Bound]:
-    """What each of these keys stands for; a key that was never used is not in the answer."""
+    """The upload behind each of these keys; keys that were never used are left out."""
     rows = tx.execute(_bound(_dialect(tx)), _listed({"source": source, "key": key} for source, key in keys))
     return {
         (source, key): Bound(Stored(id_, digest, Status(status), received_at), body, duplicate)
@@ -107,7 +106,7 @@ def bound(tx: Session, keys: Collection[Key]) -> dict[Key, Bound]:
 
 
 def stored(tx: Session, contents: Collection[Content]) -> dict[Content, Stored]:
-    """The stored upload of each of these images and labels, where there is one."""
+    """The stored upload of each of these images and labels; those that are not stored are left out."""
     sought = ({"source": source, "digest": digest, "label": label} for source, digest, label in contents)
     rows = tx.execute(_stored(_dialect(tx)), _listed(sought))
     return {
@@ -117,12 +116,12 @@ def stored(tx: Session, contents: Collection[Content]) -> dict[Content, Stored]:
 
 
 def add(tx: Session, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Store new uploads, each waiting for what the champion says of it; their numbers, in the same order."""
+    """Store new uploads, each waiting for its live score; their ids, in the same order."""
     if not rows:
         return []
     numbers = _reserved(tx, len(rows))
     numbered = [{"id": number, **row} for number, row in zip(numbers, rows, strict=True)]
-    if _dialect(tx) == "postgresql":  # row by row it would cost twice the time, there and here
+    if _dialect(tx) == "postgresql":  # inserting row by row takes twice the time, on the client and on the server
         tx.execute(_added(), _listed(numbered))
     else:
         tx.execute(insert(CORRECTIONS), numbered)
@@ -131,20 +130,20 @@ def add(tx: Session, rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
 
 def bind(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Remember keys whose upload was stored before under another."""
+    """Store keys whose upload was already stored under another key."""
     if rows:
         tx.execute(insert(REPLAYS), rows)
 
 
 def spend(tx: Session, used: Mapping[int, int], day: date) -> None:
-    """Write down how many uploads each source has stored on this day."""
+    """Store how many uploads each source has stored on this day."""
     if used:
         counts = _listed({"id": source, "used": count} for source, count in used.items())
         tx.execute(_spent(_dialect(tx)), counts | {"day": day})
 
 
 def _reserved(tx: Session, count: int) -> list[int]:
-    """Numbers for new uploads, never used before. Asked for beforehand, rows go in without an answer for each."""
+    """Ids for new uploads, never used before. Reserved first, so that the insert needs no ``RETURNING``."""
     if _dialect(tx) == "postgresql":
         sequence = func.pg_get_serial_sequence(CORRECTIONS.name, CORRECTIONS.c.id.name)
         return list(tx.scalars(select(func.nextval(sequence)).select_from(func.generate_series(1, count))))
@@ -213,7 +212,7 @@ def _added() -> Insert:
 
 
 def _given(dialect: str, **types: Any) -> FromClause:
-    """The statement's parameter ``given`` as a table with these columns."""
+    """The parameter ``given`` of a statement as a table with these columns."""
     given = bindparam("given", type_=String())
     if dialect == "postgresql":
         rows = func.json_to_recordset(cast(given, JSON()))
@@ -228,7 +227,7 @@ def _listed(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _as_text(value: object) -> str:
-    """How PostgreSQL reads bytes and times."""
+    """Bytes and times in the form that PostgreSQL reads."""
     if isinstance(value, bytes):
         return "\\x" + value.hex()
     if isinstance(value, datetime):

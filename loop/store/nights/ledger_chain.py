@@ -1,4 +1,4 @@
-"""The ledger as it was chained, and what must agree with it: for whoever proves that nothing was changed behind it."""
+"""The ledger with its hash chain, and the rows that must agree with it: for ``loop verify``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from loop.store.nights.versions import CHAINED_COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the ledger: what it says (``versions.SIGNED``), the bytes that it points at, its link, its family."""
+    """A ledger entry: its chained columns, the digest of the artifact that it points at, its link, its family."""
 
     id: int
     says: Mapping[str, Any]
     artifact: str | None
     family: str | None
-    """Of the version that it points at; None where there is no such version."""
+    """Of the version that the entry points at; None if that version does not exist."""
     link: str
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """A snapshot that does not hold as many items as it should."""
+    """A snapshot with another number of items than expected."""
 
     snapshot: int
     expected: int
@@ -46,7 +46,7 @@ def lines(tx: Session) -> list[Line]:
 
 
 def uneven(tx: Session) -> list[Items]:
-    """Snapshots whose items are not their size less what was erased."""
+    """The snapshots whose number of items is not their size minus the erased uploads."""
     item = tables.SnapshotItem
     found = select(item.snapshot_id, func.count().label("n")).group_by(item.snapshot_id).subquery()
     n = func.coalesce(found.c.n, 0)

@@ -2,13 +2,13 @@
 
 The rules:
 - A run is claimed in an ``exclusive`` transaction; while another holds an unexpired lease, the claim is refused.
-- A lease whose holder is gone from this machine, or that has expired, is taken over: the old run is written down as
+- A lease that has expired, or whose holder no longer runs on this machine, is taken over: the old run is marked as
   failed, and its slot is free again. A killed night therefore costs nothing but itself.
-- The run's id is its fencing token. Whatever a run writes later, it writes in a transaction that first asks
-  ``hold``: a run that was taken over meanwhile is refused, however alive it is.
-- A run that has something to teach reserves its version number. One that fails leaves a gap; a number is never reused.
-- Leases are compared with the clock of whoever claims: machines that share a store must agree on the time to within
-  a lease's length.
+- The run's id is its fencing token. Every later write of a run happens in a transaction that first calls ``hold``: a
+  run that was taken over in between is refused, even if its process is alive.
+- A run with something to teach reserves its version number. A failed run leaves a gap; a number is never reused.
+- Leases are compared with the clock of the claiming machine: machines that share a store must agree on the time to
+  within a lease's length.
 """
 
 import os
@@ -29,17 +29,17 @@ from loop.store.values import RunStatus
 
 
 def me() -> str:
-    """This process, as a lease names it: host, boot and process namespace, process id.
+    """This process as a lease holder: host, boot and process namespace, process id.
 
-    The middle part tells apart machines and containers that share a host name: a process id means something only
-    where it was given.
+    The middle part distinguishes machines and containers that share a host name, since a process id is only meaningful
+    within its own namespace.
     """
     return f"{socket.gethostname()}:{_place()}:{os.getpid()}"
 
 
 def _place() -> str:
     found = []
-    with suppress(OSError):  # not Linux: the host name has to do
+    with suppress(OSError):  # not Linux: the host name must suffice
         found.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
         found.append(Path("/proc/self/ns/pid").readlink().name.strip("pid:[]"))
     return "-".join(found) or "-"
@@ -49,7 +49,7 @@ def claim(
     tx: Session, family: str, kind: str, holder: str, lease_seconds: float, now: datetime, slot: str | None = None
 ) -> values.Run:
     """Start a run; ``slots.take`` gives it its slot. ``tx`` must be exclusive. Raises ``RunInProgress`` while another
-    lives.
+    run is alive.
     """
     if (other := _living(tx, now)) is not None:
         raise RunInProgress(
@@ -72,7 +72,7 @@ def claim(
 
 
 def reap(tx: Session, now: datetime) -> values.Run | None:
-    """End each run whose holder is gone, or silent past its lease, and free its slot; the run that lives, if one does.
+    """End each run with a dead holder or an expired lease, and free its slot. Returns the run that is alive, if any.
     ``tx`` must be exclusive.
     """
     living = _living(tx, now)
@@ -80,7 +80,7 @@ def reap(tx: Session, now: datetime) -> values.Run | None:
 
 
 def stillborn(tx: Session, slot: slots.Slot, holder: str, reason: str, now: datetime) -> values.Run:
-    """Write down a night whose process ended before it could claim a run. It had the slot."""
+    """Store a failed run for a night whose process ended before it claimed one. It counts as an attempt at the slot."""
     run = tables.Run(
         family=slot.family,
         kind="night",
@@ -96,12 +96,12 @@ def stillborn(tx: Session, slot: slots.Slot, holder: str, reason: str, now: date
     tx.add(run)
     tx.flush()
     slots.count(tx, slot.name, run.id)
-    _tell(tx, run, now)
+    _record_end(tx, run, now)
     return _value(run)
 
 
 def reserve(tx: Session, run_id: int) -> int:
-    """The next version number, given to this run. ``tx`` must be exclusive. Raises ``LeaseLost``."""
+    """Reserve the next version number for this run. ``tx`` must be exclusive. Raises ``LeaseLost``."""
     hold(tx, run_id)
     number = (tx.scalar(select(func.max(tables.Run.reserved))) or 0) + 1
     _row(tx, run_id).reserved = number
@@ -109,18 +109,18 @@ def reserve(tx: Session, run_id: int) -> int:
 
 
 def hold(tx: Session, run_id: int) -> None:
-    """Raises ``LeaseLost`` unless the run still is the running one; locks its row until ``tx`` ends."""
+    """Lock the run's row until ``tx`` ends. Raises ``LeaseLost`` unless the run is still running."""
     run = _row(tx, run_id, lock=True)
     if run.status == RunStatus.FAILED:
-        raise LeaseLost(f"run {run_id} was taken over ({run.reason}); nothing more of it is written")
+        raise LeaseLost(f"run {run_id} was taken over ({run.reason}); its further writes are refused")
     if run.status != RunStatus.RUNNING:
-        raise LeaseLost(f"run {run_id} has ended already ({run.status}); nothing more of it is written")
+        raise LeaseLost(f"run {run_id} has already ended ({run.status}); its further writes are refused")
 
 
 def renew(
     tx: Session, run_id: int, lease_seconds: float, now: datetime, progress: tuple[str, int, int] | None = None
 ) -> None:
-    """A sign of life, and how far the run has come: step, done, of how much. Raises ``LeaseLost``."""
+    """Renew the lease, and store the progress: step, done, total. Raises ``LeaseLost``."""
     hold(tx, run_id)
     run = _row(tx, run_id)
     run.lease_until = now + timedelta(seconds=lease_seconds)
@@ -129,7 +129,7 @@ def renew(
 
 
 def freeze(tx: Session, run_id: int, snapshot_id: int) -> None:
-    """Write down which snapshot the run teaches. Raises ``LeaseLost``."""
+    """Store which snapshot the run teaches. Raises ``LeaseLost``."""
     hold(tx, run_id)
     _row(tx, run_id).snapshot_id = snapshot_id
 
@@ -137,12 +137,12 @@ def freeze(tx: Session, run_id: int, snapshot_id: int) -> None:
 def finish(
     tx: Session, run_id: int, status: RunStatus, reason: str | None, seconds: dict[str, float], now: datetime
 ) -> None:
-    """Write down how the run ended. Raises ``LeaseLost``."""
+    """Store how the run ended. Raises ``LeaseLost``."""
     hold(tx, run_id)
     run = _row(tx, run_id)
     run.status, run.finished_at, run.seconds = status, now, dict(seconds)
     run.reason = None if reason is None else reason[:1000]
-    _tell(tx, run, now)
+    _record_end(tx, run, now)
 
 
 def get(tx: Session, run_id: int) -> values.Run:
@@ -158,7 +158,7 @@ def held(tx: Session, slot: str, holder: str) -> values.Run | None:
 
 
 def alive(tx: Session, run_id: int, now: datetime) -> bool:
-    """Is the run under way, as far as its lease and the processes of this machine tell?"""
+    """Whether the run is under way, judged by its lease and by the processes of this machine."""
     run = _row(tx, run_id)
     return run.status == RunStatus.RUNNING and _lives(run, now)
 
@@ -176,9 +176,9 @@ def _living(tx: Session, now: datetime) -> tables.Run | None:
             living = run
             continue
         run.status, run.finished_at = RunStatus.FAILED, now
-        run.reason = f"abandoned: {run.holder} stopped without a word"
+        run.reason = f"abandoned: {run.holder} stopped without ending the run"
         slots.free(tx, run.id)
-        _tell(tx, run, now)
+        _record_end(tx, run, now)
     return living
 
 
@@ -186,14 +186,15 @@ def _lives(run: tables.Run, now: datetime) -> bool:
     return run.lease_until > now and not gone(run.holder)
 
 
-def _tell(tx: Session, run: tables.Run, now: datetime) -> None:
+def _record_end(tx: Session, run: tables.Run, now: datetime) -> None:
+    """Record the event of a night's end, in the same transaction."""
     if run.kind == "night":
         outbox.record(tx, messages.Kind.NIGHT_FINISHED, messages.night(_value(run)), now)
 
 
 def gone(holder: str) -> bool:
-    """Is the holder a process of this machine that no longer lives? A reused process id only delays the answer
-    until the lease ends.
+    """Whether the holder is a process of this machine that has ended. A reused process id only delays the answer until
+    the lease expires.
     """
     here, _, pid = holder.rpartition(":")
     if here != me().rpartition(":")[0]:

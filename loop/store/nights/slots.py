@@ -1,7 +1,7 @@
-"""Slots: nights that are due once. Who may take one is decided here, in the transaction that claims the run.
+"""Slots: nights that are due once. The transaction that claims a run also takes its slot.
 
-A slot is free while no run holds it. A run that ends with a word keeps its slot; one that died without a word
-gives it back (``store.runs``), and it may be tried again until it was tried often enough.
+A slot is free while no run holds it. A run that ends in an orderly way keeps its slot. When a run's process dies, the
+slot becomes free again (``nights.runs``), until it has had all its attempts.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from loop.store.values import Role, RunStatus, Status
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A night that is due once; ``cause`` is clock, volume or asked. ``run_id`` None: free."""
+    """A night that is due once; ``cause`` is clock, volume or asked. A slot with ``run_id`` None is free."""
 
     name: str
     family: str
@@ -29,7 +29,7 @@ class Slot:
 
 
 def add(tx: Session, slot: Slot) -> Slot:
-    """The slot of this name, written down if it is new. ``tx`` must be exclusive."""
+    """The slot of this name, stored if it is new. ``tx`` must be exclusive."""
     row = tx.get(tables.Slot, slot.name)
     if row is None:
         row = tables.Slot(**{name: getattr(slot, name) for name in Slot.__slots__})
@@ -47,17 +47,17 @@ def get(tx: Session, name: str) -> Slot:
 
 
 def between(tx: Session, cause: str, family: str, first: datetime, last: datetime) -> bool:
-    """Is there a slot of this cause and family from ``first`` to ``last``, both included?"""
+    """Whether this cause and family has a slot due from ``first`` to ``last``, both included."""
     slot = tables.Slot
     found = select(slot.name).where(slot.cause == cause, slot.family == family, slot.due_at.between(first, last))
     return tx.scalar(found.limit(1)) is not None
 
 
 def waiting(tx: Session, now: datetime, attempts: int) -> list[Slot]:
-    """Free slots that were tried fewer than ``attempts`` times, oldest first.
+    """Free slots with fewer than ``attempts`` attempts, oldest first.
 
-    Of a family's clock slots only the newest that is not in the future: missed nights are caught up once. The others
-    were wanted the moment they were written down, whatever the clock has said since.
+    Of a family's clock slots, only the newest that is not in the future: missed nights are caught up once. Slots of the
+    other causes are due as soon as they are stored, even if the clock is set back later.
     """
     slot, newer = tables.Slot, aliased(tables.Slot)
     caught_up = select(newer.name).where(
@@ -74,30 +74,30 @@ def take(tx: Session, name: str, run_id: int, attempts: int) -> None:
     if slot.run_id is not None:
         raise SlotTaken(f"slot {name}: run {slot.run_id} took it; nothing to do")
     if slot.attempts >= attempts:
-        raise SlotTaken(f"slot {name}: tried {slot.attempts} times already, and each died; see `loop runs`")
+        raise SlotTaken(f"slot {name}: tried {slot.attempts} times, and each run died; see `loop runs`")
     count(tx, name, run_id)
 
 
 def count(tx: Session, name: str, run_id: int | None) -> None:
-    """One more attempt at the slot, by this run (None: by a process that did not live to have one)."""
+    """Count one more attempt at the slot, by this run (None: its process died before it claimed a run)."""
     slot = tables.Slot
     tx.execute(update(slot).where(slot.name == name).values(run_id=run_id, attempts=slot.attempts + 1))
 
 
 def free(tx: Session, run_id: int) -> None:
-    """The run gives its slot back, if it has one."""
+    """Free the run's slot, if it has one."""
     tx.execute(update(tables.Slot).where(tables.Slot.run_id == run_id).values(run_id=None))
 
 
 def spare(tx: Session, run_id: int) -> None:
-    """The run gives its slot back, and it does not count as an attempt: however often a scheduler is restarted."""
+    """Free the run's slot without counting the attempt, so that restarts of the scheduler never use up a slot."""
     slot = tables.Slot
     tx.execute(update(slot).where(slot.run_id == run_id).values(run_id=None, attempts=slot.attempts - 1))
 
 
 def fresh(tx: Session, family: str, enough: int) -> int:
-    """How many accepted uploads, of sources that teach, are newer than the newest that the family's last finished night
-    taught; not counted past ``enough``. An older one that a reviewer accepted later waits for the clock.
+    """How many accepted uploads of teaching sources are newer than the newest that the family's last finished night
+    taught, counted up to ``enough``.
     """
     run, upload = tables.Run, tables.Correction
     finished = (run.family == family, run.kind == "night", run.status == RunStatus.FINISHED)

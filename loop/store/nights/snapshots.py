@@ -1,4 +1,4 @@
-"""Frozen lessons: which corrections, with which weights."""
+"""Frozen training sets: which corrections, with which weights."""
 
 from datetime import datetime
 
@@ -12,9 +12,10 @@ from loop.store.values import Pool, RunStatus
 
 
 def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime) -> int:
-    """The id of the snapshot with this digest, stored if it is new, and made whole if something of it was erased: the
-    same images, labels and weights are there again, sent by whoever. Raises ``IntegrityError`` where one of them was
-    erased since they were chosen.
+    """The id of the snapshot with this digest, stored if it is new.
+
+    A snapshot that lost items to an erasure is completed again: other uploads have the same images, labels and weights.
+    Raises ``IntegrityError`` if one of the chosen uploads was erased in between.
     """
     row = tx.scalar(select(tables.Snapshot).where(tables.Snapshot.digest == digest))
     if row is not None and row.erased == 0:
@@ -36,12 +37,12 @@ def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDAr
 
 
 def erased(tx: Session, snapshot_id: int) -> int:
-    """How many uploads of this snapshot were erased since it was frozen."""
+    """How many uploads of this snapshot were erased after it was frozen."""
     return tx.scalar(select(tables.Snapshot.erased).where(tables.Snapshot.id == snapshot_id)) or 0
 
 
 def untaught(tx: Session, family: str, snapshot_id: int) -> int:
-    """How many uploads of this snapshot no finished night of the family has taught before."""
+    """How many uploads of this snapshot no finished night of the family has taught yet."""
     item, earlier = aliased(tables.SnapshotItem), aliased(tables.SnapshotItem)
     taught = (
         select(earlier.correction_id)

@@ -13,11 +13,11 @@ from loop.errors import UnknownVersion
 from loop.store import tables, values
 
 CHAINED_COLUMNS = ("family", "alias", "verb", "before", "after", "actor", "reason", "verdict", "override", "moved_at")
-"""What a line of the ledger says, and its link covers."""
+"""The columns of a ledger entry that its link covers."""
 
 
 def add(tx: Session, version: values.Version) -> None:
-    """Store a version whose files already lie in the artifacts."""
+    """Store a version; its files must already be in the artifact store."""
     columns = {name: getattr(version, name) for name in values.Version.__slots__ if name != "snapshot_digest"}
     tx.add(tables.Version(**columns))
     tx.flush()
@@ -25,7 +25,7 @@ def add(tx: Session, version: values.Version) -> None:
 
 def get(tx: Session, number: int) -> values.Version:
     """One version. Raises ``UnknownVersion``."""
-    if not 0 < number < 2**31:  # what the column can hold
+    if not 0 < number < 2**31:  # the range of the column
         raise UnknownVersion(f"no version {number}; `loop versions` lists them")
     row = tx.execute(_versions().where(tables.Version.number == number)).first()
     if row is None:
@@ -42,7 +42,7 @@ def every(tx: Session, family: str | None = None) -> list[values.Version]:
 
 
 def champion_and_base(tx: Session, family: str) -> tuple[values.Version | None, values.Version | None]:
-    """The family's champion and its frozen base, by one query; they may be the same version."""
+    """The family's champion and its frozen base, by one query. They can be the same version."""
     holds = tables.Version.number == _holder(family, "champion").scalar_subquery()
     is_base = tables.Run.kind == "base"
     rows = tx.execute(
@@ -69,7 +69,7 @@ def base(tx: Session, family: str) -> values.Version | None:
 def twin(
     tx: Session, base_digest: str, snapshot_digest: str | None, recipe_digest: str, seed: int
 ) -> values.Version | None:
-    """The newest version of the same lineage, which therefore has the same weights."""
+    """The newest version of the same lineage, and therefore with the same weights."""
     row = tx.execute(
         _versions()
         .where(
@@ -92,21 +92,21 @@ def give(tx: Session, verdict: values.Verdict) -> None:
 
 
 def verdicts(tx: Session, number: int) -> list[values.Verdict]:
-    """What the judges said of a version, in the order in which they spoke."""
+    """The verdicts about a version, oldest first."""
     rows = tx.scalars(select(tables.Verdict).where(tables.Verdict.version == number).order_by(tables.Verdict.id))
     return [values.Verdict(row.version, row.question, row.outcome, row.document, row.given_at) for row in rows]
 
 
 def outcome(tx: Session, number: int) -> str:
-    """``passed`` if every verdict passed, else the first that did not; ``none`` if nobody judged."""
+    """``passed`` if every verdict passed, else the first other outcome; ``none`` without a verdict."""
     return outcomes(tx).get(number, "none")
 
 
 def outcomes(tx: Session) -> dict[int, str]:
-    """``outcome`` of every version that was judged."""
+    """The ``outcome`` of every version that has a verdict."""
     found: dict[int, str] = {}
-    for number, said in tx.execute(select(tables.Verdict.version, tables.Verdict.outcome).order_by(tables.Verdict.id)):
-        found[number] = said if found.get(number, "passed") == "passed" else found[number]
+    for number, given in tx.execute(select(tables.Verdict.version, tables.Verdict.outcome).order_by(tables.Verdict.id)):
+        found[number] = given if found.get(number, "passed") == "passed" else found[number]
     return found
 
 
@@ -118,7 +118,7 @@ def aliases(tx: Session) -> dict[int, str]:
 
 
 def move(tx: Session, columns: dict[str, Any]) -> None:
-    """Append a line to the ledger, linked to the line before. ``tx`` must be exclusive."""
+    """Append an entry to the ledger, linked to the previous one. ``tx`` must be exclusive."""
     last = tx.scalar(select(tables.Move.link).order_by(tables.Move.id.desc()).limit(1)) or ""
     artifact = tx.scalar(select(tables.Version.artifact_digest).where(tables.Version.number == columns["after"]))
     tx.add(tables.Move(link=link(last, columns, str(artifact)), **columns))
@@ -126,7 +126,7 @@ def move(tx: Session, columns: dict[str, Any]) -> None:
 
 
 def link(last: str, columns: Mapping[str, Any], artifact_digest: str) -> str:
-    """SHA-256 over the link before, what the line says, and the bytes that it points at."""
+    """SHA-256 over the previous link, the entry's columns, and the digest of the artifact that it points at."""
     line = {name: columns[name] for name in CHAINED_COLUMNS} | {"artifact": artifact_digest}
     line["moved_at"] = columns["moved_at"].astimezone(UTC).isoformat()
     text = json.dumps(line, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -134,12 +134,12 @@ def link(last: str, columns: Mapping[str, Any], artifact_digest: str) -> str:
 
 
 def holder(tx: Session, family: str, alias: str = "champion", as_of: datetime | None = None) -> int | None:
-    """Which version the alias names (or named at ``as_of``)."""
+    """The version that the alias points at (or pointed at at ``as_of``)."""
     return tx.scalar(_holder(family, alias, as_of))
 
 
 def ledger(tx: Session, family: str | None = None, as_of: datetime | None = None) -> list[values.Move]:
-    """The ledger's lines, newest first (those written until ``as_of``)."""
+    """The ledger's entries, newest first (those up to ``as_of``)."""
     query = select(tables.Move).order_by(tables.Move.id.desc())
     if family is not None:
         query = query.where(tables.Move.family == family)

@@ -1,1 +1,1 @@
-"""Queries about the feed: roots, sequences, withdrawals."""
+"""Queries about the feed: roots, signed feeds, withdrawals."""

@@ -1,4 +1,4 @@
-"""What the feed must not forget: its roots, every sequence that was signed, and what was withdrawn. All append-only."""
+"""The feed's roots, every signed feed, and the withdrawals. All append-only."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ def add_root(tx: Session, root: values.FeedRoot) -> None:
 
 
 def last_sequence(tx: Session, epoch: int) -> int:
-    """The highest sequence that was signed in an epoch; 0 if none was."""
+    """The highest sequence signed in an epoch; 0 if none was."""
     return tx.scalar(select(func.max(tables.FeedEntry.sequence)).where(tables.FeedEntry.epoch == epoch)) or 0
 
 
@@ -32,21 +32,21 @@ def add_entry(tx: Session, entry: values.FeedEntry) -> None:
 
 
 def entries(tx: Session, limit: int = 20) -> list[values.FeedEntry]:
-    """The feeds that were signed last, newest first."""
+    """The last signed feeds, newest first."""
     order = (tables.FeedEntry.epoch.desc(), tables.FeedEntry.sequence.desc())
     rows = tx.scalars(select(tables.FeedEntry).order_by(*order).limit(limit))
     return [values.FeedEntry(row.epoch, row.sequence, row.document.encode(), row.actor, row.signed_at) for row in rows]
 
 
 def withdraw(tx: Session, withdrawal: values.Withdrawal) -> None:
-    """Write down that a version may not run any longer; it must not have been withdrawn before."""
+    """Store a withdrawal; the version must not be withdrawn already."""
     columns = {name: getattr(withdrawal, name) for name in values.Withdrawal.__slots__ if name != "digest"}
     tx.add(tables.Withdrawal(**columns))
     tx.flush()
 
 
 def withdrawn(tx: Session) -> list[values.Withdrawal]:
-    """Everything that was withdrawn, latest version first."""
+    """Every withdrawal, latest version first."""
     rows = tx.execute(
         select(tables.Withdrawal, tables.Version.artifact_digest)
         .join(tables.Version, tables.Version.number == tables.Withdrawal.version)

@@ -1,1 +1,1 @@
-"""Queries of the service and its operators: keys, events, webhooks, health."""
+"""Queries for the service and its operators: keys, events, webhooks, health."""

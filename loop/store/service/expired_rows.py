@@ -1,7 +1,8 @@
-"""Rows that nobody will ask for again: counted, and deleted a few at a time, so that no writer waits long.
+"""Rows past their retention: counted, and deleted a few at a time, so that no writer waits long.
 
-What is asked of an old row: a delivery must have been taken or given up, an event must have no delivery left, a replay
-only answers a resent upload (the upload keeps its own key), a process that is gone gives no more signs of life.
+Beside its age, a delivery must be delivered or given up, and an event must have no delivery left. A replay only
+answers a resent upload (the upload keeps its own key). A heartbeat of an ended process is no longer needed. Erasures
+are never deleted: they refuse late uploads, and keep a restored backup from bringing a source back.
 """
 
 from collections.abc import Callable
@@ -15,38 +16,38 @@ from loop.store import tables
 from loop.store.tables import Base
 
 ROWS_PER_DELETE = 2_000
-"""Rows a transaction."""
+"""Rows deleted by one transaction."""
 
 Where = Callable[[datetime], ColumnElement[bool]]
 
 
-def _taken(before: datetime) -> ColumnElement[bool]:
+def _settled(before: datetime) -> ColumnElement[bool]:
     delivery = tables.Delivery
     return (delivery.status != "waiting") & (func.coalesce(delivery.tried_at, delivery.next_at) < before)
 
 
-def _told(before: datetime) -> ColumnElement[bool]:
+def _delivered(before: datetime) -> ColumnElement[bool]:
     left = select(tables.Delivery.id).where(tables.Delivery.event_id == tables.Event.id)
     return (tables.Event.happened_at < before) & ~left.exists()
 
 
 EXPIRED: dict[str, tuple[type[Base], Where]] = {
-    "deliveries": (tables.Delivery, _taken),
-    "events": (tables.Event, _told),
+    "deliveries": (tables.Delivery, _settled),
+    "events": (tables.Event, _delivered),
     "replays": (tables.Replay, lambda before: tables.Replay.answered_at < before),
     "signs of life": (tables.Beat, lambda before: tables.Beat.beat_at < before),
 }
-"""In the order in which they go: events after the deliveries that point at them."""
+"""In the order of deletion: events after the deliveries that point at them."""
 
 
 def count(tx: Session, what: str, before: datetime) -> int:
-    """How many rows of this kind are older than ``before`` and nobody's."""
+    """How many rows of this kind are older than ``before`` and no longer needed."""
     kind, old = EXPIRED[what]
     return tx.scalar(select(func.count()).select_from(kind).where(old(before))) or 0
 
 
 def drop(tx: Session, what: str, before: datetime) -> int:
-    """Delete at most ``FEW`` of them; how many."""
+    """Delete at most ``ROWS_PER_DELETE`` of them; the number deleted."""
     kind, old = EXPIRED[what]
     keys: list[Any] = [getattr(kind, column.key) for column in kind.__table__.primary_key]
     few = tx.execute(select(*keys).where(old(before)).limit(ROWS_PER_DELETE)).all()

@@ -1,4 +1,4 @@
-"""What a doctor asks the store: signs of life, what waits, the newest times, and how the database itself is."""
+"""Queries for `loop doctor` and `loop status`: heartbeats, queues, the newest times, the state of the database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from loop.store.values import RunStatus
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The last sign of life of a process."""
+    """The last heartbeat of a process."""
 
     holder: str
     what: str
@@ -23,7 +23,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A run that has not ended, and until when its holder may be silent."""
+    """A run that has not ended, and the end of its lease."""
 
     id: int
     family: str
@@ -38,40 +38,40 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A queue: how many wait, and since when the oldest does (or should have been tried)."""
+    """A queue: its length, and when its oldest entry was added (or is due)."""
 
     count: int
     oldest: datetime | None
 
 
 def beats(tx: Session) -> list[Beat]:
-    """Every process that ever gave a sign of life and was not tidied away, the latest first."""
+    """The last heartbeat of every process, newest first; ``loop gc`` deletes those of ended processes."""
     rows = tx.scalars(select(tables.Beat).order_by(tables.Beat.beat_at.desc()))
     return [Beat(row.holder, row.what, row.beat_at) for row in rows]
 
 
 def running(tx: Session) -> list[Running]:
-    """The runs that have not ended: one at most, if all is well."""
+    """The runs that have not ended; at most one in a healthy store."""
     rows = tx.scalars(select(tables.Run).where(tables.Run.status == RunStatus.RUNNING).order_by(tables.Run.id))
     names = Running.__slots__
     return [Running(*(getattr(row, name) for name in names)) for row in rows]
 
 
 def arrivals(tx: Session) -> Waiting:
-    """Uploads that the champion of their moment has not read yet."""
+    """The uploads that wait for their live score."""
     oldest = select(func.count(), func.min(tables.Correction.received_at)).select_from(tables.Arrival)
     waiting = oldest.join(tables.Correction, tables.Correction.id == tables.Arrival.correction_id)
     return Waiting(*tx.execute(waiting.where(tables.Arrival.scored_at.is_(None))).one())
 
 
 def deliveries(tx: Session, status: str = "waiting") -> Waiting:
-    """Events that a webhook has not taken yet; or those it never will (``given-up``)."""
+    """The deliveries that wait, or those that were given up (``given-up``)."""
     found = select(func.count(), func.min(tables.Delivery.next_at)).where(tables.Delivery.status == status)
     return Waiting(*tx.execute(found).one())
 
 
 def newest(tx: Session) -> dict[str, datetime]:
-    """The time of the last row of each kind, found by its key; kinds without rows are left out."""
+    """The time of the newest row of each kind, found by its key; kinds without rows are left out."""
     feed = tables.FeedEntry
     queries: dict[str, Any] = {
         "upload": select(tables.Correction.received_at).order_by(tables.Correction.id.desc()),
@@ -86,7 +86,7 @@ def newest(tx: Session) -> dict[str, datetime]:
 
 
 def untaught(tx: Session) -> dict[str, int]:
-    """Uploads by status, newer than the newest that the last finished night taught; an index answers alone."""
+    """Uploads by status that are newer than the newest that the last finished night taught; answered from an index."""
     run, item, upload = tables.Run, tables.SnapshotItem, tables.Correction
     finished = (run.kind == "night", run.status == RunStatus.FINISHED)
     last = select(run.snapshot_id).where(*finished).order_by(run.id.desc()).limit(1).scalar_subquery()
@@ -96,7 +96,7 @@ def untaught(tx: Session) -> dict[str, int]:
 
 
 def server_clock(tx: Session) -> datetime | None:
-    """What time the database has; None where it has no clock of its own."""
+    """The database server's time; None for SQLite, which has no clock of its own."""
     if tx.get_bind().dialect.name == "sqlite":
         return None
     moment: datetime | None = tx.scalar(text("SELECT clock_timestamp()"))
@@ -104,7 +104,7 @@ def server_clock(tx: Session) -> datetime | None:
 
 
 def quick_check(tx: Session) -> list[str]:
-    """What SQLite finds wrong with its file; nothing to ask elsewhere."""
+    """The problems that SQLite finds in its file; empty on PostgreSQL."""
     if tx.get_bind().dialect.name != "sqlite":
         return []
     found = [str(line) for line in tx.scalars(text("PRAGMA quick_check(10)"))]
@@ -112,7 +112,7 @@ def quick_check(tx: Session) -> list[str]:
 
 
 def dangling(tx: Session) -> Mapping[str, int]:
-    """Rows that point at nothing, by table: SQLite checks a key only while it writes through a checked connection."""
+    """Rows with a dangling foreign key, by table: SQLite checks keys only on connections that enable it."""
     if tx.get_bind().dialect.name != "sqlite":
         return {}
     found: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Signs of life of long-running processes: the API, a scheduler. ``store.health`` reads them."""
+"""Heartbeats of long-running processes: the API, a scheduler. ``service.health`` reads them."""
 
 from datetime import datetime, timedelta
 
@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 from loop.store import tables
 
 RETENTION = timedelta(days=7)
-"""How long a process that is gone is remembered."""
+"""How long the heartbeat of an ended process is kept."""
 
 
 def beat(tx: Session, holder: str, what: str, now: datetime) -> None:
-    """This process lives."""
+    """Record that this process is alive."""
     tx.merge(tables.Beat(holder=holder, what=what, beat_at=now))
     tx.execute(delete(tables.Beat).where(tables.Beat.what == what, tables.Beat.beat_at < now - RETENTION))

@@ -1,8 +1,8 @@
-"""Who is told of events, and the outbox: one row for each event and hook.
+"""Webhooks, and their deliveries: one row for each event and webhook.
 
-A delivery is taken by raising its ``attempts`` and moving its ``next_at`` past the time that one try may last. So no
-other process takes it meanwhile, one that is killed leaves it for later, and one that slept so long that another took
-over finds ``attempts`` changed and writes no failure over the other's result.
+A process takes a delivery by raising its ``attempts`` and moving its ``next_at`` past the time that one attempt may
+last. So no other process takes it in between, a killed process leaves it for later, and a process that was paused until
+another took over finds ``attempts`` changed and does not overwrite the other's result with a failure.
 """
 
 from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ from loop.store.service.outbox import Event
 
 
 class Status(StrEnum):
-    """What became of a delivery; one that was given up waits no longer."""
+    """The state of a delivery; one that was given up is not attempted again by itself."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """An address that wants to be told; ``secret`` is empty once it is removed."""
+    """A webhook; ``secret`` is empty once it is removed."""
 
     id: int
     url: str
@@ -44,7 +44,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event for one hook; ``answer`` is what the last try came to."""
+    """One event for one webhook; ``answer`` is the result of the last attempt."""
 
     id: int
     event: Event
@@ -57,7 +57,7 @@ class Delivery:
 
 
 def add(tx: Session, url: str, secret: str, kinds: Collection[Kind], actor: str, now: datetime) -> Hook:
-    """Store a hook; it hears of what is recorded from now on."""
+    """Store a webhook; it receives the events that are recorded from now on."""
     since = tx.scalar(select(func.max(tables.Event.id))) or 0
     row = tables.Hook(url=url, secret=secret, kinds=list(kinds), since=since, actor=actor, added_at=now)
     tx.add(row)
@@ -66,18 +66,18 @@ def add(tx: Session, url: str, secret: str, kinds: Collection[Kind], actor: str,
 
 
 def live(tx: Session) -> list[Hook]:
-    """The hooks that are told, oldest first."""
+    """The webhooks that were not removed, oldest first."""
     query = select(tables.Hook).where(tables.Hook.removed_at.is_(None)).order_by(tables.Hook.id)
     return [_hook(row) for row in tx.scalars(query)]
 
 
 def get(tx: Session, hook: int) -> Hook:
-    """A hook that is told. Raises ``BadHook``."""
+    """A webhook that was not removed. Raises ``BadHook``."""
     return _hook(_row(tx, hook))
 
 
 def remove(tx: Session, hook: int, now: datetime) -> None:
-    """Tell it nothing more, forget its secret, give up what waits for it. Raises ``BadHook``."""
+    """Stop its deliveries, delete its secret, give up what waits for it. Raises ``BadHook``."""
     row = _row(tx, hook)
     row.removed_at, row.secret = now, ""
     tx.execute(
@@ -94,8 +94,9 @@ def take(
     without: Collection[int] = (),
     event: int | None = None,
 ) -> Delivery | None:
-    """The oldest event (or the given one) that is due, leaving out these hooks; ``again_at(attempts)`` is when it is
-    due again unless this try succeeds. None if nothing is due.
+    """Take the delivery of the oldest event (or the given one) that is due, leaving out the webhooks ``without``.
+
+    ``again_at(attempts)`` is when it is due again unless this attempt succeeds. None if nothing is due.
     """
     due = select(tables.Delivery).where(
         tables.Delivery.status == Status.WAITING,
@@ -115,17 +116,17 @@ def take(
 
 
 def settle(tx: Session, taken: Delivery, status: Status, answer: str, now: datetime) -> bool:
-    """Write down what a try came to; was it written? A success always is; a failure is unless another took over."""
+    """Store the result of an attempt; whether it was stored. A failure is dropped if another process took over."""
     mine = [tables.Delivery.id == taken.id, tables.Delivery.status == Status.WAITING]
     if status != Status.DELIVERED:
         mine.append(tables.Delivery.attempts == taken.attempts)
-    said = {"status": status, "answer": answer[:200], "tried_at": now}
-    done: Any = tx.execute(update(tables.Delivery).where(*mine).values(**said))
+    result = {"status": status, "answer": answer[:200], "tried_at": now}
+    done: Any = tx.execute(update(tables.Delivery).where(*mine).values(**result))
     return isinstance(done, CursorResult) and done.rowcount == 1
 
 
 def deliveries(tx: Session, hook: int | None = None, status: Status | None = None, limit: int = 20) -> list[Delivery]:
-    """The last deliveries (of one hook, of one status), newest first."""
+    """The last deliveries (of one webhook, of one status), newest first."""
     query = select(tables.Delivery).order_by(tables.Delivery.id.desc()).limit(limit)
     if hook is not None:
         query = query.where(tables.Delivery.hook_id == hook)
@@ -135,7 +136,7 @@ def deliveries(tx: Session, hook: int | None = None, status: Status | None = Non
 
 
 def again(tx: Session, hook: int, now: datetime) -> int:
-    """Let everything that was given up for a hook be tried anew; how many. Raises ``BadHook``."""
+    """Retry every delivery that was given up for a webhook; how many. Raises ``BadHook``."""
     _row(tx, hook)
     done: Any = tx.execute(
         update(tables.Delivery)
@@ -146,7 +147,7 @@ def again(tx: Session, hook: int, now: datetime) -> int:
 
 
 def queue(tx: Session) -> tuple[dict[Status, int], datetime | None]:
-    """How many deliveries there are of each status, and when the oldest event that still waits happened."""
+    """The number of deliveries by status, and the time of the oldest event that still waits."""
     counted = tx.execute(select(tables.Delivery.status, func.count()).group_by(tables.Delivery.status))
     oldest = select(func.min(tables.Delivery.event_id)).where(tables.Delivery.status == Status.WAITING)
     since = tx.scalar(select(tables.Event.happened_at).where(tables.Event.id == oldest.scalar_subquery()))

@@ -1,4 +1,4 @@
-"""Keys: only hashes of secrets are ever here."""
+"""API keys. Only the hashes of their secrets are stored."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from loop.store import tables
 
 
 class Role(StrEnum):
-    """What a key is for: an app uploads and reads the feed, a reviewer looks, ops may do everything else."""
+    """A key's role: an app uploads and reads the feed, a reviewer reads, ops may do everything else."""
 
     APP = "app"
     REVIEWER = "reviewer"
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key without its secret. One with a ``source`` speaks for that source alone."""
+    """A key without its secret. A key with a ``source`` is bound to that source."""
 
     id: int
     name: str
@@ -33,7 +33,7 @@ class Key:
     revoked_at: datetime | None
 
     def usable(self, now: datetime) -> bool:
-        """Neither revoked nor expired."""
+        """Whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
@@ -63,18 +63,18 @@ def add(
 
 
 def count(tx: Session) -> int:
-    """How many keys there ever were."""
+    """The number of keys, including revoked ones."""
     return tx.scalar(select(func.count()).select_from(tables.Key)) or 0
 
 
 def every(tx: Session) -> dict[str, Key]:
-    """All keys by the digests of their secrets, oldest first; revoked ones too."""
+    """All keys by the digests of their secrets, oldest first, including revoked ones."""
     return {row.secret_digest: _key(row) for row in tx.scalars(select(tables.Key).order_by(tables.Key.id))}
 
 
 def revoke(tx: Session, key_id: int, now: datetime) -> Key:
-    """Write down that a key is refused from now on; the first time counts. Raises ``OpsError`` for an unknown one."""
-    row = tx.get(tables.Key, key_id) if 0 < key_id < 2**63 else None  # what the column can hold
+    """Refuse a key from now on; a second revocation keeps the first time. Raises ``OpsError`` for an unknown key."""
+    row = tx.get(tables.Key, key_id) if 0 < key_id < 2**63 else None  # the range of the column
     if row is None:
         raise OpsError(f"no key {key_id}; `loop keys list` lists them")
     row.revoked_at = row.revoked_at or now

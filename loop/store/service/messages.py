@@ -1,7 +1,7 @@
-"""What the world is told: the kinds of event, and what each one says.
+"""The kinds of event, and the body of each.
 
-An event is written in the transaction of the fact that it tells (``store.events``), so there is never one without the
-other. Bodies hold plain JSON values; docs/operations.md lists their fields, and a test compares.
+An event is written in the transaction that causes it (``service.outbox``), so that neither exists without the other.
+Bodies contain plain JSON values; docs/operations.md lists their fields, and a test compares the two.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Body = dict[str, Any]
 
 
 class Kind(StrEnum):
-    """What can happen. Whoever adds a webhook chooses among these, ``webhook.test`` apart."""
+    """The kinds of event. A webhook subscribes to any of them except ``webhook.test``."""
 
     NIGHT_FINISHED = "night.finished"
     REGISTERED = "version.registered"
@@ -29,11 +29,11 @@ class Kind(StrEnum):
 
 
 EVENT_OF_MOVE = {"register": Kind.REGISTERED, "promote": Kind.PROMOTED, "rollback": Kind.ROLLED_BACK}
-"""The ledger's verbs, as kinds."""
+"""The kind of event of each ledger verb."""
 
 
 def night(run: values.Run) -> Body:
-    """How a night ended; ``version`` is what it registered, ``reason`` why it was skipped, failed or not promoted."""
+    """The end of a night; ``version`` is the registered one, ``reason`` why it was skipped, failed or not promoted."""
     return {
         "run": run.id,
         "family": run.family,
@@ -45,13 +45,13 @@ def night(run: values.Run) -> Body:
 
 
 def moved(line: Mapping[str, Any]) -> Body:
-    """A line of the ledger: which version an alias left (``before``) and which it names now, who did it, and why."""
-    said = ("family", "before", "actor", "reason", "verdict", "override")
-    return {"version": line["after"]} | {name: line[name] for name in said}
+    """A ledger entry: the version that an alias left (``before``), the one it points at now, the actor, the reason."""
+    names = ("family", "before", "actor", "reason", "verdict", "override")
+    return {"version": line["after"]} | {name: line[name] for name in names}
 
 
 def withdrawn(family: str, withdrawal: values.Withdrawal) -> Body:
-    """No device may run this version any longer."""
+    """A withdrawal: devices must no longer run this version."""
     return {
         "family": family,
         "version": withdrawal.version,
@@ -62,26 +62,26 @@ def withdrawn(family: str, withdrawal: values.Withdrawal) -> Body:
 
 
 def refused(version: values.Version, verdicts: Iterable[values.Verdict]) -> Body | None:
-    """What kept a challenger from passing: each verdict's outcome, and the checks that did not pass, in words; None
-    where all passed.
+    """Why a challenger did not pass: the outcome of each verdict, and the checks that did not pass, in words. None if
+    every verdict passed.
     """
-    wanting = [verdict for verdict in verdicts if verdict.outcome != "passed"]
-    if not wanting:
+    not_passed = [verdict for verdict in verdicts if verdict.outcome != "passed"]
+    if not not_passed:
         return None
-    reasons = [reason for verdict in wanting for reason in verdict.document.get("reasons", [])]
+    reasons = [reason for verdict in not_passed for reason in verdict.document.get("reasons", [])]
     return {
         "family": version.family,
         "version": version.number,
-        "verdicts": {verdict.question: verdict.outcome for verdict in wanting},
+        "verdicts": {verdict.question: verdict.outcome for verdict in not_passed},
         "reasons": [reason["text"] for reason in reasons if reason["outcome"] != "passed"],
     }
 
 
 def near_expiry(epoch: int, sequence: int, expires: datetime) -> Body:
-    """The feed that devices see will be refused after ``expires``, and nobody has renewed it."""
+    """The published feed expires at ``expires`` and was not renewed."""
     return {"epoch": epoch, "sequence": sequence, "expires": expires.isoformat()}
 
 
 def test(actor: str) -> Body:
-    """Somebody wants to see whether messages arrive."""
+    """A test message that an operator asked for."""
     return {"asked_by": actor}

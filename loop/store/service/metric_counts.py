@@ -1,4 +1,4 @@
-"""What the metrics ask: small counts of what nights, judges and uploads came to."""
+"""Queries for the metrics: counts of nights, verdicts and uploads."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from loop.store.values import RunStatus, Status
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """The nights of one family that ended one way: how many, and when the last of them began and ended."""
+    """The nights of one family with one status: how many, and when the last of them began and ended."""
 
     family: str
     status: RunStatus
@@ -23,7 +23,7 @@ class Nights:
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """Which version a family's champion is, and since when."""
+    """A family's champion, and since when."""
 
     family: str
     version: int
@@ -31,7 +31,7 @@ class Champion:
 
 
 def nights(tx: Session) -> list[Nights]:
-    """Nights that ended, by family and by how."""
+    """Nights that ended, by family and status."""
     run = tables.Run
     ended = (run.kind == "night", run.status != RunStatus.RUNNING)
     counts = select(run.family, func.count().label("count"), func.max(run.id).label("last")).where(*ended)
@@ -42,7 +42,7 @@ def nights(tx: Session) -> list[Nights]:
 
 
 def verdicts(tx: Session) -> dict[tuple[str, str, str], int]:
-    """How often each judge came to each outcome: (family, question, outcome) → count."""
+    """The number of verdicts: (family, question, outcome) → count."""
     key = (tables.Version.family, tables.Verdict.question, tables.Verdict.outcome)
     judged = select(*key, func.count()).join(tables.Version, tables.Version.number == tables.Verdict.version)
     return {(family, question, outcome): n for family, question, outcome, n in tx.execute(judged.group_by(*key))}
@@ -57,6 +57,6 @@ def champions(tx: Session) -> list[Champion]:
 
 
 def uploads(tx: Session) -> dict[Status, int]:
-    """Stored uploads by status, read from the index alone: its cost grows with their number, slowly."""
+    """Stored uploads by status, read from an index alone: linear in their number, but cheap."""
     rows = tx.execute(select(tables.Correction.status, func.count()).group_by(tables.Correction.status))
     return {Status(status): n for status, n in rows}

@@ -1,7 +1,7 @@
-"""Events, and the outbox of deliveries that comes with them.
+"""Events, and the outbox of their deliveries.
 
-``record`` is called in the transaction that makes the event's fact. It also writes one waiting delivery for each hook
-that asked for the kind: whoever reads the outbox later never has to guess which events it has not seen yet.
+``record`` is called in the transaction that causes the event. It also stores one waiting delivery for each webhook
+that subscribes to the kind, so that a reader of the outbox never has to work out which events are new.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from loop.store.service.messages import Body, Kind
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened."""
+    """A recorded event."""
 
     id: int
     kind: Kind
@@ -26,13 +26,13 @@ class Event:
 
 
 def record(tx: Session, kind: Kind, body: Body, now: datetime) -> Event:
-    """Write an event down, and who is to hear of it."""
+    """Store an event, and a delivery for each webhook that subscribes to its kind."""
     live = tx.execute(select(tables.Hook.id, tables.Hook.kinds).where(tables.Hook.removed_at.is_(None)))
     return record_for(tx, kind, body, [hook for hook, kinds in live if kind in kinds], now)
 
 
 def record_for(tx: Session, kind: Kind, body: Body, hooks: list[int], now: datetime) -> Event:
-    """Write an event down for these hooks, whatever they asked for."""
+    """Store an event, and a delivery for each of these webhooks, whatever kinds they subscribe to."""
     event = tables.Event(kind=kind, body=body, happened_at=now)
     tx.add(event)
     tx.flush()
@@ -51,5 +51,5 @@ def recent(tx: Session, kind: Kind | None = None, limit: int = 20) -> list[Event
 
 
 def of(row: Any) -> Event:
-    """The value of a row."""
+    """A row as a value."""
     return Event(row.id, Kind(row.kind), row.body, row.happened_at)

@@ -1,6 +1,6 @@
-"""What the loop remembers, as SQLAlchemy 2 typed tables: the same schema on SQLite and PostgreSQL.
+"""The schema, as SQLAlchemy 2 typed tables: the same on SQLite and PostgreSQL.
 
-Rows of these classes never leave ``loop.store``; callers get the frozen values of ``values.py``. Times are
+Rows of these classes never leave ``loop.store``; callers get the frozen values of ``values.py``. Times are in
 UTC. Digests are lower-case SHA-256 hex. A change here needs a migration: ``alembic check`` runs in the tests.
 """
 

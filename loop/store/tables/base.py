@@ -1,4 +1,4 @@
-"""Root of the tables, and the column types that they share."""
+"""The declarative base of the tables, and the column types that they share."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite gives row numbers to
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time on both databases; SQLite keeps no zone, so a naive value is refused on the way in."""
+    """A time with a zone, stored in UTC on both databases. SQLite stores no zone, so a naive value is refused."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -39,13 +39,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def one_of(column: str, *values: str) -> CheckConstraint:
-    """The column holds one of these words; a check, not a database enum, so that a word can be added cheaply."""
+    """A check that the column contains one of these words. Unlike a database enum, it is cheap to extend."""
     words = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({words})", name=column)
 
 
 class Base(DeclarativeBase):
-    """Root of the tables."""
+    """The declarative base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON()}  # noqa: RUF012 (SQLAlchemy's spelling)

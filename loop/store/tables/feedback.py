@@ -1,4 +1,4 @@
-"""What users sent, and what is taught of it."""
+"""The uploads of users, and the snapshots that nights teach."""
 
 from datetime import date, datetime
 
@@ -9,7 +9,7 @@ from loop.store.tables.base import Base, Id, Sha256, one_of
 
 
 class Source(Base):
-    """One app install, by its pseudonymous id, and the side of the split it was put on when first seen."""
+    """One app install: its pseudonymous id, and its side of the train/holdout split, decided when it was first seen."""
 
     __tablename__ = "sources"
     __table_args__ = (one_of("role", "train", "holdout"), {"sqlite_autoincrement": True})
@@ -23,7 +23,11 @@ class Source(Base):
 
 
 class Correction(Base):
-    """One uploaded digit. ``version`` is what the phone says it ran: no foreign key, a phone may be wrong."""
+    """One uploaded digit. ``version`` is the phone's claim, hence no foreign key.
+
+    Today every upload is stored as ``accepted``. The schema also allows ``pending``, ``quarantined`` and ``rejected``,
+    which nothing writes yet.
+    """
 
     __tablename__ = "corrections"
     __table_args__ = (
@@ -58,7 +62,7 @@ class Correction(Base):
 
 
 class Replay(Base):
-    """A key whose upload was stored before under another: what it was answered, so that it is again."""
+    """A further idempotency key of an upload that is stored under another key, so that a retry gets the same answer."""
 
     __tablename__ = "replays"
     __table_args__ = (Index(None, "correction_id"),)
@@ -70,7 +74,10 @@ class Replay(Base):
 
 
 class Arrival(Base):
-    """Test, then train: what the champion of the moment an upload arrived says of it (``scored_at`` None: not yet)."""
+    """Test, then train: the answer of the version that was champion when an upload arrived.
+
+    ``scored_at`` is None until the upload is scored. ``said`` is the predicted digit.
+    """
 
     __tablename__ = "arrivals"
     __table_args__ = (
@@ -90,7 +97,7 @@ class Arrival(Base):
 
 
 class Erasure(Base):
-    """A source that was erased, by the hash of its name: so that a restored backup does not bring it back."""
+    """An erased source, by the hash of its name, so that a restored backup does not bring it back."""
 
     __tablename__ = "erasures"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -102,7 +109,7 @@ class Erasure(Base):
 
 
 class Snapshot(Base):
-    """A frozen lesson: which corrections, with which weights, beside which base corpus."""
+    """A frozen training set: which corrections, with which weights, beside which base corpus."""
 
     __tablename__ = "snapshots"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -111,12 +118,12 @@ class Snapshot(Base):
     corpus_digest: Mapped[str] = mapped_column(Sha256)
     size: Mapped[int]
     erased: Mapped[int] = mapped_column(server_default="0", default=0)
-    """Of ``size``, how many were erased later; such a snapshot is never taught again."""
+    """How many of ``size`` were erased later. Such a snapshot is never taught again."""
     frozen_at: Mapped[datetime]
 
 
 class SnapshotItem(Base):
-    """One correction in a snapshot. The label is repeated: a later relabelling must not change the past."""
+    """One correction in a snapshot. The label is copied: a later change must not alter the past."""
 
     __tablename__ = "snapshot_items"
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"), primary_key=True)

@@ -1,4 +1,4 @@
-"""What nights did: slots, runs, versions, verdicts, the alias ledger."""
+"""The tables of the nights: slots, runs, versions, verdicts, the alias ledger."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from loop.store.tables.base import Base, Id, Sha256, one_of
 
 
 class Slot(Base):
-    """A night that is due once: by the clock, by volume, or because somebody asked; ``run_id`` is who took it last."""
+    """A night that is due once: by the clock, by volume, or on request. ``run_id`` is the run that holds the slot."""
 
     __tablename__ = "slots"
     __table_args__ = (one_of("cause", "clock", "volume", "asked"),)
@@ -24,7 +24,7 @@ class Slot(Base):
 
 
 class Run(Base):
-    """One pass of the loop, its lease, and the version number that it reserved, if it did (never reused)."""
+    """One pass of the loop, its lease, and the version number that it reserved, if any (never reused)."""
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -51,7 +51,7 @@ class Run(Base):
 
 
 class Version(Base):
-    """One published model. Rows are never changed or deleted: triggers refuse it (see the first migration)."""
+    """One published model. Triggers refuse to change or delete a row (see the first migration)."""
 
     __tablename__ = "versions"
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -74,7 +74,7 @@ class Version(Base):
 
 
 class Verdict(Base):
-    """What a judge said of a version: one row for *good enough*, one for *loads and runs*."""
+    """A verdict about a version: one row for *good enough*, one for *loads and runs*."""
 
     __tablename__ = "verdicts"
     __table_args__ = (
@@ -92,7 +92,7 @@ class Verdict(Base):
 
 
 class Move(Base):
-    """One line of the alias ledger: who moved which alias where, when and why. Append-only, like versions."""
+    """One entry of the alias ledger: who moved which alias where, when and why. Append-only, like versions."""
 
     __tablename__ = "moves"
     __table_args__ = (
@@ -113,4 +113,4 @@ class Move(Base):
     override: Mapped[bool]
     moved_at: Mapped[datetime]
     link: Mapped[str] = mapped_column(Sha256, server_default="")
-    """SHA-256 over the link before and this line: a line changed or taken out behind the triggers breaks the chain."""
+    """SHA-256 over the previous link and this entry: a change or removal behind the triggers breaks the chain."""

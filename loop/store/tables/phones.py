@@ -1,4 +1,4 @@
-"""What the feed must not forget."""
+"""The tables of the feed; all append-only."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from loop.store.tables.base import Base
 
 
 class FeedRoot(Base):
-    """A root document of the feed: public halves of keys, and signatures. Append-only."""
+    """A root document of the feed: public keys and signatures. Append-only."""
 
     __tablename__ = "feed_roots"
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -20,7 +20,7 @@ class FeedRoot(Base):
 
 
 class FeedEntry(Base):
-    """A feed that was signed, so that its sequence is never given again. Append-only."""
+    """A signed feed, kept so that its sequence number is never reused. Append-only."""
 
     __tablename__ = "feed_entries"
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -31,7 +31,7 @@ class FeedEntry(Base):
 
 
 class Withdrawal(Base):
-    """A published model that no device may run any longer. Append-only."""
+    """A published model that devices must no longer run. Append-only."""
 
     __tablename__ = "withdrawals"
     version: Mapped[int] = mapped_column(ForeignKey("versions.number"), primary_key=True, autoincrement=False)

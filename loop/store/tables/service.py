@@ -1,4 +1,4 @@
-"""What the service and the operators need: facts, keys, signs of life, events and who hears of them."""
+"""The tables of the service and its operators: facts, keys, heartbeats, events, webhooks and deliveries."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from loop.store.tables.base import Base, Id, Sha256, one_of
 
 
 class Fact(Base):
-    """What is true of this store as a whole: the holdout salt, set once."""
+    """A key and value about the store as a whole, such as the holdout salt, which is set once."""
 
     __tablename__ = "facts"
     key: Mapped[str] = mapped_column(String(50), primary_key=True)
@@ -18,7 +18,7 @@ class Fact(Base):
 
 
 class Key(Base):
-    """Who may call the API: the hash of a secret, a role, and perhaps the one source it speaks for."""
+    """An API key: the hash of its secret, its role, and optionally the one source that it is bound to."""
 
     __tablename__ = "keys"
     __table_args__ = (one_of("role", "app", "reviewer", "ops"), {"sqlite_autoincrement": True})
@@ -34,7 +34,7 @@ class Key(Base):
 
 
 class Beat(Base):
-    """A sign of life of a long-running process: the API, a scheduler."""
+    """The last heartbeat of a long-running process: the API, a scheduler."""
 
     __tablename__ = "beats"
     holder: Mapped[str] = mapped_column(String(200), primary_key=True)
@@ -43,7 +43,7 @@ class Beat(Base):
 
 
 class Event(Base):
-    """Something that happened, written in the transaction that made it happen: the outbox of the webhooks."""
+    """An event, written in the transaction that caused it: the outbox of the webhooks."""
 
     __tablename__ = "events"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -54,7 +54,7 @@ class Event(Base):
 
 
 class Hook(Base):
-    """An address that wants to be told of events, and the secret that signs what it is told."""
+    """A webhook: its address, the secret that signs its requests, and the kinds of event that it receives."""
 
     __tablename__ = "hooks"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -63,14 +63,14 @@ class Hook(Base):
     secret: Mapped[str] = mapped_column(String(100))
     kinds: Mapped[list[str]]
     since: Mapped[int] = mapped_column(BigInteger)
-    """The last event that was there before the hook: it hears only of later ones."""
+    """The last event before the webhook was added: it receives only later ones."""
     actor: Mapped[str] = mapped_column(String(100))
     added_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
 
 
 class Delivery(Base):
-    """One event for one hook: whether it was taken, how often it was tried, when it will be again."""
+    """One event for one webhook: its status, the number of attempts, the time of the next attempt."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -86,5 +86,5 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     next_at: Mapped[datetime]
     answer: Mapped[str | None] = mapped_column(String(200))
-    """What the last try came to: a status code, or why there was none."""
+    """The result of the last attempt: a status code, or why there was none."""
     tried_at: Mapped[datetime | None]
