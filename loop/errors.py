@@ -1,24 +1,53 @@
-"""The errors, grouped by who must act.
+"""The errors, grouped by the party that must act.
 
-Each message is one line: what was expected, what came, what to do next. Expected outcomes are values, not
-errors: a refused challenger is a verdict, a night with too little data is a skipped run.
+Each message is one line: what was expected, what was got, what to do next. Expected outcomes are values, not errors: a
+refused challenger is a verdict, a night with too little data is a skipped run. The name of a class is also the type of
+its problem document (``BadImage``: ``urn:digit-loop:bad-image``) and its label in the metrics, so it does not change.
 """
 
 
 class LoopError(Exception):
-    """Base of every error this project raises on purpose; the command line prints it as one line."""
+    """Base of every error that this project raises on purpose; the command line prints it as one line."""
 
 
 class ClientError(LoopError):
-    """The sender must act: what was sent cannot be taken, and nothing of it was stored."""
+    """The sender must act: the request is not acceptable, and nothing of it was stored."""
 
 
 class BadImage(ClientError):
-    """The bytes are not a readable digit: corrupt, blank, oversize or of an unknown format."""
+    """The bytes are not a readable digit: corrupt, blank, or of an unknown format."""
 
 
-class BadLabel(ClientError):
-    """The label is not one of 0 to 9, or a field of the upload is outside its range."""
+class ImageTooLarge(BadImage):
+    """The image has more bytes or pixels than the limits allow; a smaller copy is accepted."""
+
+
+class BadField(ClientError):
+    """A field of the request is outside its range or of another type."""
+
+
+class MissingField(BadField):
+    """A required field is missing."""
+
+
+class UnknownField(BadField):
+    """The request has a field that the operation does not know."""
+
+
+class BadBase64(BadField):
+    """The image is not valid base64."""
+
+
+class BadLabel(BadField):
+    """The label is not a digit from 0 to 9, or it contradicts the kind and the prediction."""
+
+
+class BadRate(BadField):
+    """The sampling rate is not above 0 and at most 1."""
+
+
+class BadIdempotencyKey(BadField):
+    """The idempotency key is missing in a batch, too long, not printable, or differs from the one in the header."""
 
 
 class BadModel(ClientError):
@@ -26,19 +55,27 @@ class BadModel(ClientError):
 
 
 class NotReadable(ClientError):
-    """A request's body is cut off, malformed, or not what its headers say."""
+    """The body of a request is cut off, malformed, or not what its headers state."""
 
 
 class TooLarge(ClientError):
-    """A request's body is longer, or has more parts, than this server takes."""
+    """The body of a request is longer, or has more parts, than this server accepts."""
+
+
+class SplitBatch(ClientError):
+    """A batch is refused as a whole, whatever its corrections are: halve it and send both halves."""
+
+    def __init__(self, message: str, status: int = 413) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class WrongMediaType(ClientError):
-    """A request's body is of a kind that nobody asked for."""
+    """The body of a request has a media type or encoding that the operation does not accept."""
 
 
 class BodyTooSlow(ClientError):
-    """A request's body did not come whole in time."""
+    """The body of a request did not arrive completely in time."""
 
 
 class KeyConflict(ClientError):
@@ -46,11 +83,11 @@ class KeyConflict(ClientError):
 
 
 class CallerError(LoopError):
-    """Whoever calls the API may not do this, or not now."""
+    """The caller may not do this, or not now."""
 
 
 class NoKey(CallerError):
-    """No key came with the request."""
+    """The request has no key."""
 
 
 class KeyRefused(CallerError):
@@ -58,15 +95,15 @@ class KeyRefused(CallerError):
 
 
 class NoSource(CallerError):
-    """A shared key came without the secret that says which source is calling."""
+    """A shared key was sent without the secret of the source."""
 
 
 class NotAllowed(CallerError):
-    """The key's role, or its source, may not do this."""
+    """The role of the key, or its source, does not permit this."""
 
 
 class QuotaSpent(CallerError):
-    """Too much for now; the same request is taken after ``retry_after`` seconds."""
+    """The quota is spent; the same request is accepted after ``retry_after`` seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -74,7 +111,7 @@ class QuotaSpent(CallerError):
 
 
 class FeedRefused(LoopError):
-    """Whoever publishes the feed must act, or somebody attacks it; the device stays on what it has."""
+    """The publisher of the feed must act, or this is an attack; the device keeps its model."""
 
 
 class OpsError(LoopError):
@@ -82,7 +119,11 @@ class OpsError(LoopError):
 
 
 class UnknownVersion(OpsError):
-    """No such version, run or verdict in the store."""
+    """The store has no such version, run or verdict."""
+
+
+class NoChampion(OpsError):
+    """The family has no champion yet."""
 
 
 class NotPromotable(OpsError):
@@ -90,19 +131,19 @@ class NotPromotable(OpsError):
 
 
 class BadReason(OpsError):
-    """An operator's name or reason is empty, too long, or holds what cannot be printed."""
+    """An operator's name or reason is empty, too long, or not printable."""
 
 
 class NotPublishable(OpsError):
-    """The feed may not be published: no root, no key that may sign, or a folder that is somebody else's."""
+    """The feed may not be published: no root, no key that may sign, or the folder belongs to another feed."""
 
 
 class NotPublished(OpsError):
-    """No such file in the published folder, or nothing was published yet."""
+    """The published folder has no such file, or nothing was published yet."""
 
 
 class BadBackup(OpsError):
-    """A backup is damaged, of another schema, not ours, or not what this home may become."""
+    """A backup is damaged, of another schema, of another program, or not what this home may become."""
 
 
 class BadHook(OpsError):
@@ -114,23 +155,23 @@ class RunInProgress(OpsError):
 
 
 class SlotTaken(OpsError):
-    """Another run has this slot, or had it: a night that is due once runs once."""
+    """Another run has or had this slot: a night that is due once runs once."""
 
 
 class LessonErased(OpsError):
-    """Something that this run teaches was erased meanwhile; it may not be published."""
+    """Data that this run trains on was erased in the meantime; its version may not be published."""
 
 
 class LeaseLost(OpsError):
-    """This run's lease was taken over by another; whatever it still wanted to write is refused."""
+    """Another run took over this run's lease; everything that this run still writes is refused."""
 
 
 class DeploymentError(LoopError):
-    """Whoever installed this must act: database, disk, corpus or settings."""
+    """The installation must be corrected: database, disk, corpus or settings."""
 
 
 class BadKey(DeploymentError):
-    """A private key cannot be opened, or is open to others."""
+    """A private key cannot be opened, or other users can read it."""
 
 
 class StoreUnavailable(DeploymentError):
@@ -138,7 +179,7 @@ class StoreUnavailable(DeploymentError):
 
 
 class Busy(DeploymentError):
-    """Too many uploads wait for the disk; the same request is taken after ``retry_after`` seconds."""
+    """Too many uploads are waiting for the disk; the same request is accepted after ``retry_after`` seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -146,7 +187,7 @@ class Busy(DeploymentError):
 
 
 class SchemaBehind(DeploymentError):
-    """The database's schema is not the one this code was written for."""
+    """The schema of the database is not the one that this code was written for."""
 
 
 class CorpusUnavailable(DeploymentError):
@@ -154,11 +195,11 @@ class CorpusUnavailable(DeploymentError):
 
 
 class ArtifactCorrupt(DeploymentError):
-    """A stored file is missing or its bytes do not have the digest they are named by."""
+    """A stored file is missing, or its bytes do not have the digest in its name."""
 
 
 class DiskFull(DeploymentError):
-    """A file could not be written whole; nothing half-written is left."""
+    """A file could not be written completely; nothing half-written is left."""
 
 
 class BadSettings(DeploymentError):
@@ -166,5 +207,5 @@ class BadSettings(DeploymentError):
 
 
 def one_line(error: BaseException, longest: int = 160) -> str:
-    """What another library said, fit to stand in one of our messages."""
+    """The message of another library's error, on one line and at most ``longest`` characters."""
     return " ".join(str(error).split())[:longest] or type(error).__name__

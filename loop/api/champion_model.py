@@ -4,7 +4,7 @@ import threading
 import time
 
 from loop.data.digits import Digit
-from loop.errors import OpsError
+from loop.errors import NoChampion
 from loop.evaluation.digit_classifier import DigitClassifier
 from loop.home import Home
 from loop.store import values
@@ -23,7 +23,7 @@ class ChampionModel:
         self._champion: values.Version | None = None
 
     def predict(self, digit: Digit) -> tuple[int, list[float]]:
-        """The champion's version number and its ten probabilities. Raises ``OpsError`` if there is no champion."""
+        """The champion's version number and its ten probabilities. Raises ``NoChampion`` if there is no champion."""
         number, classifier = self._current()
         return number, [float(each) for each in classifier.probabilities(digit.pixels[None])[0]]
 
@@ -34,5 +34,5 @@ class ChampionModel:
                     self._champion = versions.champion(tx, self._family)
                 self._checked_at = time.monotonic()
             if self._champion is None:
-                raise OpsError(f"expected a champion of {self._family}, found none; run `loop init`")
+                raise NoChampion(f"expected a champion of {self._family}, found none; run `loop init`")
             return self._champion.number, self._home.models.get(self._champion.artifact_digest)

@@ -7,6 +7,7 @@ print. Details that only operators may see (paths, database errors) go to the lo
 import http
 import json
 import logging
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loop import errors
+from loop.api import validation
 from loop.errors import LoopError
 
 MEDIA_TYPE = "application/problem+json"
@@ -40,9 +42,29 @@ STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.OpsError, 409),
     (errors.DiskFull, 507),
     (errors.StoreUnavailable, 503),
+    (errors.SchemaBehind, 503),
     (errors.Busy, 503),
 )
 """The first class that matches decides. An error that matches none is a fault of this server: 500."""
+
+RULES = (
+    # the fields of an upload or request
+    *("missing-field", "unknown-field", "bad-field", "bad-label", "bad-rate", "bad-idempotency-key", "bad-base64"),
+    # the image, the key's earlier use, the batch, the body
+    *("bad-image", "image-too-large", "key-conflict", "split-batch"),
+    *("too-large", "not-readable", "wrong-media-type", "body-too-slow"),
+    # the caller
+    *("no-key", "key-refused", "no-source", "not-allowed", "quota-spent"),
+    # the loop's state
+    *("unknown-version", "no-champion", "not-promotable", "not-published", "bad-reason", "ops-error", "no-such-range"),
+    # the server
+    *("busy", "store-unavailable", "schema-behind", "disk-full", "artifact-corrupt", "fault"),
+    # HTTP
+    *("not-found", "method-not-allowed", "malformed-request", "head-too-slow", "head-too-long", "no-upgrade"),
+)
+"""Every rule that a problem document may name; docs/api.md describes each."""
+URN = "urn:digit-loop:"
+TYPES = tuple(URN + rule for rule in RULES)
 
 PRIVATE = (errors.DeploymentError,)
 """Their messages contain paths and addresses of this machine."""
@@ -63,6 +85,8 @@ def install(app: FastAPI) -> None:
 
 def status_of(error: LoopError) -> int:
     """The HTTP status of an error."""
+    if isinstance(error, errors.SplitBatch):
+        return error.status
     return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
 
 
@@ -70,7 +94,7 @@ def document(status: int, rule: str, detail: str) -> dict[str, Any]:
     """A problem document."""
     title = http.HTTPStatus(status).phrase
     return {
-        "type": f"urn:digit-loop:{rule}",
+        "type": URN + rule,
         "title": title,
         "status": status,
         "detail": detail[:MAX_DETAIL_CHARACTERS],
@@ -80,9 +104,11 @@ def document(status: int, rule: str, detail: str) -> dict[str, Any]:
 def of(error: LoopError) -> dict[str, Any]:
     """The problem document of one of our errors."""
     status = status_of(error)
-    if isinstance(error, PRIVATE):
-        return document(status, rule_of(error), PRIVATE_DETAIL)
-    return document(status, rule_of(error), str(error))
+    if status == 500:
+        return document(500, "fault" if rule_of(error) not in RULES else rule_of(error), FAULT_DETAIL)
+    found = document(status, rule_of(error), PRIVATE_DETAIL if isinstance(error, PRIVATE) else str(error))
+    seconds = getattr(error, "retry_after", None)
+    return found if seconds is None else found | {"retry_after": max(1, math.ceil(seconds))}
 
 
 def rule_of(error: LoopError) -> str:
@@ -105,32 +131,30 @@ async def answer(request: Request, error: Exception) -> Response:
         log.error("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
     if problem["status"] == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if (seconds := getattr(error, "retry_after", None)) is not None:
-        headers["Retry-After"] = str(max(1, round(seconds + 0.5)))
+    if "retry_after" in problem:
+        headers["Retry-After"] = str(problem["retry_after"])
     return response(problem, headers)
 
 
-async def _of_starlette(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
+async def _of_starlette(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     rule = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return response(document(error.status_code, rule, str(error.detail)), error.headers)
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = "expected a path of this API, got another; /openapi.json lists them"
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        detail = f"expected {allowed}, got {request.method[:20]}; /openapi.json lists the methods of each path"
+    return response(document(error.status_code, rule, detail), error.headers)
 
 
 async def _of_pydantic(request: Request, error: Exception) -> Response:  # noqa: ARG001 (Starlette's signature)
     if not isinstance(error, RequestValidationError):
         raise error
-    return response(document(422, "bad-field", first_mistake(error.errors())))
+    return response(of(validation.first(error.errors())))
 
 
 async def _of_fault(request: Request, error: Exception) -> Response:
     log.error("%s %s: unexpected error", request.method, request.url.path, exc_info=error)
     return response(document(500, "fault", FAULT_DETAIL))
-
-
-def first_mistake(mistakes: Any) -> str:
-    """The first of pydantic's errors in one line, without the value that was sent."""
-    first = mistakes[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    return f"{where or 'body'}: {first['msg']}{more}"

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from loop.api import problems
 from loop.clock import iso
 from loop.store.values import Kind
 
@@ -85,10 +86,13 @@ class Accepted(BaseModel):
 class Problem(BaseModel):
     """An RFC 9457 problem document."""
 
-    type: str = Field(examples=["urn:digit-loop:bad-image"])
+    type: str = Field(json_schema_extra={"enum": list(problems.TYPES)}, examples=["urn:digit-loop:bad-image"])
     title: str
     status: int
-    detail: str
+    detail: str = Field(description="What was expected, what was got, and what to do.")
+    retry_after: int | None = Field(
+        None, description="Seconds after which the same request is accepted; also in the header Retry-After."
+    )
 
 
 class Answer(BaseModel):

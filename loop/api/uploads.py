@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from loop import intake
-from loop.api import bodies, problems, schemas
+from loop.api import bodies, schemas, validation
 from loop.data.digits import DEFAULT_LIMITS, Limits
-from loop.errors import BadLabel, ClientError, NotReadable, TooLarge
+from loop.errors import BadBase64, BadIdempotencyKey, ClientError, NotReadable, TooLarge, UnknownField
 from loop.intake import Prepared, Upload
 
 MAX_FIELDS = len(schemas.Correction.model_fields)
@@ -30,23 +30,23 @@ ESCAPED = re.compile(r'\\(["\\])')
 
 
 def upload(fields: Any, source: str, header_key: str | None = None) -> Upload:
-    """The upload that a source sent. Raises ``BadLabel``.
+    """The upload that a source sent. Raises ``BadField`` or one of its kinds.
 
     ``header_key`` is the ``Idempotency-Key`` header: a structured-field string in quotes, or bare.
     """
     if isinstance(fields, dict) and len(fields) > MAX_FIELDS:  # pydantic would report each one, in a kilobyte
-        raise BadLabel(f"body: expected at most {MAX_FIELDS} fields, got {len(fields):,}; send the documented ones")
+        raise UnknownField(f"body: expected at most {MAX_FIELDS} fields, got {len(fields):,}; remove the unknown ones")
     try:
         sent = schemas.Correction.model_validate(fields)
         image = sent.image if isinstance(sent.image, bytes) else a2b_base64(sent.image, strict_mode=True)
     except ValidationError as error:
-        raise BadLabel(problems.first_mistake(error.errors(include_input=False, include_url=False))) from None
+        raise validation.first(error.errors(include_url=False), validation.CORRECTION) from None
     except ValueError:
-        raise BadLabel("image: expected base64, got text that does not decode; encode the file's bytes") from None
+        raise BadBase64("image: expected base64, got text that does not decode; encode the bytes of the file") from None
     if header_key is not None and (quoted := QUOTED.fullmatch(header_key)):
         header_key = ESCAPED.sub(r"\1", quoted[1])
     if header_key is not None and sent.key not in {None, header_key}:
-        raise BadLabel("key: expected the one in the Idempotency-Key header, got another; send only one of them")
+        raise BadIdempotencyKey("key: expected the one in the header Idempotency-Key, got another; send only one")
     return Upload(
         source=source,
         image=image,
@@ -62,7 +62,7 @@ def upload(fields: Any, source: str, header_key: str | None = None) -> Upload:
 
 
 async def prepare(sent: Upload, now: datetime, threads: Executor) -> Prepared:
-    """The upload with its image decoded. Raises ``BadImage``, ``BadLabel``."""
+    """The upload with its image decoded. Raises ``BadImage``, ``BadField``."""
     image = sent.image
     if isinstance(image, bytes) and image[16:24] == IHDR_28 and len(image) <= INLINE_BYTES:
         return intake.prepare(sent, now)
@@ -97,7 +97,7 @@ def _checked(fields: Any, source: str) -> Upload | ClientError:
     except ClientError as refusal:
         return refusal
     if found.key is None:
-        return BadLabel("key: expected one for each correction of a batch, got none; add one, so that a retry is safe")
+        return BadIdempotencyKey("key: expected one for each correction of a batch, got nothing; add one")
     return found
 
 

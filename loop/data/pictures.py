@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from loop.data.ink import MIN_CONTRAST, SIDE
-from loop.errors import BadImage, one_line
+from loop.errors import BadImage, ImageTooLarge, one_line
 
 Grey = NDArray[np.uint8]
 
@@ -98,7 +98,9 @@ class _Stripped:
 def decode(data: bytes, limits: Limits) -> Picture:
     """The picture in a PNG or JPEG file. Raises BadImage, and nothing else, whatever the bytes are."""
     if len(data) > limits.bytes:
-        raise BadImage(f"the file has {len(data):,} bytes, at most {limits.bytes:,} are taken; send a smaller image")
+        raise ImageTooLarge(
+            f"expected a file of at most {limits.bytes:,} bytes, got {len(data):,}; send a smaller image"
+        )
     if not data:
         raise BadImage("the file is empty (0 bytes); send a PNG or JPEG image")
     if data.startswith(PNG_SIGNATURE):
@@ -107,15 +109,17 @@ def decode(data: bytes, limits: Limits) -> Picture:
         file = _strip_jpeg(data)
     else:
         raise BadImage(f"expected a PNG or JPEG image, the file begins with {data[:8]!r}; send the image itself")
-    if not (0 < file.width <= limits.side and 0 < file.height <= limits.side):
-        raise BadImage(
-            f"the image is {file.width}×{file.height} pixels, expected sides of 1 to {limits.side}; "
-            "send the digit alone, smaller"
+    if not (file.width and file.height):
+        raise _damaged(file.format, "it has no pixels")
+    if max(file.width, file.height) > limits.side:
+        raise ImageTooLarge(
+            f"expected sides of 1 to {limits.side:,} pixels, got {file.width}×{file.height}; "
+            "crop the image to the digit, or scale it down"
         )
     if file.width * file.height > limits.pixels:
-        raise BadImage(
-            f"the image has {file.width * file.height:,} pixels, at most {limits.pixels:,} are taken; "
-            "send the digit alone, smaller"
+        raise ImageTooLarge(
+            f"expected at most {limits.pixels:,} pixels, got {file.width}×{file.height}; "
+            "crop the image to the digit, or scale it down"
         )
     try:
         if file.format == "PNG" and not _all_rows(file.header, file.packed):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from loop.data import digits
-from loop.errors import BadLabel
+from loop.errors import BadField, BadIdempotencyKey, BadLabel, BadRate, MissingField
 from loop.store.values import Kind, Status
 
 _canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps`` builds an encoder for each call
@@ -45,7 +45,7 @@ class Prepared:
 
 
 def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAULT_LIMITS) -> Prepared:
-    """Check an upload and read its image; ``now`` is its time of arrival. Raises ``BadImage``, ``BadLabel``."""
+    """Check an upload and read its image; ``now`` is its time of arrival. Raises ``BadImage``, ``BadField``."""
     _check(upload)
     digit = upload.image if isinstance(upload.image, digits.Digit) else digits.read(upload.image, limits)
     body = {
@@ -71,7 +71,7 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
 
 
 def _check(upload: Upload) -> None:
-    """Raise ``BadLabel`` for the first field outside its range."""
+    """Raise ``BadField``, or one of its kinds, for the first field outside its range."""
     _check_name("source", upload.source, 128)
     if upload.key is not None:
         _check_name("key", upload.key, 200)
@@ -81,27 +81,28 @@ def _check(upload: Upload) -> None:
         agreed = upload.predicted == upload.label
         if agreed != (upload.kind is Kind.CONFIRMATION):
             raise BadLabel(
-                f"{upload.kind}: label {upload.label} and predicted {upload.predicted} contradict the kind; "
-                "a confirmation has both equal, a correction has them different"
+                f"{upload.kind}: label {upload.label}, predicted {upload.predicted}; they contradict the kind: "
+                "the two are equal in a confirmation and differ in a correction"
             )
     elif upload.kind is Kind.CONFIRMATION:
-        raise BadLabel("confirmation: expected the model's prediction, got none; send predicted too")
+        raise MissingField("predicted: expected the model's digit in a confirmation, got nothing; send predicted too")
     if upload.confidence is not None and not 0 <= upload.confidence <= 1:
-        raise BadLabel(f"confidence: expected 0 to 1, got {upload.confidence}")
+        raise BadField(f"confidence: expected 0 to 1, got {upload.confidence}; correct it")
     if not 0 < upload.rate <= 1:
-        raise BadLabel(f"rate: expected more than 0 and at most 1, got {upload.rate}")
+        raise BadRate(f"rate: expected above 0 and at most 1, got {upload.rate}; correct it")
     if upload.version is not None and not 0 < upload.version < 2**31:
-        raise BadLabel(f"version: expected a version number, got {upload.version}")
+        raise BadField(f"version: expected the number of a version, got {upload.version}; correct it or leave it out")
     if upload.captured_at is not None and (
         upload.captured_at.tzinfo is None or not 1970 < upload.captured_at.year < 9999
     ):
-        raise BadLabel(f"captured_at: expected a time with a zone, got {upload.captured_at}")
+        raise BadField(f"captured_at: expected a time with a time zone, got {upload.captured_at}; add the zone")
 
 
 def _check_name(field: str, value: str, longest: int) -> None:
+    error = BadIdempotencyKey if field == "key" else BadField
     if not 0 < len(value) <= longest:
-        raise BadLabel(f"{field}: expected 1 to {longest} characters, got {len(value)}")
+        raise error(f"{field}: expected 1 to {longest} characters, got {len(value)}; correct it")
     if value.isascii() and value.isprintable():
         return
     if any(unicodedata.category(letter)[0] == "C" for letter in value):
-        raise BadLabel(f"{field}: expected printable characters, got {value[:40]!r}")
+        raise error(f"{field}: expected printable characters, got {value[:40]!r}; correct it")

@@ -131,35 +131,64 @@ def test_the_pictures_of_a_batch_share_their_pixels(small: Server) -> None:
     assert "pixels" in among[0]["problem"]["detail"]
 
 
-REFUSED = {
+HUGE = to_png(np.eye(4000, dtype=np.uint8))
+REFUSED: dict[str, tuple[dict[str, str], dict[str, Any], int, str]] = {  # headers and fields that differ, status, type
     "no key": ({}, {}, 401, "no-key"),
     "no source": ({"Loop-Source": ""}, {}, 401, "no-source"),
+    "no label": ({}, {"label": None}, 422, "missing-field"),
+    "no image": ({}, {"image": None}, 422, "missing-field"),
+    "no predicted in a confirmation": ({}, {"kind": "confirmation", "predicted": None}, 422, "missing-field"),
     "label": ({}, {"label": "ten"}, 422, "bad-label"),
-    "label 10": ({}, {"label": "10"}, 422, "bad-label"),
-    "contradiction": ({}, {"label": "9"}, 422, "bad-label"),
-    "confidence": ({}, {"confidence": "nan"}, 422, "bad-label"),
-    "kind": ({}, {"kind": "guess"}, 422, "bad-label"),
-    "unknown field": ({}, {"source": "me"}, 422, "bad-label"),
-    "huge number": ({}, {"version": "9" * 400}, 422, "bad-label"),
-    "naive time": ({}, {"captured_at": "2026-05-03T08:00:00"}, 422, "bad-label"),
-    "control character": ({}, {"key": "a\x00b"}, 422, "bad-label"),
+    "label 10": ({}, {"label": 10}, 422, "bad-label"),
+    "contradiction": ({}, {"label": 9}, 422, "bad-label"),
+    "predicted": ({}, {"predicted": -1}, 422, "bad-field"),
+    "confidence": ({}, {"confidence": 1.5}, 422, "bad-field"),
+    "confidence in words": ({}, {"confidence": "sure"}, 422, "bad-field"),
+    "rate": ({}, {"rate": 0}, 422, "bad-rate"),
+    "kind": ({}, {"kind": "guess"}, 422, "bad-field"),
+    "unknown field": ({}, {"source": "me"}, 422, "unknown-field"),
+    "huge number": ({}, {"version": 10**30}, 422, "bad-field"),
+    "naive time": ({}, {"captured_at": "2026-05-03T08:00:00"}, 422, "bad-field"),
+    "no time": ({}, {"captured_at": "yesterday"}, 422, "bad-field"),
+    "control character": ({}, {"key": "a\x00b"}, 422, "bad-idempotency-key"),
+    "long key": ({}, {"key": "a" * 201}, 422, "bad-idempotency-key"),
+    "two keys": ({"Idempotency-Key": "a"}, {"key": "b"}, 422, "bad-idempotency-key"),
+    "no picture": ({}, {"image": base64.b64encode(b"no picture").decode()}, 422, "bad-image"),
+    "too many pixels": (
+        {},
+        {"image": base64.b64encode(HUGE).decode()},
+        422,
+        "image-too-large",
+    ),
+    "no base64": ({}, {"image": "AAA"}, 422, "bad-base64"),
+    "a list for an image": ({}, {"image": [1]}, 422, "bad-base64"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_a_problem_document(small: Server, name: str) -> None:
-    """RFC 9457: type, title, status, detail; nothing is stored."""
+    """RFC 9457: type, title, status, detail, which names what was expected, got and to be done; nothing is stored."""
     headers, fields, status, rule = REFUSED[name]
     phone = small.phone()
-    said = {"label": "4", "predicted": "9"} | fields
+    body = {name: value for name, value in (correction(1) | fields).items() if value is not None}
     sent = {} if name == "no key" else {k: v for k, v in (phone.headers | headers).items() if v}
-    files = {"image": ("d.png", picture(1), "image/png")}
-    answer = httpx.post(f"{small.url}/v1/corrections", data=said, files=files, headers=sent)
+    answer = httpx.post(f"{small.url}/v1/corrections", json=body, headers=sent)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == f"urn:digit-loop:{rule}"
     assert set(answer.json()) == {"type", "title", "status", "detail"}
+    assert ";" in answer.json()["detail"], "the part that says what to do"
     assert stored(small) == 0
+
+
+@pytest.mark.parametrize("name", ["label", "confidence in words", "rate", "unknown field", "huge number", "no label"])
+def test_a_form_is_refused_like_json(small: Server, name: str) -> None:
+    """The fields of a form are text; the refusal is the one that the same value has in JSON."""
+    _, fields, status, rule = REFUSED[name]
+    said = {name: str(value) for name, value in ({"label": 4, "predicted": 9} | fields).items() if value is not None}
+    files = {"image": ("d.png", picture(1), "image/png")}
+    answer = httpx.post(f"{small.url}/v1/corrections", data=said, files=files, headers=small.phone().headers)
+    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:digit-loop:{rule}")
 
 
 def test_every_refused_upload_is_counted_by_its_reason(small: Server) -> None:

@@ -12,7 +12,17 @@ from sqlalchemy import select
 
 from loop import intake
 from loop.data import digits
-from loop.errors import BadImage, BadLabel, ClientError, KeyConflict, QuotaSpent
+from loop.errors import (
+    BadField,
+    BadIdempotencyKey,
+    BadImage,
+    BadLabel,
+    BadRate,
+    ClientError,
+    KeyConflict,
+    MissingField,
+    QuotaSpent,
+)
 from loop.intake import Receipt, Upload
 from loop.store import Store, tables
 from loop.store.feedback import corrections
@@ -132,16 +142,16 @@ def test_what_is_new_waits_for_the_champion(store: Store, now: datetime) -> None
         ({"image": digits.to_png(np.zeros((28, 28), np.uint8))}, BadImage, "blank"),
         ({"predicted": 7}, BadLabel, "contradict"),
         ({"kind": Kind.CONFIRMATION}, BadLabel, "contradict"),
-        ({"kind": Kind.CONFIRMATION, "predicted": None}, BadLabel, "send predicted"),
-        ({"confidence": 1.5}, BadLabel, "0 to 1"),
-        ({"confidence": float("nan")}, BadLabel, "0 to 1"),
-        ({"rate": 0.0}, BadLabel, "rate"),
-        ({"version": 0}, BadLabel, "version"),
-        ({"source": ""}, BadLabel, "source"),
-        ({"source": "a\0b"}, BadLabel, "printable"),
-        ({"source": "x" * 129}, BadLabel, "128"),
-        ({"key": "\n"}, BadLabel, "printable"),
-        ({"captured_at": datetime(2026, 5, 3)}, BadLabel, "zone"),  # noqa: DTZ001 (the naive time under test)
+        ({"kind": Kind.CONFIRMATION, "predicted": None}, MissingField, "send predicted"),
+        ({"confidence": 1.5}, BadField, "0 to 1"),
+        ({"confidence": float("nan")}, BadField, "0 to 1"),
+        ({"rate": 0.0}, BadRate, "rate"),
+        ({"version": 0}, BadField, "version"),
+        ({"source": ""}, BadField, "source"),
+        ({"source": "a\0b"}, BadField, "printable"),
+        ({"source": "x" * 129}, BadField, "128"),
+        ({"key": "\n"}, BadIdempotencyKey, "printable"),
+        ({"captured_at": datetime(2026, 5, 3)}, BadField, "zone"),  # noqa: DTZ001 (the naive time under test)
     ],
 )
 def test_bad_uploads_store_nothing(
