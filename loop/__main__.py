@@ -1,4 +1,4 @@
-"""``python -m loop …`` is ``loop …``."""
+"""``python -m loop …`` runs ``loop …``."""
 
 from loop.cli import main
 

@@ -1,8 +1,9 @@
-"""The loop on one screen: a scratch home, people the base has never met, one night.
+"""The whole loop once: a scratch home, people that the base has never met, one night, one phone.
 
-What it does is what an installation does; only three choices are the demonstration's own. The home is new each time.
-The salt is chosen so that about a third of so few sources judge (by their names, before anything is read). And without
-MNIST the base is trained on part of scikit-learn's digits, which no other command would do.
+Every step is what an installation does, by the same thresholds. Four choices are the demonstration's own. The home is
+new each time. The salt is chosen so that about a third of so few sources judge (by their names, before anything is
+read). People confirm every right answer, because they write only some hundred digits. And without MNIST, nights replay
+a part of scikit-learn's digits.
 """
 
 import shutil
@@ -11,66 +12,78 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loop import home as homes
+from loop.cli.demo_phone import Phone
 from loop.clock import utc_now
 from loop.data.handwriting import Person
 from loop.errors import BadSettings, CorpusUnavailable
 from loop.evaluation import plots
-from loop.evaluation.gate import FEEDBACK
-from loop.evaluation.scoring import Report, Slice
+from loop.evaluation.scoring import Slice
+from loop.feed import promotion
+from loop.feed.client import Synced
 from loop.home import Home
 from loop.home.settings import Settings
 from loop.intake import replay
 from loop.intake.replay import Replayed
 from loop.night import holdout, retrain
-from loop.night.retrain import Night
 from loop.store import schema
 from loop.store.feedback import corrections
-from loop.store.values import Role
+from loop.store.nights import versions
+from loop.store.values import Attribution, Role
 from models.family import Progress
+
+Answers = NDArray[np.intp]
 
 FAMILY = "cnn"
 MARKER_FILE = ".scratch-home-of-loop-demo"
-HOLDOUT_SHARE = 1 / 3  # of the sources; an installation with thousands does with the setting's fifth
-SHEET_IMAGES = 60  # images on the contact sheet
+HOLDOUT_SHARE = 1 / 3  # of the sources; an installation with thousands needs the default setting's fifth
+SHEET_IMAGES = 60  # images on a contact sheet
+OWN_SETTINGS = {  # whatever the installation has, the demonstration must not touch
+    "database_url": None,
+    "keys": None,
+    "key_passphrase": None,
+    "feed_folder": None,
+    "auto_promote": True,
+    "rollout_percent": 100,
+}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """What a person wants to see."""
+@dataclass(frozen=True, slots=True)
+class PhoneReads:
+    """How the phone read ``n`` digits of people who never taught, before and after it installed the new version."""
 
-    home: Home
-    replayed: tuple[Replayed, ...]
-    night: Night
-    sheet: Path
-    confusion: Path
+    n: int
+    wrong_before: int
+    wrong_after: int
     fixed: int
+    pictures: tuple[Path, ...]
 
 
 def prepare(settings: Settings, say: Callable[[str], None]) -> Settings:
-    """Settings of a fresh scratch home; falls back to the bundled digits, saying so, when there is no MNIST."""
+    """Settings of a fresh scratch home; without MNIST they name the bundled digits, and ``say`` gets the reason."""
     scratch = settings.home.absolute() / "demo"
     try:
         _clear(scratch)
     except OSError as error:
-        raise BadSettings(f"{scratch}: cannot be made anew ({error.strerror}); set LOOP_HOME") from error
-    made = settings.model_copy(update={"home": scratch, "database_url": None, "holdout_share": HOLDOUT_SHARE})
+        raise BadSettings(f"{scratch}: cannot be recreated ({error.strerror}); set LOOP_HOME") from error
+    made = settings.model_copy(update=OWN_SETTINGS | {"home": scratch, "holdout_share": HOLDOUT_SHARE})
     try:
         homes.corpus(made, "mnist")
     except CorpusUnavailable as missing:
         if settings.mnist is not None:
-            raise  # what was named is not passed over
-        say(f"{missing}. Falling back to a base trained on part of scikit-learn's bundled digits.")
+            raise  # a corpus that was named is not replaced by another
+        say(f"{missing}. The demo goes on with the digits bundled with scikit-learn.")
         return made.model_copy(update={"corpus": "digits"})
     return made
 
 
 def _clear(scratch: Path) -> None:
-    """An empty folder that bears our mark; nothing is deleted that does not."""
+    """Make an empty folder with our marker in it; a folder with other files but no marker is left alone."""
     if scratch.exists():
         if any(scratch.iterdir()) and not (scratch / MARKER_FILE).is_file():
-            raise BadSettings(f"{scratch}: expected an earlier demo or nothing, found other files; set LOOP_HOME")
+            raise BadSettings(f"{scratch}: expected an earlier demo or nothing, got other files; set LOOP_HOME")
         shutil.rmtree(scratch)
     scratch.mkdir(parents=True)
     (scratch / MARKER_FILE).touch()
@@ -87,19 +100,19 @@ def create_base(settings: Settings, people: list[Person], progress: Progress) ->
 
 
 def salt(names: list[str], share: float) -> str:
-    """The first salt that gives a third of these sources, but never all or none, to the judge."""
+    """The first salt that lets about a third of these sources judge, but never all or none."""
     wanted = min(max(round(len(names) * HOLDOUT_SHARE), 2), len(names) - 1)
     if wanted < 1:
         raise BadSettings("writers: expected at least two people, so that one can judge; give more --writers")
     for number in range(100_000):
-        tried = f"demo {number}"
-        if sum(corrections.role_of(name, tried, share) is Role.HOLDOUT for name in names) == wanted:
-            return tried
-    raise BadSettings(f"writers: no salt in 100,000 splits these {len(names)} people; give fewer")
+        candidate = f"demo {number}"
+        if sum(corrections.role_of(name, candidate, share) is Role.HOLDOUT for name in names) == wanted:
+            return candidate
+    raise BadSettings(f"writers: no salt of 100,000 splits these {len(names)} people; give fewer")
 
 
 def play(home: Home, people: list[Person], confirm_rate: float, progress: Progress) -> tuple[Replayed, ...]:
-    """Everybody writes; their phones send."""
+    """Every person writes, and their phones upload."""
     phone = replay.phone(home, FAMILY)
     done = []
     for number, person in enumerate(people):
@@ -109,34 +122,39 @@ def play(home: Home, people: list[Person], confirm_rate: float, progress: Progre
     return tuple(done)
 
 
-def draw(home: Home, done: Night, replayed: tuple[Replayed, ...]) -> Shown:
-    """The contact sheet and the confusion plot of the judging people's handwriting."""
-    if done.judged is None or done.judged.before is None:
-        raise BadSettings(f"the night was skipped: {done.reason}; give more --writers or a higher --confirm-rate")
-    judged = holdout.slices(home.store, homes.corpus(home.settings, "mnist"))[1]
-    before, after = done.judged.before, done.judged.after
-    sheet, confusion = home.reports / "fixed.png", home.reports / "confusion.png"
+def judged_digits(home: Home) -> Slice:
+    """The digits of people who never teach."""
+    return holdout.slices(home.store, homes.corpus(home.settings, "mnist"))[1]
+
+
+def compare(home: Home, judged: Slice, before: Answers, after: Answers) -> PhoneReads:
+    """Count what the phone misread and now reads; draw two contact sheets of the same digits, and the confusions."""
+    wrong, fixed = before != judged.labels, (before != judged.labels) & (after == judged.labels)
     home.reports.mkdir(parents=True, exist_ok=True)
-    fixed = _sheet(judged, before, after, sheet)
-    scores = before.on(FEEDBACK), after.on(FEEDBACK)
-    if scores[0] is not None and scores[1] is not None:
-        plots.confusions(
-            scores[0].weighted_confusion,
-            scores[1].weighted_confusion,
-            confusion,
-            ("champion, feedback weighted by 1/rate", "challenger, feedback weighted by 1/rate"),
-        )
-    return Shown(home, replayed, done, sheet, confusion, fixed)
+    sheets = (home.reports / "phone-before.png", home.reports / "phone-after.png")
+    shown = np.flatnonzero(wrong)[:SHEET_IMAGES]
+    what = f"{len(shown)} of the {np.count_nonzero(wrong)} digits that it misread before the update"
+    for path, answers, moment in zip(sheets, (before, after), ("before", "after"), strict=True):
+        captions = [f"{answers[i]} {'✓' if answers[i] == judged.labels[i] else '✗'}" for i in shown]
+        plots.sheet(judged.images[shown], captions, path, f"The phone {moment} the update: {what}")
+    confusion = home.reports / "phone-confusion.png"
+    plots.confusions(
+        _confusion(judged, before), _confusion(judged, after), confusion, ("phone, before the night", "phone, after it")
+    )
+    pictures = (*sheets, confusion)
+    return PhoneReads(len(before), int(wrong.sum()), int((after != judged.labels).sum()), int(fixed.sum()), pictures)
 
 
-def _sheet(judged: Slice, before: Report, after: Report, path: Path) -> int:
-    """What the champion got wrong and the challenger gets right, the surest mistakes first."""
-    old, new = before.on(FEEDBACK), after.on(FEEDBACK)
-    fixed = np.flatnonzero(~old.right & new.right) if old is not None and new is not None else np.zeros(0, np.intp)
-    if old is not None:
-        fixed = fixed[np.argsort(old.margins[fixed], kind="stable")]
-    captions = [] if old is None else [f"{old.predictions[row]} → {old.labels[row]}" for row in fixed[:SHEET_IMAGES]]
-    shown = min(len(fixed), SHEET_IMAGES)
-    title = f"Champion wrong, challenger right: {shown} of {len(fixed)} by people who never taught"
-    plots.sheet(judged.images[fixed[:SHEET_IMAGES]], captions, path, title)
-    return len(fixed)
+def _confusion(judged: Slice, answers: Answers) -> NDArray[np.int64]:
+    return np.bincount(10 * judged.labels.astype(np.intp) + answers, minlength=100).reshape(10, 10)
+
+
+def there_and_back(home: Home, phone: Phone) -> tuple[Synced, Synced]:
+    """Roll the champion back, then promote it again; the phone syncs after each move."""
+    with home.store.read() as tx:
+        champion = versions.champion(tx, FAMILY)
+    assert champion is not None  # noqa: S101 (the caller saw it promoted)
+    promotion.rollback(home, FAMILY, None, Attribution(home.actor, "demo: roll back"), utc_now())
+    back = phone.sync()
+    promotion.promote(home, champion.number, Attribution(home.actor, "demo: promote again"), utc_now())
+    return back, phone.sync()

@@ -1,4 +1,4 @@
-"""``loop device …``: a device that follows a feed, in Python: what an app does, at the command line."""
+"""``loop device …``: follow a feed as an app does, from the command line."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loop.cli.lazy import group
 from loop.cli.output import Json, console, emit, when
 from loop.clock import utc_now
 from loop.errors import BadSettings, FeedRefused
@@ -13,21 +14,25 @@ from loop.feed import client, trust
 from loop.feed.client import state as states
 from loop.feed.document import IOS_VERSION
 
-Folder = Annotated[Path, typer.Option("--state", help="The device's own folder.")]
+Folder = Annotated[Path, typer.Option("--state", help="Folder in which the device keeps its state and models.")]
 
 
 def sync(
-    url: Annotated[str, typer.Option(help="Where the feed is: http(s)://…, or a published folder.")],
+    url: Annotated[str, typer.Option(help="Address of the feed: http(s)://…, or a published folder.")],
     state: Folder,
     root: Annotated[
-        Path | None, typer.Option(help="The root document that came with the app; needed the first time.")
+        Path | None, typer.Option(help="Root document built into the app; needed for the first sync only.")
     ] = None,
     family: Annotated[str, typer.Option(help="Model family: cnn or svm.")] = "cnn",
-    ios: Annotated[str | None, typer.Option(help="Behave as this iOS, e.g. 16.4; default: any.")] = None,
-    timeout_seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Longest wait for the next bytes.")] = 20,
+    ios: Annotated[
+        str | None, typer.Option(help="Behave as this iOS version, for instance 16.4; default: any.")
+    ] = None,
+    timeout_seconds: Annotated[
+        float, typer.Option(min=0.1, max=600, help="Longest wait for the next bytes, in seconds.")
+    ] = 20,
     as_json: Json = False,
 ) -> None:
-    """Look for something newer: check it, download it, try it, switch; whatever is refused changes nothing."""
+    """Check the feed for a newer model: verify, download, test and switch. A refused feed or model changes nothing."""
     if ios is not None and not IOS_VERSION.fullmatch(ios):
         raise BadSettings(f"--ios: expected a version like 16.4, got {ios[:20]!r}")
     running = None if ios is None else trust.version_of(ios)
@@ -49,24 +54,24 @@ def sync(
 
 
 def status(state: Folder, as_json: Json = False) -> None:
-    """What a device trusts and runs, without asking anybody."""
-    found = states.load(state)
-    if found is None:
-        raise BadSettings(f"{state}: expected a device's folder; `loop device sync --root …` begins one")
-    whole = states.sound(state, found.current)
+    """Show what a device trusts and runs, from its folder alone."""
+    known = states.load(state)
+    if known is None:
+        raise BadSettings(f"{state}: expected a device's folder; `loop device sync --root …` creates one")
+    whole = states.sound(state, known.current)
     if as_json:
-        trusted = found.trusted
+        trusted = known.trusted
         seen = {"root": trusted.root.version, "epoch": trusted.root.epoch, "sequence": trusted.sequence}
-        held = {"current": found.current, "previous": found.previous}
-        emit(seen | {"channel": found.channel} | held | {"model": _model(state, found.current) if whole else None})
+        held = {"current": known.current, "previous": known.previous}
+        emit(seen | {"channel": known.channel} | held | {"model": _model(state, known.current) if whole else None})
         return
-    console.print(f"{found.channel}, root {found.trusted.root.version}, sequence {found.trusted.sequence or 'none'}")
-    _print(state, found.current if whole else None)
+    console.print(f"{known.channel}, root {known.trusted.root.version}, sequence {known.trusted.sequence or 'none'}")
+    _print(state, known.current if whole else None)
 
 
 def _print(folder: Path, held: states.Held | None) -> None:
     if held is None:
-        console.print("no model: use the one in the app")
+        console.print("no model: the app uses the one that it was built with")
         return
     console.print(f"version {held.version}")
     console.print(str(states.model_file(folder, held.digest)), soft_wrap=True)
@@ -81,3 +86,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BadSettings(f"{path}: expected the app's root document ({error.strerror})") from None
+
+
+app = group("Follow a feed as a device does.", sync=sync, status=status)

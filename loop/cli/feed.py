@@ -1,4 +1,4 @@
-"""``loop feed …``: who may sign, what devices are told, and a look at it through a device's eyes."""
+"""``loop feed …``: signing keys, publication, and verification from a device's point of view."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from loop import durable
-from loop.cli.output import Json, Reason, console, emit, errors, open_home, table, when
+from loop.cli.lazy import group
+from loop.cli.output import Json, Reason, console, emit, errors, open_home, print_table, table, when
 from loop.clock import utc_now
 from loop.errors import BadSettings
 from loop.feed import authority, client, publish
@@ -27,7 +28,7 @@ EXPIRY_WARNING = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One key, as it is shown."""
+    """One key, as it is printed."""
 
     id: str
     signs: str
@@ -35,30 +36,30 @@ class _Row:
     private_half: Path | None
 
 
-Days = Annotated[int, typer.Option(min=1, max=3650, help="How long the new feed key may sign.")]
+Days = Annotated[int, typer.Option(min=1, max=3650, help="Days for which the new feed key may sign.")]
 Encrypt = Annotated[bool, typer.Option("--encrypt", help="Ask for a passphrase; LOOP_KEY_PASSPHRASE also encrypts.")]
 
 
 def keys(
     create: Annotated[bool, typer.Option("--create", help="Make the first keys and root 1.")] = False,
-    roots: Annotated[int, typer.Option(min=1, max=16, help="With --create: how many root keys.")] = 3,
-    threshold: Annotated[int, typer.Option(min=1, max=16, help="With --create: how many of them must sign.")] = 2,
+    roots: Annotated[int, typer.Option(min=1, max=16, help="With --create: number of root keys.")] = 3,
+    threshold: Annotated[int, typer.Option(min=1, max=16, help="With --create: root keys that must sign a root.")] = 2,
     days: Days = 365,
     encrypt: Encrypt = False,
     adopt: Annotated[
-        Path | None, typer.Option(help="Take the roots of a published folder into a store that lost them.")
+        Path | None, typer.Option(help="Adopt the roots of a published folder, after the store lost them.")
     ] = None,
     save_root: Annotated[
-        Path | None, typer.Option(help="Also write root 1, which is built into the app, here.")
+        Path | None, typer.Option(help="Also write root 1 to this file; it is built into the app.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The feed's keys: who may sign, until when, and which private halves lie on this machine."""
+    """List the feed's keys: what each may sign, until when, and which private keys are on this machine."""
     home, now = open_home(), utc_now()
     made: list[Path] = []
     if create:
-        order = Attribution(home.actor, "first keys")
-        trusted, made = authority.create(home, roots, threshold, days, _new(home.settings, encrypt), order, now)
+        attribution = Attribution(home.actor, "first keys")
+        trusted, made = authority.create(home, roots, threshold, days, _new(home.settings, encrypt), attribution, now)
     elif adopt is not None:
         trusted = publish.adopt(home, adopt, Attribution(home.actor, "adopted from a published folder"), now)
     else:
@@ -71,24 +72,25 @@ def keys(
 def rotate(
     reason: Reason,
     keys_in: Annotated[
-        list[Path] | None, typer.Option("--keys", help="Folder with root keys; more than once for more folders.")
+        list[Path] | None, typer.Option("--keys", help="Folder with root keys; may be repeated.")
     ] = None,
     replace_root: Annotated[
-        list[str] | None, typer.Option(help="Also replace this root key (the first digits of its id).")
+        list[str] | None, typer.Option(help="Also replace this root key, named by the first characters of its id.")
     ] = None,
     recover: Annotated[
-        bool, typer.Option("--recover", help="After a theft of the feed key: devices forget its sequences.")
+        bool, typer.Option("--recover", help="After a theft of the feed key: devices discard its sequence numbers.")
     ] = False,
     days: Days = 365,
     encrypt: Encrypt = False,
     as_json: Json = False,
 ) -> None:
-    """Replace the feed key (the old one is revoked), and root keys where wished; `loop feed publish` then tells."""
+    """Replace and revoke the feed key, and the root keys that you name. Then run `loop feed publish`."""
     home, now = open_home(), utc_now()
-    wish = authority.RotationOptions(days, tuple(replace_root or ()), recover)
+    options = authority.RotationOptions(days, tuple(replace_root or ()), recover)
     folders = [*(keys_in or ()), authority.folder(home)]
-    ask, order = _asking(home.settings), Attribution(home.actor, reason)
-    trusted, made = authority.rotate(home, wish, folders, ask, _new(home.settings, encrypt), order, now)
+    passphrase, attribution = _existing(home.settings), Attribution(home.actor, reason)
+    new = _new(home.settings, encrypt)
+    trusted, made = authority.rotate(home, options, folders, passphrase, new, attribution, now)
     _show(home, trusted, made, now, as_json)
 
 
@@ -97,31 +99,31 @@ def withdraw(
     reason: Reason,
     as_json: Json = False,
 ) -> None:
-    """Let no device run a version any longer, from the next publication on."""
+    """Stop all devices from running a version, from the next publication on."""
     home = open_home()
     version = authority.withdraw(home, number, Attribution(home.actor, reason), utc_now())
     if as_json:
         emit({"version": number, "withdrawn": version.artifact_digest})
         return
-    console.print(f"version {number} is withdrawn; `loop feed publish` tells the devices")
+    console.print(f"version {number} is withdrawn; run `loop feed publish`, so that devices learn of it")
 
 
 def publish_(
-    to: Annotated[Path | None, typer.Option(help="The folder; default: the setting feed_folder.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder to write; default: the setting feed_folder.")] = None,
     rollout: Annotated[
         int | None, typer.Option(min=0, max=100, help="Percentage of devices; default: the setting rollout_percent.")
     ] = None,
-    urgent: Annotated[bool, typer.Option("--urgent", help="Devices take it at once, all of them.")] = False,
+    urgent: Annotated[bool, typer.Option("--urgent", help="All devices install it at once.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write feed, roots, models and golden vectors as static files for any web server or CDN."""
     home = open_home()
     if urgent and rollout not in (None, 100):
-        raise BadSettings(f"--rollout: expected 100 or none beside --urgent, got {rollout}")
-    wish = publish.Options(home.settings.rollout_percent if rollout is None else rollout, urgent)
-    order = Attribution(home.actor, "publish")
+        raise BadSettings(f"--rollout: expected 100 or no value with --urgent, got {rollout}")
+    options = publish.Options(home.settings.rollout_percent if rollout is None else rollout, urgent)
+    attribution = Attribution(home.actor, "publish")
     to = to or home.settings.published
-    feed = publish.publish(home, to, wish, _asking(home.settings), order, utc_now())
+    feed = publish.publish(home, to, options, _existing(home.settings), attribution, utc_now())
     if as_json:
         emit(_feed(feed))
         return
@@ -134,7 +136,7 @@ def verify_(
     root: Annotated[Path | None, typer.Option(help="The app's root document; default: root 1 of this home.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at a folder or server as a new device would: every root, the feed, every model and its golden vectors."""
+    """Verify a folder or server as a new device would: every root, the feed, every model and its golden vectors."""
     document = authority.first(open_home()) if root is None else _read(root)
     with client.at(place) as source:
         seen = verify.verify(source, document, utc_now())
@@ -142,7 +144,7 @@ def verify_(
         emit({"root": seen.trusted.root.version} | _feed(seen.feed))
         return
     _print(seen.feed)
-    console.print(f"✓ roots up to {seen.trusted.root.version}, the feed, and every model: run here, as expected")
+    console.print(f"✓ roots up to {seen.trusted.root.version}, the feed, all models and golden vectors are correct")
 
 
 def _print(feed: Feed) -> None:
@@ -151,7 +153,7 @@ def _print(feed: Feed) -> None:
     for name, each in feed.channels.items():
         cells = (name, str(each.version), f"{each.length:,}", each.minimum_ios, f"{each.rollout_percent} %")
         shown.add_row(*cells, "urgent" if each.urgent else "")
-    console.print(shown)
+    print_table(shown)
     if feed.withdrawn:
         console.print("withdrawn: " + ", ".join(f"{digest:.12}…" for digest in feed.withdrawn))
 
@@ -173,17 +175,17 @@ def _show(home: Home, trusted: Trusted, made: list[Path], now: datetime, as_json
         emit({"root": root.version, "epoch": root.epoch, "sequence": last, "thresholds": thresholds, "keys": rows})
         return
     console.print(f"root {root.version}, epoch {root.epoch}, last sequence {last or 'none'}")
-    shown = table("", "key", "may sign", "expires", "private half")
+    shown = table("", "key", "may sign", "expires", "private key")
     for row in rows:
-        shown.add_row(f"{row.id:.12}…", row.signs, when(row.expires), str(row.private_half or "not here"))
-    console.print(shown)
+        shown.add_row(f"{row.id:.12}…", row.signs, when(row.expires), str(row.private_half or "not on this machine"))
+    print_table(shown)
     console.print(f"{root.root_threshold} of {len(root.root_keys)} root keys must sign a root")
     for path in made:
         console.print(f"new: {path}", soft_wrap=True)
     if any(path is not None for id_, path in here.items() if id_ in root.root_keys):
-        errors.print("Root keys lie on this machine: move them to media that are not connected.")
+        errors.print("This machine holds root keys: move them to offline media.")
     if any(key.expires - now < EXPIRY_WARNING for key in root.feed_keys.values()):
-        errors.print("The feed key expires soon: `loop feed rotate`, then `loop feed publish`.")
+        errors.print("The feed key expires soon: run `loop feed rotate`, then `loop feed publish`.")
 
 
 def _read(path: Path) -> bytes:
@@ -193,8 +195,8 @@ def _read(path: Path) -> bytes:
         raise BadSettings(f"{path}: expected the app's root document ({error.strerror})") from None
 
 
-def _asking(settings: Settings) -> Passphrase:
-    """The setting, else the terminal."""
+def _existing(settings: Settings) -> Passphrase:
+    """How to get the passphrase of an encrypted key: from the setting, else from the terminal."""
 
     def ask(path: Path) -> str | None:
         if settings.key_passphrase is not None:
@@ -212,3 +214,13 @@ def _new(settings: Settings, encrypt: bool) -> str | None:
         return None
     answer: str = typer.prompt("Passphrase for the new keys", hide_input=True, confirmation_prompt=True, err=True)
     return answer
+
+
+app = group(
+    "Manage the signed feed: keys, publication, verification.",
+    keys=keys,
+    rotate=rotate,
+    withdraw=withdraw,
+    publish=publish_,
+    verify=verify_,
+)

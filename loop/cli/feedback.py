@@ -1,4 +1,4 @@
-"""``loop import`` and ``loop replay``: labelled handwriting into the store."""
+"""``loop import`` and ``loop replay``: store labelled handwriting."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from loop import intake
-from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, progress, say, table
+from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, print_table, progress, say, table
 from loop.cli.setup import known_family
 from loop.clock import utc_now
 from loop.data import handwriting
@@ -19,7 +19,8 @@ from loop.intake.replay import Replayed
 from loop.store.values import Role
 from models.family import Progress
 
-MAX_REASONS = 20  # different reasons that are listed
+COUNTS = (">read", ">right", ">wrong", ">stored", ">known")  # ``known``: stored before
+MAX_REASONS = 20  # distinct reasons that are printed
 Paths = Annotated[
     list[Path], typer.Argument(help="Folders or zips of <digit>/*.png, or IDX files.", show_default=False)
 ]
@@ -27,13 +28,13 @@ Paths = Annotated[
 
 def import_(
     paths: Paths,
-    source: Annotated[str, typer.Option(help="Whose hand this is: one pseudonymous id.")],
+    source: Annotated[str, typer.Option(help="Pseudonymous id of the person that wrote these digits.")],
     as_json: Json = False,
 ) -> None:
     """Store labelled handwriting as corrections of one source.
 
-    Prints what was accepted, what was there already, and what was refused and why. Fails only if nothing was taken,
-    now or before.
+    Prints how many were accepted, were stored before, and were refused, with reasons. Fails only if every picture was
+    refused.
     """
     home = open_home()
     refused: Counter[str] = Counter()
@@ -51,11 +52,11 @@ def import_(
         for reason, count in refused.most_common(MAX_REASONS):
             say(f"  {count} × {reason}")
     if not receipts:
-        raise BadImage("nothing was accepted; expected labelled pictures, <digit>/*.png")
+        raise BadImage("no picture was accepted; expected labelled pictures, <digit>/*.png")
 
 
 def _uploads(paths: list[Path], source: str, refused: Counter[str], report: Progress) -> Iterator[intake.Upload]:
-    """Read as they are stored, one at a time; what cannot be read is counted by its reason."""
+    """Read the pictures lazily, one at a time; count those that cannot be read by their reason."""
     for number, path in enumerate(paths, start=1):
         for person in handwriting.people([path]):
             for sample in person.samples():
@@ -68,13 +69,14 @@ def _uploads(paths: list[Path], source: str, refused: Counter[str], report: Prog
 
 def replay(
     paths: Paths,
-    confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers that are confirmed.")] = 0.1,
+    confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers to confirm.")] = 0.1,
     family: FamilyName = "cnn",
     as_json: Json = False,
 ) -> None:
-    """Play labelled handwriting through the champion, as phones would: a path is a person.
+    """Send labelled handwriting through the champion, as phones would.
 
-    Wrong answers become corrections, right ones confirmations at a sampling rate. Fails only if nothing was read.
+    Each path is one person. Wrong answers become corrections, a share of the right ones confirmations. Fails only if no
+    picture could be read.
     """
     known_family(family)
     home = open_home()
@@ -90,17 +92,19 @@ def replay(
     else:
         people_table(done)
     if not any(one.read for one in done):
-        raise BadImage("nothing was read; expected labelled pictures, <digit>/*.png")
+        raise BadImage("no picture was read; expected labelled pictures, <digit>/*.png")
 
 
 def people_table(done: Sequence[Replayed]) -> None:
-    """Who wrote, what their uploads are for, and how the champion did."""
-    shown = table("People write, the champion reads", "who", "they", ">read", ">right", ">wrong", ">uploaded", ">known")
+    """Print each person's role, the champion's accuracy on their digits, and the number of uploads."""
+    shown = table(
+        "People write, the champion reads", "person", "role", ">read", ">right", ">wrong", ">stored", ">known"
+    )
     for one in done:
-        does = "–" if one.role is None else "judge" if one.role is Role.HOLDOUT else "teach"
+        role = "–" if one.role is None else "judge" if one.role is Role.HOLDOUT else "teach"
         counts = (one.read, percent(one.accuracy), one.wrong, one.stored, one.duplicates)
-        shown.add_row(one.source, does, *map(str, counts))
-    console.print(shown)
+        shown.add_row(one.source, role, *map(str, counts))
+    print_table(shown)
     for one in done:
         for reason, count in Counter(one.refused).most_common(MAX_REASONS):
             say(f"  {one.source}: {count} × {reason}")

@@ -1,4 +1,4 @@
-"""``loop retrain``, ``gate-power``: the night, by hand or of a slot, and how good its judge is."""
+"""``loop retrain``: one night, by hand or for a slot. ``loop gate-power``: the error rates of its gate."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -21,21 +21,23 @@ from loop.store.nights import slots
 
 def retrain(
     family: FamilyName = "cnn",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Teach and judge, register nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="However little is new.")] = False,
-    slot: Annotated[str | None, typer.Option(help="Take this slot, and its family: what schedulers say.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Train and judge, but register nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run even if there are too few new corrections.")] = False,
+    slot: Annotated[str | None, typer.Option(help="Run the night of this slot; schedulers use this option.")] = None,
     as_json: Json = False,
 ) -> None:
-    """One night by hand: snapshot, fine-tune, export, evaluate, judge, register, publish.
+    """Run one night now: snapshot, fine-tune, export, evaluate, judge, publish.
 
-    A night with too little new data is skipped, a refused challenger is registered with its verdict; neither is
+    A night with too few new corrections is skipped, and a refused challenger is registered with its verdict; neither is
     an error.
     """
     known_family(family)
     home = open_home()
     if slot is not None:
         if dry_run or force or as_json:
-            raise typer.BadParameter("--slot goes alone: a slot is a whole night, told in its log")
+            raise typer.BadParameter(
+                "--slot excludes --dry-run, --force and --json: a slot is a whole night, and its output is a log"
+            )
         _take(home, slot)
         return
     with progress(quiet=as_json) as report:
@@ -43,34 +45,37 @@ def retrain(
     if as_json:
         emit(document(home, done))
     else:
-        tell(home, done)
+        show(home, done)
 
 
 def _take(home: Home, slot: str) -> None:
-    """The night of a slot, for a log. Where nothing was wrong but the moment, the exit status says so."""
+    """The night of a slot, as a log. The exit status asks the scheduler to try later if only the moment was wrong."""
     logs.begin(home.settings)
     try:
         with home.store.read() as tx:
             family = slots.get(tx, slot).family
-        tell(home, nightly.run(home, family, slot=slot))
+        show(home, nightly.run(home, family, slot=slot))
     except (RunInProgress, SlotTaken, StoreUnavailable) as error:
         say(str(error))
         raise typer.Exit(night_process.EXIT_TRY_LATER) from None
 
 
 def gate_power(
-    repetitions: Annotated[int, typer.Option(min=10, help="Simulated nights per cell.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    repetitions: Annotated[int, typer.Option(min=10, help="Simulated nights per cell of the table.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Simulate the gate: how often it passes equals, refuses losses, and finds gains, by feedback size."""
+    """Simulate the gate's error rates for each amount of feedback.
+
+    The table says how often the gate passes an equal model, refuses a worse one and detects a better one.
+    """
     policy = load().gate
     with progress(quiet=as_json) as report:
-        found = power.simulate(policy, seed, repetitions, progress=report)
+        simulated = power.simulate(policy, seed, repetitions, progress=report)
     if as_json:
-        emit(asdict(found))
+        emit(asdict(simulated))
     else:
-        say(found.markdown())
+        say(simulated.markdown())
 
 
 def document(home: Home, done: Night) -> dict[str, Any]:
@@ -101,15 +106,15 @@ def document(home: Home, done: Night) -> dict[str, Any]:
     }
 
 
-def tell(home: Home, done: Night) -> None:
-    """A night in words."""
-    said = document(home, done)
+def show(home: Home, done: Night) -> None:
+    """Print a night: its status, accuracies, verdicts and version."""
+    outcome = document(home, done)
     say(f"run {done.run}: {done.status}{f' – {done.reason}' if done.reason else ''}", "bold")
     if done.judged is None:
         return
-    verdicts.before_and_after(said["accuracy"]["before"], said["accuracy"]["after"])
-    for question, each in said["verdicts"].items():
+    verdicts.before_and_after(outcome["accuracy"]["before"], outcome["accuracy"]["after"])
+    for question, each in outcome["verdicts"].items():
         verdicts.verdict(question, each["outcome"], each["reasons"])
     if done.version is not None:
-        fate = "champion now" if said["promoted"] else "registered, not promoted"
-        say(f"version {done.version.number}: {fate}\n{said['artifact']['path']}")
+        state = "champion" if outcome["promoted"] else "registered, not promoted"
+        say(f"version {done.version.number}: {state}\n{outcome['artifact']['path']}")

@@ -1,4 +1,4 @@
-"""``loop schedule``, ``pause``, ``resume``: the clock, and the switch that stops it."""
+"""``loop schedule``, ``pause``, ``resume``: start nights by the clock, stop that, and continue."""
 
 import signal
 import threading
@@ -11,20 +11,20 @@ from loop.store.values import Attribution
 
 
 def schedule() -> None:
-    """Start nights when they are due, until SIGTERM or Ctrl-C. Any number of these may share a database.
+    """Start nights when they are due, until SIGTERM or Ctrl-C.
 
-    A night under way is then asked to end at its next step, and its slot is free for the next scheduler. Beside nights
-    it keeps the feed true and sends webhooks, as `loop up` does.
+    Any number of schedulers may share a database. A scheduler that stops asks its running night to end at its next
+    step, and frees the slot for another scheduler. Like `loop up`, it also publishes the feed and sends webhooks.
     """
-    from loop.schedule import background  # here, so that other commands start without them
+    from loop.schedule import background  # here, so that `pause` and `resume` do not import them
     from loop.schedule.scheduler import Scheduler
 
     home = open_home()
     logs.begin(home.settings)
     scheduler = Scheduler(home, chores=background.tasks(home))
     stopped = threading.Event()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: stopped.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
     say(f"nights of {home.settings.schedule.family} by {home.settings.schedule.cron!r} (UTC); {home.store.shown_url}")
     scheduler.start()
     stopped.wait()
@@ -32,19 +32,22 @@ def schedule() -> None:
 
 
 def pause(reason: Reason, as_json: Json = False) -> None:
-    """Start no nights until `loop resume`. One under way goes on; missed ones are caught up once."""
+    """Start no nights until `loop resume`.
+
+    A running night continues. The first night after the pause replaces all that were missed.
+    """
     home = open_home()
     made = slots.pause(home, Attribution(home.actor, reason), utc_now())
     if as_json:
         emit(made)
     else:
-        say(f"paused by {made.actor}: {made.reason}; `loop resume` goes on")
+        say(f"paused by {made.actor}: {made.reason}; `loop resume` ends the pause")
 
 
 def resume(as_json: Json = False) -> None:
-    """Start nights again; what was missed meanwhile is caught up once."""
+    """Start nights again; nights missed during the pause are caught up once."""
     ended = slots.resume(open_home())
     if as_json:
         emit({"paused": ended})
     else:
-        say("was not paused" if ended is None else f"no longer paused, as it was since {when(ended.since)}")
+        say("not paused" if ended is None else f"the pause that began {when(ended.since)} has ended")

@@ -1,4 +1,4 @@
-"""``loop score`` and ``loop inspect``: any Core ML digit model, ours or not, on any machine."""
+"""``loop score`` and ``loop inspect``: measure and describe any Core ML digit model, on any machine."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from loop.cli.output import Json, console, emit, percent, say, table
+from loop.cli.output import Json, console, emit, percent, print_table, say, table
 from loop.data import labelled
 from loop.data.labelled import Labelled
 from loop.errors import BadModel, DiskFull
@@ -18,7 +18,7 @@ from loop.evaluation.digit_classifier import DigitClassifier
 from loop.evaluation.scoring import Images, Score
 from models import coreml
 
-File = Annotated[Path, typer.Argument(help="A Core ML model, .mlmodel.", show_default=False, metavar="FILE.mlmodel")]
+File = Annotated[Path, typer.Argument(help="Core ML model (.mlmodel).", show_default=False, metavar="FILE.mlmodel")]
 Data = Annotated[
     Path,
     typer.Argument(
@@ -29,16 +29,18 @@ Data = Annotated[
 ]
 Sheet = Annotated[
     Path | None,
-    typer.Option("--sheet", help="Where the sheet of worst images goes; default: <model>-worst.png, none with --json."),
+    typer.Option(
+        "--sheet", help="File for the contact sheet of the worst images; default: <model>-worst.png, none with --json."
+    ),
 ]
 
 WORST_SHOWN = 40
 
 
 def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) -> None:
-    """Accuracy of a Core ML digit model: with its interval, per class, confusion, worst images, time per image.
+    """Measure any Core ML digit model: accuracy, confusions, time per image.
 
-    Works on any file whose labels are the ten digits. What the file leaves open is assumed, and said.
+    Works on any file with the ten digits as labels. Assumptions about what the file does not state are printed.
     """
     reader = digit_classifier.classifier(digit_classifier.load(_bytes(file), file.name))
     examples = labelled.read(data)
@@ -55,11 +57,11 @@ def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) ->
     if as_json:
         emit(document)
     else:
-        _tell(document)
+        _print(document)
 
 
 def inspect(file: File, as_json: Json = False) -> None:
-    """What is in a Core ML file: inputs, outputs, labels, metadata, layers, weights, the lowest iOS that runs it."""
+    """Describe a Core ML file: inputs, outputs, labels, layers, lowest iOS."""
     try:
         summary = coreml.inspect(_bytes(file), name=file.name)
     except coreml.ModelError as error:
@@ -132,7 +134,7 @@ def _document(file: Path, data: Path, reader: DigitClassifier, examples: Labelle
     }
 
 
-def _tell(document: dict[str, Any]) -> None:
+def _print(document: dict[str, Any]) -> None:
     low, high = document["interval"]
     headline = Text(percent(document["accuracy"]), "bold")
     headline += Text(f" of {document['n']:,} images, 95 % interval {100 * low:.2f} to {100 * high:.2f} %", "")
@@ -143,16 +145,16 @@ def _tell(document: dict[str, Any]) -> None:
     say("\nHow the file was read", "bold")
     for line in document["assumptions"]:
         say(f"  {_printable(line)}")
-    console.print(_classes(document))
-    console.print(_confusion(document["confusion"]))
+    print_table(_classes(document))
+    print_table(_confusion(document["confusion"]))
     if refused := document["refused"]:
         first = _printable(f"{refused[0]['name']}: {refused[0]['reason']}")
-        say(f"{len(refused)} files were not read, such as {first}")
+        say(f"{len(refused)} files were not read, for instance {first}")
     say(f"Worst images: {document['sheet']}")
 
 
 def _classes(document: dict[str, Any]) -> Table:
-    shown = table("\nEach digit", "digit", ">n", ">accuracy", "most often taken for")
+    shown = table("\nEach digit", "digit", ">n", ">accuracy", "most often read as")
     for row, counts in zip(document["per_class"], document["confusion"], strict=True):
         wrong = {digit: count for digit, count in enumerate(counts) if count and digit != row["digit"]}
         most = max(wrong, key=lambda digit: wrong[digit], default=None)
@@ -162,7 +164,7 @@ def _classes(document: dict[str, Any]) -> Table:
 
 
 def _confusion(counts: list[list[int]]) -> Table:
-    shown = table("Confusion: row shown, column answered", "", *(f">{digit}" for digit in range(10)))
+    shown = table("Confusion: row = digit shown, column = answer", "", *(f">{digit}" for digit in range(10)))
     for digit, row in enumerate(counts):
         cells = [Text(str(n) if n else "·", "dim" if i == digit or not n else "") for i, n in enumerate(row)]
         shown.add_row(str(digit), *cells)
@@ -187,8 +189,8 @@ def _describe(summary: coreml.Summary) -> None:
         name = _printable(layer.name)
         shown.add_row(name, layer.kind, shapes, _count(layer.weights), stored, _count(layer.macs))
     shown.add_section()
-    shown.add_row("together", "", "", _count(summary.weights), ", ".join(summary.precisions), _count(summary.macs))
-    console.print(shown)
+    shown.add_row("total", "", "", _count(summary.weights), ", ".join(summary.precisions), _count(summary.macs))
+    print_table(shown)
 
 
 def _count(number: int) -> str:
@@ -196,7 +198,7 @@ def _count(number: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """A stranger's text without what would steer the terminal."""
+    """A stranger's text without control characters."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""``loop init``, ``migrate``, ``settings``, ``base``: make a home ready and look at it."""
+"""``loop init``, ``migrate``, ``settings``, ``base``: create a home, migrate its store, list its settings."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,23 +8,30 @@ import typer
 import models
 from loop import durable, registry
 from loop import home as homes
-from loop.cli.output import FamilyName, Json, console, emit, progress, say, table
+from loop.cli.output import FamilyName, Json, emit, errors, print_table, progress, say, table
 from loop.clock import utc_now
-from loop.errors import BadSettings
+from loop.errors import BadSettings, CorpusUnavailable
 from loop.home import artifacts
-from loop.home import settings as knobs
+from loop.home import settings as configuration
+from loop.home.settings import Settings
 from loop.night import retrain
 from loop.store import schema
 from loop.store.feedback import corrections
+from models.downloads import cached_mnist
+
+WithoutMnist = Annotated[
+    bool, typer.Option("--without-mnist", help="If MNIST is missing and cannot be downloaded, use the bundled digits.")
+]
 
 
-def init(family: FamilyName = "cnn", as_json: Json = False) -> None:
-    """Make a home ready: store migrated, base registered as first version and champion.
+def init(family: FamilyName = "cnn", without_mnist: WithoutMnist = False, as_json: Json = False) -> None:
+    """Create a home: migrate the store, register the base as version 1 and champion.
 
     A second call changes nothing. Each family has its own base and champion.
     """
     known_family(family)
-    home = homes.at(knobs.load(), migrated=False)
+    loaded = _with_corpus(configuration.load(), family, without_mnist)
+    home = homes.at(loaded, migrated=False)
     schema.migrate(home.store)
     with home.store.write() as tx:
         corrections.set_salt(tx)
@@ -36,14 +43,33 @@ def init(family: FamilyName = "cnn", as_json: Json = False) -> None:
         emit({"home": home.settings.home, "database": home.store.shown_url, **named})
         return
     say(f"home      {home.settings.home.absolute()}\ndatabase  {home.store.shown_url}")
-    say(f"base      version {version.number} of {family}; `loop show {version.number}` tells more")
+    say(f"base      version {version.number} of {family}; `loop show {version.number}` describes it")
     if champion is None:
-        say(f"champion  none: the base did not pass, read `loop verdict {version.number}`", "bold yellow")
+        say(f"champion  none: the base did not pass; `loop verdict {version.number}` lists the reasons", "bold yellow")
+
+
+def _with_corpus(loaded: Settings, family: str, without_mnist: bool) -> Settings:
+    """Settings under which the family's corpus can be read; a choice of the bundled digits is written to the home.
+
+    Raises ``CorpusUnavailable``.
+    """
+    wanted = models.get(family).corpus
+    if wanted == "mnist" and loaded.corpus == "mnist" and loaded.mnist is None and not cached_mnist().exists():
+        errors.print(f"MNIST is not in Keras's cache ({cached_mnist()}); downloading it", soft_wrap=True)
+    try:
+        homes.corpus(loaded, wanted)
+    except CorpusUnavailable as missing:
+        if not without_mnist or loaded.mnist is not None:
+            raise
+        path = configuration.write(loaded.home, {"corpus": "digits"}, "MNIST was not available to `loop init`.")
+        errors.print(f"{missing}. Nights replay scikit-learn's bundled digits instead: {path}", soft_wrap=True)
+        return configuration.load()
+    return loaded
 
 
 def migrate(as_json: Json = False) -> None:
-    """Bring the database's schema to the revision that this code needs."""
-    home = homes.at(knobs.load(), migrated=False)
+    """Migrate the database to the schema of this release."""
+    home = homes.at(configuration.load(), migrated=False)
     before = schema.current(home.store)
     schema.migrate(home.store)
     if as_json:
@@ -53,26 +79,29 @@ def migrate(as_json: Json = False) -> None:
 
 
 def settings(as_json: Json = False) -> None:
-    """Every setting with its value and where it came from; secrets are masked."""
-    lines = knobs.lines(knobs.load())
+    """List every setting with its value and origin; secrets are masked."""
+    lines = configuration.lines(configuration.load())
     if as_json:
         emit({line.name: {"value": line.value, "origin": line.origin} for line in lines})
         return
-    shown = table("Settings: defaults < loop.toml < LOOP_*", "setting", "value", "origin", "what it is")
+    shown = table("Settings: defaults < loop.toml < LOOP_*", "setting", "value", "origin", "description")
     for line in lines:
         shown.add_row(line.name, line.value, line.origin, line.description)
-    console.print(shown)
+    print_table(shown)
 
 
 def base(
-    out: Annotated[Path, typer.Option(help="Where to write the weights (.npz, no pickle).")],
+    out: Annotated[Path, typer.Option(help="File for the weights (.npz, without pickle).")],
     family: FamilyName = "cnn",
     seed: Annotated[int | None, typer.Option(help="Default: the setting `seed`.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a family's base anew, by its recipe, on its base corpus; minutes for the CNN."""
+    """Train a family's base from scratch on its base corpus.
+
+    The CNN takes minutes.
+    """
     known_family(family)
-    loaded = knobs.load(seed=seed)
+    loaded = configuration.load(seed=seed)
     corpus = homes.corpus(loaded, models.get(family).corpus)
     with progress(quiet=as_json) as report:
         trained = models.get(family).train_base(corpus.train_images, corpus.train_labels, loaded.seed, report)

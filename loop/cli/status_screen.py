@@ -1,10 +1,10 @@
-"""``loop status`` in words: one screen of eighty columns."""
+"""The screen of ``loop status``, for eighty columns."""
 
 from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from loop.cli.output import console, percent, when
+from loop.cli.output import line, percent, when
 from loop.operations.finding import Severity
 from loop.operations.status import Champion, Standing
 from loop.store import values
@@ -19,45 +19,38 @@ def show(standing: Standing) -> None:
     for champion in standing.champions:
         line("champion", *_champion(champion))
     if not standing.champions:
-        line("champion", Text("none; `loop init` makes the first", "yellow"))
+        line("champion", Text("none; `loop init` creates the first", "yellow"))
     if standing.under_way is not None:
         line("running", _under_way(standing.under_way, standing.at))
     line("last night", *_last(standing.last, standing.at))
     line("next night", _next(standing))
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(standing.uploads.items())) or "none"
-    line("uploads", Text(f"{counts} since the last night that taught"))
-    line("waiting", Text(f"{standing.arrivals:,} to be scored, {standing.deliveries:,} to be told to webhooks"))
+    line("uploads", Text(f"{counts} since the last night that taught"), Text(_enough(standing)))
+    if standing.corpus == "digits":
+        line("corpus", Text("scikit-learn's 1,797 digits instead of MNIST: for demonstrations only", "yellow"))
+    line("waiting", Text(f"{standing.arrivals:,} to be scored, {standing.deliveries:,} webhook deliveries"))
     line("feed", _feed(standing))
     line("disk", Text(f"{standing.disk_free / GIB:,.1f} GiB free"))
     for each in standing.warnings:
         colour = "bold red" if each.severity is Severity.BROKEN else "yellow"
         line(f"! {each.check}", Text(each.came, colour), Text(each.fix, "cyan"))
     if not standing.warnings:
-        line("warnings", Text("none; `loop doctor` looks closer", "green"))
+        line("warnings", Text("none; `loop doctor` checks more", "green"))
 
 
-def line(name: str, *parts: Text, width: int = 12, style: str = "bold") -> None:
-    """The name, then each part on a line of its own, broken between words and set under the first.
-
-    Whoever reads from a pipe gets each part unbroken.
-    """
-    label = f"{name:<{width}}"
-    for part in parts:
-        broken = part.wrap(console, max(20, console.width - width)) if console.is_terminal else [part]
-        for each in broken:
-            each.rstrip()
-            console.print(Text(label, style) + each, soft_wrap=True)
-            label = " " * width
+def _enough(standing: Standing) -> str:
+    """How many new uploads the next night can teach; the others only judge."""
+    return f"{standing.to_teach:,} of them teach; a night needs {standing.min_new:,}"
 
 
 def _champion(each: Champion) -> tuple[Text, ...]:
     colour = {"passed": "green", "failed": "bold red"}.get(each.verdict, "yellow")
     head = Text(f"{each.family} version {each.version} ") + Text(each.verdict, colour)
-    said = [f"{percent(share)} on {name}" for name, share in each.accuracy.items()]
-    lines = [head + Text(f", since {when(each.since)}")] + ([Text(", ".join(said))] if said else [])
+    accuracy = ", ".join(f"{percent(share)} on {name}" for name, share in each.accuracy.items())
+    lines = [head + Text(f", since {when(each.since)}")] + ([Text(accuracy)] if accuracy else [])
     if each.live is not None:
         interval = f"{percent(each.live.low)} to {percent(each.live.high)}, n={each.live.n:,}"
-        lines.append(Text(f"{percent(each.live.accuracy)} where people draw ({interval})"))
+        lines.append(Text(f"{percent(each.live.accuracy)} on phones ({interval})"))
     return tuple(lines)
 
 
@@ -80,7 +73,7 @@ def _next(standing: Standing) -> Text:
         paused = standing.paused
         return Text(f"paused by {paused.actor} since {when(paused.since)}: {paused.reason}", "yellow")
     if standing.next_due is None:
-        return Text("never: schedule.cron cannot be read", "bold red")
+        return Text("never: schedule.cron is not a cron expression", "bold red")
     return Text(f"in {_ago(standing.next_due - standing.at)} ({when(standing.next_due)})")
 
 
@@ -94,7 +87,7 @@ def _feed(standing: Standing) -> Text:
 
 
 def _ago(span: timedelta) -> str:
-    """A length of time in its largest unit."""
+    """A duration in its largest unit."""
     minutes = span.total_seconds() / 60
     if minutes < 2:
         return f"{span.total_seconds():.0f} s"

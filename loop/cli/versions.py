@@ -9,7 +9,7 @@ import typer
 
 from loop import durable, registry
 from loop.cli import verdicts
-from loop.cli.output import FamilyName, Json, Reason, console, emit, open_home, percent, say, table, when
+from loop.cli.output import FamilyName, Json, Reason, emit, open_home, percent, print_table, say, table, when
 from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
 from loop.evaluation.gate import FEEDBACK
@@ -21,15 +21,18 @@ from loop.store.nights import versions as stored
 from loop.store.values import Attribution
 
 Number = Annotated[int, typer.Argument(help="A version's number.", show_default=False)]
-OneFamily = Annotated[str | None, typer.Option("--family", help="Only this family.")]
+OneFamily = Annotated[str | None, typer.Option("--family", help="Only versions of this family.")]
 AsOf = Annotated[
     str | None,
-    typer.Option("--as-of", metavar="DATE", help="A UTC date, meaning its end, or a time: 2026-05-03T03:00."),
+    typer.Option("--as-of", metavar="DATE", help="Time in UTC, for instance 2026-05-03T03:00; a date means its end."),
 ]
 
 
 def versions(family: OneFamily = None, as_json: Json = False) -> None:
-    """Every version with its verdict and accuracies; champions are marked."""
+    """List every version with its verdict and accuracy.
+
+    ``live`` is the accuracy on phones with half its 95 % interval.
+    """
     home = open_home()
     rows = documents(home, family)
     if as_json:
@@ -39,17 +42,16 @@ def versions(family: OneFamily = None, as_json: Json = False) -> None:
 
 
 def listing(rows: list[dict[str, Any]]) -> None:
-    """The versions as a table."""
+    """Print the versions as a table."""
     slices = sorted({name for row in rows for name in row["accuracy"]}, key=lambda name: name == FEEDBACK)
     live = [">live"] if any(row["live"] for row in rows) else []
-    columns = ("verdict", *(f">{name}" for name in slices), *live, ">kB", "registered")
-    shown = table("Versions", ">version", "family", "", *columns)
+    columns = ("verdict", *(f">{name}" for name in slices), *live, "registered")
+    shown = table("Versions", "version", "alias", *columns)
     for row in rows:
         accuracies = [percent(row["accuracy"].get(name)) for name in slices] + [_live(row["live"]) for _ in live]
-        size = f"{row['bytes'] / 1000:.0f}"
-        cells = (str(row["number"]), row["family"], row["alias"] or "", verdicts.coloured(row["verdict"]))
-        shown.add_row(*cells, *accuracies, size, f"{row['registered_at']:%Y-%m-%d}")
-    console.print(shown)
+        cells = (f"{row['number']} {row['family']}", row["alias"] or "", verdicts.coloured(row["verdict"]))
+        shown.add_row(*cells, *accuracies, f"{row['registered_at']:%Y-%m-%d}")
+    print_table(shown)
 
 
 def show(
@@ -58,7 +60,7 @@ def show(
     save_package: Annotated[Path | None, typer.Option(help="Also copy the zipped .mlpackage to this file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """One version whole: accuracies, lineage, files."""
+    """Show one version: accuracy, lineage, files."""
     home = open_home()
     with home.store.read() as tx:
         version = stored.get(tx, number)
@@ -73,7 +75,7 @@ def show(
         durable.write_whole(save, home.artifacts.get(version.artifact_digest, ".mlmodel"))
     if save_package is not None:
         if version.mlpackage_digest is None:
-            raise OpsError(f"version {number} has no .mlpackage; versions made with mlpackage = true have one")
+            raise OpsError(f"version {number} has no .mlpackage; only versions trained with mlpackage = true have one")
         durable.write_whole(save_package, home.artifacts.get(version.mlpackage_digest, ".zip"))
     if as_json:
         emit(row)
@@ -88,7 +90,7 @@ def show(
 
 
 def verdict(number: Number, as_json: Json = False) -> None:
-    """What both judges said of a version, with their numbers."""
+    """Show the verdicts on a version, with reasons and numbers."""
     home = open_home()
     with home.store.read() as tx:
         stored.get(tx, number)
@@ -101,7 +103,10 @@ def verdict(number: Number, as_json: Json = False) -> None:
 
 
 def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False) -> None:
-    """The alias ledger, newest first; with --as-of, what was champion then."""
+    """List the moves of champions, newest first.
+
+    With --as-of, name the champions of that time.
+    """
     home = open_home()
     moment = None if as_of is None else _moment(as_of)
     with home.store.read() as tx:
@@ -115,47 +120,39 @@ def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False)
     if not champions:
         say(f"no champion{f' at {when(moment)}' if moment else ' yet'}")
         return
-    shown = table("Ledger", "when", "family", "what", ">from", ">to", "who", "verdict", "why")
+    shown = table("Ledger", "when", "family", "move", "by", "verdict", "reason")
     for move in moves:
-        said = f"{move.verdict} (overridden)" if move.override else move.verdict
-        shown.add_row(
-            when(move.moved_at),
-            move.family,
-            move.verb,
-            _or_dash(move.before),
-            str(move.after),
-            move.actor,
-            said,
-            move.reason,
-        )
-    console.print(shown)
+        step = f"{move.verb} {_or_dash(move.before)} → {move.after}"
+        outcome = f"{move.verdict}, overridden" if move.override else move.verdict
+        shown.add_row(when(move.moved_at), move.family, step, move.actor, outcome, move.reason)
+    print_table(shown)
 
 
 def promote(
     number: Number,
     reason: Reason,
-    override: Annotated[bool, typer.Option("--override", help="Promote though the verdict is not passed.")] = False,
+    override: Annotated[bool, typer.Option("--override", help="Promote although the verdict is not passed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a version champion; its file is checked first."""
+    """Make a version champion, after checking its file."""
     home = open_home()
-    order = Attribution(home.actor, reason, override)
-    _moved(promotion.promote(home, number, order, utc_now()), as_json)
+    attribution = Attribution(home.actor, reason, override)
+    _report(promotion.promote(home, number, attribution, utc_now()), as_json)
 
 
 def rollback(
     reason: Reason,
-    to: Annotated[int | None, typer.Option(help="An earlier champion; default: the one before.")] = None,
+    to: Annotated[int | None, typer.Option(help="Number of an earlier champion; default: the previous one.")] = None,
     family: FamilyName = "cnn",
     as_json: Json = False,
 ) -> None:
-    """Go back to the champion before, or to an earlier one."""
+    """Go back to the previous champion, or to an earlier one."""
     home = open_home()
-    order = Attribution(home.actor, reason)
-    _moved(promotion.rollback(home, family, to, order, utc_now()), as_json)
+    attribution = Attribution(home.actor, reason)
+    _report(promotion.rollback(home, family, to, attribution, utc_now()), as_json)
 
 
-def _moved(moved: promotion.Moved, as_json: bool) -> None:
+def _report(moved: promotion.Moved, as_json: bool) -> None:
     move = moved.move
     if as_json:
         emit(asdict(move) | {"feed": asdict(moved.feed)})
@@ -167,16 +164,16 @@ def _moved(moved: promotion.Moved, as_json: bool) -> None:
 def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
     with home.store.read() as tx:
-        found, live = registry.documents(tx, family), live_accuracy.live(tx)
-    if family is not None and not found:
-        raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists what there is")
+        known, live = registry.documents(tx, family), live_accuracy.live(tx)
+    if family is not None and not known:
+        raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists all versions")
     return [
         each
         | {
             "path": _path(home, each["digest"]),
             "live": {one.how: asdict(one) for one in live if one.version == each["number"]},
         }
-        for each in found
+        for each in known
     ]
 
 
@@ -184,17 +181,17 @@ def _path(home: Home, digest: str) -> str:
     return str(home.artifacts.path(digest, ".mlmodel").absolute())
 
 
-def _live(found: dict[str, dict[str, Any]]) -> str:
-    """What phones told, else what the version said of what arrived: weighted share, 95 % interval, uploads."""
-    if not found:
+def _live(measured: dict[str, dict[str, Any]]) -> str:
+    """The accuracy that phones reported, else the version's own on the uploads, with half its 95 % interval."""
+    if not measured:
         return "–"
-    one = found.get("told") or found["said"]
+    one = measured.get("told") or measured["said"]
     half = 100 * (one["high"] - one["low"]) / 2
-    return f"{100 * one['accuracy']:.1f} % ±{half:.1f} n={one['n']:,}"
+    return f"{100 * one['accuracy']:.1f} ±{half:.1f} %"
 
 
 def _package(home: Home, version: values.Version) -> dict[str, Any] | None:
-    """The second file, read whole so that what is named is there and sound."""
+    """The second file; reading it verifies its digest."""
     if version.mlpackage_digest is None:
         return None
     data = home.artifacts.get(version.mlpackage_digest, ".zip")
@@ -215,7 +212,7 @@ def _lineage(version: values.Version) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime:
-    """A time; a bare date means its last moment: what was in production on 3 May. Raises ``BadReason``."""
+    """A time in UTC; a date means its last moment. Raises ``BadReason``."""
     try:
         if len(text) == len("2026-05-03"):
             return datetime.combine(date.fromisoformat(text), time.max, UTC)

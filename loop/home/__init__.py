@@ -1,4 +1,4 @@
-"""One opened LOOP_HOME: its settings, its store, its artifacts. What ``night``, ``cli`` and the API compose from."""
+"""One opened LOOP_HOME: its settings, store, artifacts and loaded models; night, API and command line start from it."""
 
 import getpass
 from dataclasses import dataclass, field
@@ -29,12 +29,12 @@ class Home:
 
     @property
     def reports(self) -> Path:
-        """Folder for what people look at: plots and sheets."""
+        """Folder for plots and contact sheets."""
         return self.settings.home / "reports"
 
     @property
     def actor(self) -> str:
-        """Who the ledger names."""
+        """The name written to the ledger. Raises ``BadSettings``."""
         if self.settings.actor:
             return self.settings.actor
         try:
@@ -44,9 +44,7 @@ class Home:
 
 
 def at(settings: Settings, *, migrated: bool = True) -> Home:
-    """Open a home. Raises ``SchemaBehind`` (unless ``migrated`` is False: whoever migrates) and
-    ``StoreUnavailable``.
-    """
+    """Open a home. Raises ``StoreUnavailable``; also ``SchemaBehind`` if ``migrated``, else the caller migrates."""
     home = Home(settings, Store(settings.url, create=not migrated), Artifacts(settings.home / "artifacts"))
     if migrated:
         schema.require_head(home.store)
@@ -54,11 +52,11 @@ def at(settings: Settings, *, migrated: bool = True) -> Home:
 
 
 def corpus(settings: Settings, wanted: str) -> Corpus:
-    """The base corpus a family wants, or ``digits`` where the settings say so. Raises ``CorpusUnavailable``."""
+    """The base corpus that a family needs, or ``digits`` if the setting asks for it. Raises ``CorpusUnavailable``."""
     return _corpus("digits" if "digits" in (settings.corpus, wanted) else "mnist", settings.mnist)
 
 
 @lru_cache(maxsize=2)
 def _corpus(name: str, path: Path | None) -> Corpus:
-    """Read and checked once a process: its arrays are read-only, and a day of nights needs it many times."""
+    """Read and checked once per process: its arrays are read-only, and each night needs it several times."""
     return corpora.digits() if name == "digits" else corpora.mnist(path, download=True)

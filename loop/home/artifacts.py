@@ -1,8 +1,8 @@
 """Content-addressed files, written whole or not at all.
 
 Rules: a file is durable (``loop.durable``) before a database row names its digest. A file's name is the SHA-256 of its
-bytes, so writing the same bytes twice is harmless, and what is read is checked. The digest is the only thing that
-becomes a path, and only after it proved to be one.
+bytes, so writing the same bytes twice is harmless, and every read is verified. Only a validated digest becomes
+part of a path.
 """
 
 import hashlib
@@ -27,23 +27,23 @@ def digest(data: bytes) -> str:
 
 
 class Artifacts:
-    """The files under one folder; kinds are told apart by suffix (``SUFFIXES``)."""
+    """The files under one folder; the suffix (``SUFFIXES``) names the kind of file."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, name: str, suffix: str) -> Path:
-        """Where the file with this digest lies, whether or not it is there."""
+        """The path of the file with this digest; it need not exist. Raises ``ArtifactCorrupt``."""
         if not DIGEST.fullmatch(name) or suffix not in SUFFIXES:
             raise ArtifactCorrupt(f"expected a SHA-256 digest and a known suffix, got {name[:80]!r}{suffix!r}")
         return self.root / name[:2] / f"{name}{suffix}"
 
     def put(self, data: bytes, suffix: str) -> str:
-        """Write the bytes and return their digest. Raises ``DiskFull``; then nothing is left behind."""
+        """Write the bytes and return their digest. Raises ``DiskFull``, and then leaves no file behind."""
         name = digest(data)
         try:
             self.get(name, suffix)
-        except ArtifactCorrupt:  # not there yet, or rotten
+        except ArtifactCorrupt:  # missing or corrupt
             durable.write_whole(self.path(name, suffix), data)
         return name
 
@@ -55,15 +55,19 @@ class Artifacts:
         except FileNotFoundError:
             raise ArtifactCorrupt(f"{path}: missing; restore it from a backup of LOOP_HOME") from None
         except OSError as error:
-            raise ArtifactCorrupt(f"{path}: cannot be read ({error.strerror}); mend it or restore it") from error
-        if (found := digest(data)) != name:
-            raise ArtifactCorrupt(f"{path}: its bytes have digest {found[:12]}…; restore it from a backup of LOOP_HOME")
+            raise ArtifactCorrupt(
+                f"{path}: cannot be read ({error.strerror}); repair the disk or restore the file"
+            ) from error
+        if (actual := digest(data)) != name:
+            raise ArtifactCorrupt(
+                f"{path}: its bytes have digest {actual[:12]}…; restore it from a backup of LOOP_HOME"
+            )
         return data
 
 
 def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """Named arrays as ``.npz`` bytes; no pickle, ever. The same arrays give the same bytes on any machine, which is
-    why they are not compressed: zlib's output differs between its builds.
+    """Named arrays as ``.npz`` bytes, without pickle. The same arrays give the same bytes on any machine; that is why
+    they are not compressed: zlib's output differs between builds.
     """
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})

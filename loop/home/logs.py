@@ -1,8 +1,8 @@
-"""What long-running commands say while they run: one line a record, JSON for machines, text for a terminal.
+"""Logs of long-running commands: one line per record, JSON for machines, text for a terminal.
 
-Rules: one record is one line, whatever a stranger wrote into it (a traceback on a terminal apart, whose lines are
-marked); times are UTC; secrets are masked wherever they stand; nobody logs bodies or pictures. Which request, run or
-slot a record belongs to comes from ``about``, in every thread and task below it.
+Rules: one record is one line, even if a stranger's text contains line breaks (only a traceback on a terminal has
+several lines, each marked). Times are UTC. Secrets are masked. Request bodies and pictures are never logged. ``about``
+adds the request, run or slot to every record of a block, in all its threads and tasks.
 """
 
 import json
@@ -21,11 +21,11 @@ from loop.home.settings import Settings
 Fields = dict[str, Any]
 
 QUIET_LOGGERS = ("httpx", "httpcore", "alembic", "apscheduler", "asyncio")
-"""Libraries whose everyday word is of no use to an operator, or repeats whole URLs."""
+"""Libraries with routine messages that do not help an operator, or that repeat whole URLs."""
 OWN_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "apscheduler")
 BUILT_IN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 MAX_CHARACTERS = 8_000
-"""Characters of one value; more of it is cut off."""
+"""Longest logged value; the rest is cut off."""
 SECRETS = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (
@@ -44,7 +44,7 @@ _about: ContextVar[Fields] = ContextVar("about", default={})  # noqa: B039 (neve
 
 @contextmanager
 def about(**fields: Any) -> Iterator[None]:
-    """Every record of the block carries these fields: ``request``, ``run``, ``slot``."""
+    """Add these fields (``request``, ``run``, ``slot``) to every record of the block."""
     token = _about.set(_about.get() | fields)
     try:
         yield
@@ -53,8 +53,8 @@ def about(**fields: Any) -> Iterator[None]:
 
 
 def begin(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send all records to ``stream`` (standard error) in the form that the settings or the stream ask for. May be
-    called again; the last call holds.
+    """Send all records to ``stream`` (standard error), in the format that the settings or the stream ask for. May be
+    called again; the last call counts.
     """
     stream = stream or sys.stderr
     text = settings.log_format == "text" or (settings.log_format == "auto" and stream.isatty())
@@ -75,7 +75,7 @@ def begin(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def masked(text: str) -> str:
-    """The text without keys, secrets of webhooks and sources, passwords, and private keys."""
+    """The text with API keys, secrets of webhooks and sources, passwords and private keys masked."""
     for pattern, shown in SECRETS:
         text = pattern.sub(shown, text)
     return text
@@ -86,18 +86,18 @@ class Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        said: Fields = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
-        said |= {"message": _plain(record.getMessage())} | _fields(record)
+        document: Fields = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        document |= {"message": _plain(record.getMessage())} | _fields(record)
         if (trace := _trace(self, record)) is not None:
-            said["exception"] = trace
-        return json.dumps(said, ensure_ascii=True, allow_nan=False)
+            document["exception"] = trace
+        return json.dumps(document, ensure_ascii=True, allow_nan=False)
 
 
 class Text(logging.Formatter):
     """``03:00:12 warning loop.night.retrain: message · field=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and a traceback's lines, each begun with a bar."""
+        """One line; each line of a traceback starts with a bar."""
         fields = "".join(f" · {name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record)[11:19]} {record.levelname.lower()} {record.name}: {_plain(record.getMessage())}{fields}"
         trace = _trace(self, record)
@@ -110,11 +110,11 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _fields(record: logging.LogRecord) -> Fields:
-    """What the caller gave as ``extra``, and what the record is about; never in place of our own fields."""
+    """The fields of ``about`` and the caller's ``extra``; they never replace our own fields."""
     extra = {name: value for name, value in vars(record).items() if name not in BUILT_IN}
-    found = _about.get() | extra
-    taken = {"time", "level", "logger", "message", "exception"}
-    return {_plain(name): _plain(value) for name, value in found.items() if name not in taken}
+    fields = _about.get() | extra
+    own = {"time", "level", "logger", "message", "exception"}
+    return {_plain(name): _plain(value) for name, value in fields.items() if name not in own}
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str | None:
@@ -124,7 +124,7 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str | Non
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as they are; all else as masked text of a bounded length. Bytes are only counted."""
+    """Numbers as they are, bytes as their count, everything else as masked text of limited length."""
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
@@ -133,5 +133,5 @@ def _plain(value: Any) -> Any:
 
 
 def _printable(text: str) -> str:
-    """Nothing that ends a line, moves a cursor or turns the direction of writing."""
+    """The text without characters that end a line, move the cursor or change the writing direction."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

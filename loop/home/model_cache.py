@@ -1,4 +1,4 @@
-"""Loaded models of this process, by digest: one cache for all that read digits with published files."""
+"""Loaded models of this process, by digest: one cache for every caller that reads digits with a published file."""
 
 import threading
 from collections import OrderedDict
@@ -8,11 +8,11 @@ from loop.evaluation.digit_classifier import DigitClassifier
 from loop.home.artifacts import Artifacts
 
 CACHED_MODELS = 4
-"""About a megabyte each; more versions than these are seldom asked at the same time."""
+"""About a megabyte each; requests rarely need more versions at the same time."""
 
 
 class ModelCache:
-    """Reads a model when it is first asked for, and keeps the ones that were used last. Safe to share by threads."""
+    """Loads a model on first use and keeps the most recently used ones. Threads may share it."""
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts

@@ -1,4 +1,4 @@
-"""The grouped settings of the service and of the clock: ``serve.*`` and ``schedule.*``."""
+"""The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -8,33 +8,33 @@ KIB, MIB = 1 << 10, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the API takes from whom, and how fast. Sizes in bytes; rates are refilled continuously."""
+    """The API's address, limits and quotas. Sizes are in bytes; quotas refill continuously."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     max_upload: int = 256 * KIB
-    """Body of one correction, its picture included."""
+    """Largest body of one correction, with its picture."""
     max_batch: int = 16 * MIB
     max_batch_items: int = 500
     key_per_minute: int = 60_000
-    """Uploads through one key and one API process; an app's users share its key."""
+    """Uploads per key and API process; an app's users share its key."""
     source_per_minute: int = 120
-    """Uploads of one source through one API process."""
+    """Uploads per source and API process."""
     source_per_day: int = 2_000
-    """Uploads of one source and UTC day, kept in the store: a restart or a second process gives no more."""
+    """Uploads per source and UTC day. The store counts them: a restart or a second process resets nothing."""
     sources_per_minute: int = 600
-    """New sources through one key and API process: a made-up source costs nothing, so newcomers are rationed."""
+    """New sources per key and API process: an invented source costs nothing, so new ones are limited."""
     commit_batch: int = 256
-    """Uploads that share a transaction at most; each waits for the disk."""
+    """Most uploads in one transaction; each waits for the disk."""
     commit_wait_ms: float = 2.0
-    """How long the first upload of a batch waits for company."""
+    """How long the first upload of a transaction waits for others."""
     waiting: int = 4_096
-    """Uploads that may wait for the disk; past that the answer is 503, with Retry-After."""
+    """Most uploads that wait for the disk; further ones are answered 503 with Retry-After."""
     body_seconds: float = 20.0
-    """A body must have come whole after this."""
+    """Time in which a request body must arrive."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers outside their range with a ``ValueError``."""
+        """Raise ``ValueError`` for a number outside its range."""
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port: expected 0 to 65535, got {self.port}")
         for name in self.__slots__:
@@ -43,7 +43,7 @@ class Serving:
 
     @property
     def loopback(self) -> bool:
-        """Does only this machine reach the address?"""
+        """Whether only this machine can reach the address."""
         try:
             return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -52,26 +52,26 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When nights are due, and what one may cost."""
+    """When nights are due, and their limits."""
 
     cron: str = "0 3 * * *"
-    """Minute, hour, day, month, weekday (by name: mon-fri); UTC, always."""
+    """Minute, hour, day, month, weekday (by name: mon-fri), in UTC."""
     family: str = "cnn"
     volume: int = 200
-    """So many newly accepted uploads make a night due before its time; 0 turns this off."""
+    """Number of newly accepted uploads that makes a night due early; 0 turns this off."""
     volume_hours: float = 6.0
-    """Not more often than this."""
+    """Shortest time between two such early nights."""
     night_minutes: float = 240.0
-    """A night that takes longer is ended, and fails with that reason."""
+    """A night that takes longer is killed, and fails with that reason."""
     night_memory: int = 8_192 * MIB
-    """A night that needs more memory (bytes, resident) is ended, and fails with that reason."""
+    """A night that needs more resident memory (bytes) is killed, and fails with that reason."""
     attempts: int = 2
-    """How often a slot is tried when its night dies without a word; one that failed with a reason is not."""
+    """Attempts per slot if its night dies without a reason; a night that failed with a reason is not repeated."""
     heartbeat_seconds: float = 30.0
-    """How often a scheduler looks whether something is due."""
+    """Time between two checks of a scheduler for a due night."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers outside their range with a ``ValueError``; ``schedule.slots`` reads the cron expression."""
+        """Raise ``ValueError`` for a number outside its range; ``schedule.slots`` parses the cron expression."""
         if len(self.cron.split()) != 5:
             raise ValueError(f"cron: expected five fields (minute hour day month weekday), got {self.cron!r}")
         if self.volume < 0:

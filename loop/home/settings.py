@@ -1,8 +1,8 @@
-"""Typed settings: defaults, then ``loop.toml``, then ``LOOP_*``; the only reader of the environment.
+"""Typed settings, the only reader of the environment: defaults < HOME/settings.toml < loop.toml < ``LOOP_*``.
 
-``loop.toml`` is looked for in the current folder, or where ``LOOP_CONFIG`` says. A key that nobody knows is an
-error, wherever it stands: a misspelt ``LOOP_DATABSE_URL`` must not quietly mean the default database. (This, and the
-origin of each value, is why the layers are read here and only validated by pydantic.)
+``loop init`` writes the home's file where it had to choose a corpus. ``loop.toml`` is read from the current folder, or
+from the path in ``LOOP_CONFIG``. An unknown key is an error in every layer: a misspelt ``LOOP_DATABSE_URL`` must not
+mean the default database. That, and the origin of each value, is why this module reads the layers itself.
 """
 
 import os
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from loop import durable
 from loop.errors import BadSettings
 from loop.evaluation.verdict import ExportLimits, Policy
 from loop.home.sections import Schedule, Serving
@@ -23,50 +24,56 @@ from loop.store.engine import masked
 
 PREFIX = "LOOP_"
 NOT_SETTINGS = {"LOOP_CONFIG"}  # the path of loop.toml
+DEFAULT_HOME = Path("var")
+HOME_FILE = "settings.toml"
+Layers = tuple[tuple[str, dict[str, Any]], ...]
+"""Origin and values, the weakest layer first."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Settings(BaseModel):
-    """Every knob of the loop; ``loop settings`` prints each with its value and origin."""
+    """Every setting of the loop; ``loop settings`` prints each with its value and origin."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    home: Path = Field(Path("var"), description="where artifacts, the SQLite store and plots live")
+    home: Path = Field(DEFAULT_HOME, description="folder with artifacts, the SQLite store and plots")
     database_url: SecretStr | None = Field(
         None, description="SQLAlchemy URL (sqlite, postgresql); default: home/loop.db"
     )
     mnist: Path | None = Field(None, description="folder with MNIST's IDX files, or an mnist.npz")
     corpus: Literal["mnist", "digits"] = Field(
-        "mnist", description="base corpus; digits (scikit-learn's 1,797) is for demonstrations"
+        "mnist", description="base corpus; digits (scikit-learn's 1,797) only for demonstrations"
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="seed of a night's training")
-    actor: str | None = Field(None, max_length=100, description="who the ledger names; default: the login")
+    actor: str | None = Field(None, max_length=100, description="name in the ledger; default: the login name")
     auto_promote: bool = Field(True, description="a challenger that passed becomes champion at once")
-    min_new: int = Field(20, ge=1, description="fewer newly accepted uploads than this: the night is skipped")
+    min_new: int = Field(20, ge=1, description="a night with fewer new uploads is skipped")
     holdout_share: Share = Field(0.2, description="share of sources that only judge and never teach")
-    snapshot_budget: int = Field(5_000, ge=1, description="uploads a night teaches at most")
-    source_cap: int = Field(500, ge=1, description="uploads of one source that a night teaches at most")
-    lease_seconds: float = Field(60, ge=1, le=3600, description="a run silent for longer may be taken over")
-    model_author: str = Field("Digit Loop", min_length=1, max_length=200, description="in every .mlmodel")
-    model_licence: str = Field("MIT", min_length=1, max_length=200, description="in every .mlmodel")
+    snapshot_budget: int = Field(5_000, ge=1, description="largest number of uploads that a night teaches")
+    source_cap: int = Field(500, ge=1, description="largest number of them from one source")
+    lease_seconds: float = Field(
+        60, ge=1, le=3600, description="another process may take over a run that is silent for longer"
+    )
+    model_author: str = Field("Digit Loop", min_length=1, max_length=200, description="written to every .mlmodel")
+    model_licence: str = Field("MIT", min_length=1, max_length=200, description="written to every .mlmodel")
     precision: Literal["float32", "float16", "int8"] = Field(
-        "int8", description="weights of a published .mlmodel; svm knows float64 only"
+        "int8", description="weights of a published .mlmodel; svm always uses float64"
     )
     mlpackage: bool = Field(
-        False, description="also pack a version as .mlpackage (ML Program, iOS 15); not judged, and not of svm"
+        False, description="also write an .mlpackage (ML Program, iOS 15); it is not judged, and svm has none"
     )
     keys: Path | None = Field(None, description="folder with the feed's private keys; default: home/keys")
-    key_passphrase: SecretStr | None = Field(None, description="opens them where they are encrypted; default: asked")
-    feed_expires_hours: int = Field(168, ge=1, le=8760, description="a feed that is not renewed for so long is refused")
-    confirm_rate: float = Field(0.05, ge=0, le=1, description="chance with which a device confirms a right answer")
-    rollout_percent: int = Field(100, ge=0, le=100, description="share of devices that take a new champion")
-    feed_folder: Path | None = Field(None, description="where the feed is published; default: home/feed")
-    webhooks_private: bool = Field(False, description="webhooks may go to private and loopback addresses")
+    key_passphrase: SecretStr | None = Field(None, description="passphrase of encrypted keys; default: ask")
+    feed_expires_hours: int = Field(168, ge=1, le=8760, description="devices refuse a feed older than this")
+    confirm_rate: float = Field(0.05, ge=0, le=1, description="probability that a device confirms a right answer")
+    rollout_percent: int = Field(100, ge=0, le=100, description="percentage of devices that install a new champion")
+    feed_folder: Path | None = Field(None, description="folder for the published feed; default: home/feed")
+    webhooks_private: bool = Field(False, description="allow webhooks to private and loopback addresses")
     log_format: Literal["auto", "text", "json"] = Field("auto", description="auto: text on a terminal, else JSON")
     serve: Serving = Field(default_factory=Serving, description="the API's address, limits and quotas")
-    schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, what one may cost")
+    schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, and their limits")
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")
-    trial: ExportLimits = Field(default_factory=ExportLimits, description="what a published file may cost")
+    trial: ExportLimits = Field(default_factory=ExportLimits, description="limits of a published file")
 
     @field_validator("home", "mnist", "keys", "feed_folder")
     @classmethod
@@ -75,12 +82,12 @@ class Settings(BaseModel):
 
     @property
     def published(self) -> Path:
-        """The folder that devices are fed from."""
+        """The folder with the published feed."""
         return self.feed_folder or self.home / "feed"
 
     @property
     def url(self) -> str:
-        """The database URL in the form SQLAlchemy takes, secrets included."""
+        """The database URL for SQLAlchemy, secrets included."""
         if self.database_url is None:
             made = URL.create("sqlite", database=str(self.home.absolute() / "loop.db"))
             return made.render_as_string(hide_password=False)
@@ -92,7 +99,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One printed setting: dotted name, shown value (secrets masked), where it came from."""
+    """One printed setting: dotted name, value (secrets masked), origin."""
 
     name: str
     value: str
@@ -101,15 +108,13 @@ class Line:
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Settings from defaults < loop.toml < ``environ`` < ``overrides`` (None means: not given).
+    """Settings from defaults < the home's file < loop.toml < ``environ`` < ``overrides`` (None: not given).
 
-    Raises ``BadSettings`` naming the key and its origin.
+    Raises ``BadSettings``, which names the key and its origin.
     """
-    environ = os.environ if environ is None else environ
-    given = {key: value for key, value in overrides.items() if value is not None}
-    layers = (_from_file(environ), _from_environ(environ), given)
+    layers = _layers(os.environ if environ is None else environ, overrides)
     merged: dict[str, Any] = {}
-    for layer in layers:
+    for _, layer in layers:
         merged = _merge(merged, layer)
     try:
         settings = Settings.model_validate(merged)
@@ -119,15 +124,14 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     except (ArgumentError, ValueError):
         raise BadSettings(
             "database_url: expected sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; "
-            "what came is not a URL; mend LOOP_DATABASE_URL or loop.toml"
+            "got no valid URL; correct LOOP_DATABASE_URL or loop.toml"
         ) from None
     return settings
 
 
 def lines(settings: Settings, environ: Mapping[str, str] | None = None) -> list[Line]:
     """Every setting with its value and origin, in the order of the class."""
-    environ = os.environ if environ is None else environ
-    layers = (("loop.toml", _from_file(environ)), ("environment", _from_environ(environ)))
+    layers = _layers(os.environ if environ is None else environ, {})
     rows = []
     for name, info in Settings.model_fields.items():
         value = getattr(settings, name)
@@ -143,48 +147,74 @@ def lines(settings: Settings, environ: Mapping[str, str] | None = None) -> list[
     return rows
 
 
+def write(home: Path, values: Mapping[str, str], reason: str) -> Path:
+    """Write the home's own settings, with a comment; its path. Raises ``DiskFull``."""
+    path = home / HOME_FILE
+    body = "".join(f'{name} = "{value}"\n' for name, value in values.items())
+    durable.write_whole(path, f"# {reason} loop.toml and LOOP_* override these.\n{body}".encode())
+    return path
+
+
+def _layers(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Layers:
+    upper = (
+        ("loop.toml", _from_file(environ)),
+        ("environment", _from_environ(environ)),
+        ("command line", {key: value for key, value in overrides.items() if value is not None}),
+    )
+    homes = [layer["home"] for _, layer in upper if "home" in layer]
+    path = Path(homes[-1] if homes else DEFAULT_HOME).expanduser() / HOME_FILE
+    below = _read(path) if path.is_file() else {}
+    if "home" in below:
+        raise BadSettings(f"{path}: home cannot be set there; set LOOP_HOME")
+    return ((str(path), below), *upper)
+
+
 def _shown(value: object) -> str:
     return "–" if value is None else str(value)
 
 
-def _origin(layers: tuple[tuple[str, dict[str, Any]], ...], *path: str) -> str:
-    found = "default"
-    for origin, layer in layers:
+def _origin(layers: Layers, *path: str) -> str:
+    last = "default"
+    for name, layer in layers:
         node: Any = layer
         for key in path:
             node = node.get(key) if isinstance(node, dict) else None
         if node is not None:
-            found = origin
-    return found
+            last = name
+    return last
 
 
 def _from_file(environ: Mapping[str, str]) -> dict[str, Any]:
     named = environ.get("LOOP_CONFIG")
     path = Path(named or "loop.toml")
+    if not path.exists():
+        if named:
+            raise BadSettings(f"LOOP_CONFIG: expected a file, {path} does not exist; correct or unset it")
+        return {}
+    return _read(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if named:
-            raise BadSettings(f"LOOP_CONFIG: expected a file, {path} does not exist; mend or unset it") from None
-        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSettings(f"{path}: not readable as TOML ({error}); mend the file") from None
+        raise BadSettings(f"{path}: not readable as TOML ({error}); correct the file") from None
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     """``LOOP_HOME`` → home, ``LOOP_GATE__ALPHA`` → gate.alpha; empty values count as unset."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS or value == "":
             continue
         path = variable.removeprefix(PREFIX).lower().split("__")
-        node = found
+        node = values
         for key in path[:-1]:
             node = node.setdefault(key, {})
             if not isinstance(node, dict):
-                raise BadSettings(f"{variable}: LOOP_{key.upper()} is set as one value too; unset one of them")
+                raise BadSettings(f"{variable}: LOOP_{key.upper()} is also set, as a single value; unset one of them")
         node[path[-1]] = value
-    return found
+    return values
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -195,17 +225,16 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _check_url(url: str) -> None:
     parsed = make_url(url)
     if parsed.drivername not in {"sqlite", "postgresql+psycopg"}:
-        raise BadSettings(f"database_url: expected sqlite or postgresql, got {parsed.drivername}; mend the URL")
+        raise BadSettings(f"database_url: expected sqlite or postgresql, got {parsed.drivername}; correct the URL")
     if parsed.drivername == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise BadSettings("database_url: expected sqlite:///PATH, got a database in memory, which nothing would keep")
+        raise BadSettings("database_url: expected sqlite:///PATH, got a database in memory, which is lost at exit")
 
 
-def _explain(error: ValidationError, layers: tuple[dict[str, Any], ...]) -> str:
-    """The first mistake in one line; a rejected value is never repeated, it may hold a password."""
+def _explain(error: ValidationError, layers: Layers) -> str:
+    """The first mistake in one line, without the rejected value: it may contain a password."""
     first = error.errors(include_input=False, include_url=False)[0]
     path = [str(part) for part in first["loc"]]
-    names = zip(("loop.toml", "environment", "command line"), layers, strict=True)
-    origin = _origin(tuple(names), *path)
+    origin = _origin(layers, *path)
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-        return f"{'.'.join(path)}: no such setting (from {origin}); `loop settings` lists them all"
-    return f"{'.'.join(path)}: {first['msg']} (from {origin}); mend it there"
+        return f"{'.'.join(path)}: no such setting (from {origin}); `loop settings` lists all settings"
+    return f"{'.'.join(path)}: {first['msg']} (from {origin}); correct it there"

@@ -143,8 +143,8 @@ def create_base(
 
 
 def _frozen_base(family: Family, corpus: Corpus, weights: Weights | None, seed: int, progress: Progress) -> Candidate:
-    """The given base, else the shipped one if it fits the corpus, else one trained now."""
-    if weights is None and corpus.name == family.corpus:
+    """The given base, else the shipped one, else one trained now."""
+    if weights is None:
         weights = family.shipped()
     if weights is None:
         return family.train_base(corpus.train_images, corpus.train_labels, seed, progress)

@@ -44,7 +44,10 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Everything that ``loop status`` shows. ``uploads`` by status, newer than what the last night taught."""
+    """Everything that ``loop status`` shows.
+
+    ``uploads`` by status, newer than what the last night taught; ``to_teach`` of them teach, a night needs ``min_new``.
+    """
 
     at: datetime
     database: str
@@ -54,6 +57,9 @@ class Standing:
     next_due: datetime | None
     paused: Pause | None
     uploads: Mapping[str, int]
+    to_teach: int
+    min_new: int
+    corpus: str
     arrivals: int
     deliveries: int
     feed: Feed | None
@@ -67,7 +73,7 @@ def look(home: Home, now: datetime) -> Standing:
         nights = [run for run in runs.recent(tx, 200) if run.kind == "night"]
         ended = [run for run in nights if run.status is not values.RunStatus.RUNNING]
         champions = _champions(tx)
-        uploads = health.untaught(tx)
+        uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
         waiting, untold = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
     return Standing(
@@ -79,6 +85,9 @@ def look(home: Home, now: datetime) -> Standing:
         next_due=_next(home, now),
         paused=slots.paused(home),
         uploads=uploads,
+        to_teach=to_teach,
+        min_new=home.settings.min_new,
+        corpus=home.settings.corpus,
         arrivals=waiting,
         deliveries=untold,
         feed=_feed(home),

@@ -71,7 +71,7 @@ class Shell:
     def refused(self, *arguments: object) -> str:
         """The one line on standard error of a command that fails."""
         self(*arguments, status=1)
-        lines = [line for line in self.err.strip().splitlines() if not re.search(r"\d:\d\d:\d\d$", line)]  # bars end so
+        lines = [line for line in self.err.strip().splitlines() if not re.match(r"\d:\d\d:\d\d ", line)]  # progress
         assert len(lines) == 1, self.err
         return lines[0]
 
@@ -199,7 +199,7 @@ def test_help_reads_well(loop: Shell, command: list[str]) -> None:
 def test_help_is_broken_where_the_terminal_ends(loop: Shell) -> None:
     """And not where the lines of the source end."""
     loop.monkeypatch.setenv("COLUMNS", "200")
-    assert "for the next scheduler. Beside nights it keeps the feed true" in loop("schedule", "--help")
+    assert "asks its running night to end at its next step, and frees the slot" in loop("schedule", "--help")
 
 
 @pytest.mark.slow

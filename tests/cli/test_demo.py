@@ -11,12 +11,16 @@ from PIL import Image
 import models
 from loop.cli import demonstration
 from loop.errors import BadSettings, CorpusUnavailable
+from loop.feed.client import state as states
 from loop.home import settings
 from loop.store.feedback import corrections
 from loop.store.values import Role
 from models.cnn import Cnn
 from models.cnn.recipe import NIGHT
 from tests.cli.test_cli import Shell, people
+
+NAMES = ["corrections", "night", "phone", "rollback", "pictures", "next"]
+STEPS = 120  # of 400: enough to learn what a slashed zero looks like
 
 
 @pytest.fixture
@@ -25,23 +29,32 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     made = Shell(monkeypatch, capsys, tmp_path, None)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("LOOP_CORPUS")
-    family = Cnn(night_recipe=replace(NIGHT, steps=20))
+    family = Cnn(night_recipe=replace(NIGHT, steps=STEPS))
     monkeypatch.setattr(models, "get", lambda name: family)
-    monkeypatch.setattr(Cnn, "train_base", lambda self, *_: self.load(self.shipped()))
     return made
 
 
 @pytest.mark.slow
 def test_without_mnist_the_demo_says_so_and_falls_back(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One clear line, then the whole circle on the bundled digits: table, verdicts, versions, two pictures."""
+    """One clear line, then the whole loop on the bundled digits: it ends with a promoted model on the phone."""
     monkeypatch.setattr("models.downloads.download_mnist", unreachable)
     said = shell("demo")
-    assert "Falling back" in shell.err
-    assert all(word in said for word in ("People write", "good enough", "loads and runs", "Versions", "contact sheet"))
+    assert "The demo goes on with the digits bundled with scikit-learn" in shell.err
+    assert all(word in said for word in ("People write", "good enough", "loads and runs", "Versions"))
+    last = said.splitlines()[-8:]
+    assert [line.split()[0] for line in last if not line.startswith(" ")] == NAMES
+    assert "verdict is passed" in said
+    assert "the signed feed brought version 2" in said
+    assert "followed to version 1, and to version 2" in said
     home = shell.folder / "home" / "demo"
-    for name in ("fixed.png", "confusion.png"):
+    for name in ("phone-before.png", "phone-after.png", "phone-confusion.png"):
+        assert str(home / "reports" / name) in said
         with Image.open(home / "reports" / name) as picture:
             assert picture.size[0] > 300
+    held = states.load(home / "phone")
+    assert held is not None
+    assert held.current is not None
+    assert held.current.version == 2
     shell.set(HOME=str(home), CORPUS="digits")
     assert [row["number"] for row in json.loads(shell("versions", "--json"))] == [2, 1]
 
@@ -74,7 +87,7 @@ def test_the_scratch_home_deletes_only_what_is_its_own(tmp_path: Path) -> None:
     scratch.mkdir()
     (scratch / "thesis.tex").touch()
     loaded = settings.load({}, home=tmp_path, corpus="digits")
-    with pytest.raises(BadSettings, match="found other files"):
+    with pytest.raises(BadSettings, match="got other files"):
         demonstration._clear(scratch)
     (scratch / "thesis.tex").unlink()
     demonstration._clear(scratch)
@@ -95,6 +108,6 @@ def test_the_salt_gives_a_third_to_the_judge(people: int) -> None:
 
 
 def test_one_person_is_not_enough() -> None:
-    """Nobody would be left to judge, or to teach."""
+    """One person cannot both teach and judge."""
     with pytest.raises(BadSettings, match="at least two people"):
         demonstration.salt(["anna"], demonstration.HOLDOUT_SHARE)

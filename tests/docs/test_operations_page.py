@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from loop import cli, webhooks
+from loop import webhooks
+from loop.cli import lazy
 from loop.clock import utc_now
 from loop.feed import publish, upkeep
 from loop.home import Home
@@ -194,12 +194,6 @@ def test_the_exposition_pleases_the_linter(metrics: Metrics) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
-def commands(group: Any = None) -> dict[str, Any]:
-    """The commands of ``loop``."""
-    found: dict[str, Any] = (group or typer.main.get_command(cli.app)).commands
-    return found
-
-
 @pytest.mark.parametrize("page", [name for name in OWN if name in PAGES])
 def test_commands_on_the_pages_exist(page: str) -> None:
     """Every `loop …` in code is a command that there is, with options that it has."""
@@ -207,9 +201,11 @@ def test_commands_on_the_pages_exist(page: str) -> None:
     said = [words for words in (each.split("#")[0].split() for each in code) if words and words[0] == "loop"]
     assert said
     for words in said:
-        command, rest = commands()[words[1]], words[2:]
+        if words[1].startswith("--"):
+            continue
+        command, rest = lazy.load(words[1]), words[2:]
         if hasattr(command, "commands"):
-            command, rest = commands(command)[rest[0]], rest[1:]
+            command, rest = command.commands[rest[0]], rest[1:]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= options, words
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.cli import status_screen
+from loop.cli import output, status_screen
 from loop.clock import utc_now
 from loop.home import Home
 from loop.operations import status
@@ -80,14 +80,14 @@ def test_there_and_back(shell: Shell) -> None:
     assert "--replace" in (shell("restore", "b.tar.gz", status=1) + shell.err)
     assert "restored" in shell("restore", "b.tar.gz", "--replace")
     shell("feed", "publish", "--to", "another/feed")
-    assert shell("verify").startswith("✓ looked at 2 versions")
+    assert shell("verify").startswith("✓ checked 2 versions")
 
 
 def test_gc(shell: Shell) -> None:
-    """A dry run says what would go and takes nothing."""
+    """A dry run lists what it would delete, and deletes nothing."""
     home: Home = shell.office.home
     home.artifacts.put(b"nobody's", ".npz")
-    assert "would go" in shell("gc", "--dry-run", "--grace-hours", "0")
+    assert "would delete" in shell("gc", "--dry-run", "--grace-hours", "0")
     for expected in (1, 0):
         swept = shell.json("gc", "--grace-hours", "0")["swept"]
         assert [each["count"] for each in swept if "no version" in each["what"]] == [expected]
@@ -111,9 +111,9 @@ def test_status(shell: Shell) -> None:
 
 def shown(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """The screen's lines, as a terminal of eighty columns has them."""
-    monkeypatch.setattr(status_screen.console, "_force_terminal", True)
-    monkeypatch.setattr(status_screen.console, "_width", 80)
-    monkeypatch.setattr(status_screen.console, "no_color", True)
+    monkeypatch.setattr(output.console, "_force_terminal", True)
+    monkeypatch.setattr(output.console, "_width", 80)
+    monkeypatch.setattr(output.console, "no_color", True)
     status_screen.show(status.look(site.home, site.now))
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
 

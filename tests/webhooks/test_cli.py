@@ -75,15 +75,15 @@ def test_the_circle(loop: Shell, receiver: Receiver) -> None:
     assert "version.promoted" in shown
     assert "geheim" not in shown
     assert made["secret"] not in shown
-    assert "secret forgotten" in loop("remove", 1)
+    assert "secret deleted" in loop("remove", 1)
     assert loop.json("list") == []
 
 
 def test_the_secret_is_shown_when_it_is_made(loop: Shell, receiver: Receiver) -> None:
-    """For people: with the word that it is not shown again, and what to do next."""
+    """For people: with the warning that it is printed only once, and the next command."""
     said = loop("add", receiver.url)
     assert "whsec_" in said
-    assert "shown only now" in said
+    assert "printed only now" in said
     assert "loop webhooks test 1" in said
 
 
@@ -96,7 +96,7 @@ def test_what_was_given_up_is_tried_anew(loop: Shell, receiver: Receiver) -> Non
         assert taken is not None
         hooks.settle(tx, taken, Status.GIVEN_UP, "500", NOW)
     assert [each["status"] for each in loop.json("deliveries", "--status", "given-up", "--hook", 1)] == ["given-up"]
-    assert "1 messages wait again" in loop("retry", 1)
+    assert "1 messages are queued again" in loop("retry", 1)
     assert [each["status"] for each in loop.json("deliveries", "--status", "waiting")] == ["waiting"]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.values import RunStatus
+from loop.store.values import Role, RunStatus, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,24 @@ def newest(tx: Session) -> dict[str, datetime]:
 
 
 def untaught(tx: Session) -> dict[str, int]:
-    """Uploads by status that are newer than the newest that the last finished night taught; answered from an index."""
-    run, item, upload = tables.Run, tables.SnapshotItem, tables.Correction
+    """Uploads by status, newer than the newest that the last finished night taught; an index answers alone."""
+    upload = tables.Correction
+    counts = select(upload.status, func.count()).where(upload.id > _newest_taught(tx)).group_by(upload.status)
+    return dict(tx.execute(counts).all())
+
+
+def untaught_by_teachers(tx: Session) -> int:
+    """Of these, the accepted uploads of sources that teach: a night needs ``min_new`` of them."""
+    upload = tables.Correction
+    new = select(func.count()).select_from(upload).join(tables.Source).where(upload.id > _newest_taught(tx))
+    return tx.scalar(new.where(upload.status == Status.ACCEPTED, tables.Source.role == Role.TRAIN)) or 0
+
+
+def _newest_taught(tx: Session) -> int:
+    run, item = tables.Run, tables.SnapshotItem
     finished = (run.kind == "night", run.status == RunStatus.FINISHED)
     last = select(run.snapshot_id).where(*finished).order_by(run.id.desc()).limit(1).scalar_subquery()
-    newest = tx.scalar(select(func.max(item.correction_id)).where(item.snapshot_id == last)) or 0
-    counts = select(upload.status, func.count()).where(upload.id > newest).group_by(upload.status)
-    return dict(tx.execute(counts).all())
+    return tx.scalar(select(func.max(item.correction_id)).where(item.snapshot_id == last)) or 0
 
 
 def server_clock(tx: Session) -> datetime | None:
