@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 
 from loop.data import corpus as corpora
 from loop.operations.metrics import store_metrics
-from loop.store import Store, schema
-from tests.helpers import tiers
+from loop.store import Store
+from tests.helpers import stores, tiers
 from tests.helpers.postgres import database
 
 NOW = datetime(2026, 5, 3, 3, 0, tzinfo=UTC)
@@ -79,26 +80,18 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database, on each backend in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'loop.db'}"
-    return emptied(request.getfixturevalue("postgres"))
-
-
-def emptied(url: str) -> str:
-    """The URL of a PostgreSQL database, with nothing in it any more."""
-    store = Store(url)
-    with store.engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-        connection.exec_driver_sql("CREATE SCHEMA public")
-    store.close()
-    return url
+    """URL of a migrated database without rows, on each backend in turn."""
+    if request.param == "postgresql":
+        return stores.cleared(request.getfixturevalue("postgres"))
+    made = f"sqlite:///{tmp_path / 'loop.db'}"
+    with closing(Store(made)) as store:
+        stores.migrate(store)
+    return made
 
 
 @pytest.fixture
 def store(url: str) -> Iterator[Store]:
     """A migrated, empty store, on each backend in turn."""
     opened = Store(url)
-    schema.migrate(opened)
     yield opened
     opened.close()

@@ -23,7 +23,7 @@ from loop.clock import utc_now
 from loop.data import digits as digit_room
 from loop.home import Home
 from loop.home.settings import Settings
-from loop.store import schema
+from tests.helpers import stores
 
 ROLES = ("app", "reviewer", "ops")
 
@@ -81,7 +81,7 @@ class Server:
 def opened(url: str, folder: Path, **settings: Any) -> Home:
     """A migrated home."""
     home = homes.at(Settings(home=folder / "home", database_url=url, **settings), migrated=False)
-    schema.migrate(home.store)
+    stores.migrate(home.store)
     return home
 
 

@@ -25,13 +25,12 @@ from loop.feed import authority, upkeep
 from loop.home import Home
 from loop.home.sections import Serving
 from loop.night import retrain
-from loop.store import schema
 from loop.store.feedback import corrections as feedback
 from loop.store.values import Attribution
 from models import coreml
 from models.family import Images, Labels
 from tests.api.conftest import Phone, Server, serving
-from tests.helpers import linear
+from tests.helpers import linear, stores
 from tests.night.test_retrain import rolled, settings
 
 PEOPLE, EACH = 10, 40
@@ -55,7 +54,7 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
     linear.install(small_corpus)
     limits = Serving(source_per_minute=1000)
     made = homes.at(settings(url, tmp_path).model_copy(update={"serve": limits}), migrated=False)
-    schema.migrate(made.store)
+    stores.migrate(made.store)
     with made.store.write() as tx:
         feedback.set_salt(tx, "salt")
     retrain.create_base(made)

@@ -19,9 +19,8 @@ from loop.feed import upkeep
 from tests.api.conftest import picture
 from tests.api.process import Process, apart
 from tests.api.test_roles import EXPECTED
-from tests.conftest import emptied
 from tests.feed.conftest import WHY, Office
-from tests.helpers import malformed
+from tests.helpers import malformed, stores
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +54,9 @@ def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A server with two versions and a published feed."""
     folder = tmp_path_factory.mktemp("openapi")
     local = f"sqlite:///{folder / 'loop.db'}"
-    with apart(local if request.param == "sqlite" else emptied(request.getfixturevalue("postgres")), folder) as found:
+    with apart(
+        local if request.param == "sqlite" else stores.cleared(request.getfixturevalue("postgres")), folder
+    ) as found:
         office = Office(found.home, found.home.settings.published)
         office.register()
         office.register()

@@ -15,7 +15,7 @@ from loop.access import Role
 from loop.clock import utc_now
 from loop.home import at
 from loop.home.settings import Settings, load
-from loop.store import schema
+from tests.helpers import stores
 from tests.helpers.paths import ROOT
 
 RAISED = ("KEY_PER_MINUTE", "SOURCE_PER_MINUTE", "SOURCE_PER_DAY", "SOURCES_PER_MINUTE")
@@ -56,7 +56,7 @@ class Served:
     def prepare(self) -> str:
         """Make the store; the secret of an app's key."""
         home = at(self.settings, migrated=False)
-        schema.migrate(home.store)
+        stores.migrate(home.store)
         secret, _ = access.create(home, f"app {secrets.token_hex(4)}", Role.APP, actor="tests", now=utc_now())
         home.store.close()
         return secret

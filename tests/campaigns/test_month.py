@@ -21,7 +21,7 @@ from loop.home import Home
 from loop.operations import backup, doctor, restore, verify
 from loop.operations.finding import Finding, Severity
 from loop.schedule import slots as due
-from loop.store import schema, tables
+from loop.store import tables
 from loop.store.feedback import corrections, live_scores
 from loop.store.nights import versions
 from loop.store.values import Attribution, RunStatus
@@ -29,6 +29,7 @@ from tests.campaigns import month
 from tests.campaigns.fast_clock import FastClock, real_now
 from tests.campaigns.month import Month, wait
 from tests.campaigns.people import Person
+from tests.helpers import stores
 
 PEOPLE = 6
 WHY = Attribution("ops", "it was time")
@@ -97,7 +98,7 @@ def live(url: str, folder: Path, corpus: Path, days: int, seed: int) -> Lived:
 def _founded(url: str, folder: Path) -> Home:
     home = homes.at(month.made(url, folder), migrated=False)
     home.settings.home.mkdir()
-    schema.migrate(home.store)
+    stores.migrate(home.store)
     with home.store.write() as tx:
         corrections.set_salt(tx, "salt")  # which decides who teaches and who judges
     return home

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from loop.errors import DiskFull, StoreUnavailable
-from loop.store import Store, schema
+from loop.store import Store
 from tests.campaigns.checked import Found, found, struck
 from tests.campaigns.disk import Disk, Unavailable
 from tests.campaigns.served import Served
+from tests.helpers import stores
 from tests.intake.test_group_commit import each, home_of, upload, writing
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def test_a_disk_that_fails(disk: Disk, tmp_path: Path) -> None:
     """Once the disk takes nothing more, nothing is acknowledged, and everybody who sends is told why."""
     store = Store(f"sqlite:///{disk.folder / 'loop.db'}")
-    schema.migrate(store)
+    stores.migrate(store)
     with writing(home_of(store, tmp_path)) as commits:
         assert asyncio.run(each(commits, [upload(i) for i in range(20)]))
         disk.cut()

@@ -21,7 +21,7 @@ from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.intake import live_accuracy
 from loop.operations.metrics import Metrics
-from loop.store import Store, schema, values
+from loop.store import Store, values
 from loop.store.nights import runs
 from loop.store.service import heartbeats, messages
 from loop.store.service.messages import Kind
@@ -29,6 +29,7 @@ from loop.store.values import RunStatus
 from loop.webhooks import hooks
 from tests.api.conftest import opened, serving
 from tests.conftest import NOW
+from tests.helpers import stores
 from tests.helpers.paths import ROOT
 from tests.store.conftest import add_version, version
 from tests.webhooks.conftest import happen
@@ -45,7 +46,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     """A home on SQLite that may call this machine."""
     settings = Settings(home=tmp_path / "home", webhooks_private=True)
     store = Store(settings.url)
-    schema.migrate(store)
+    stores.migrate(store)
     yield Home(settings, store, Artifacts(settings.home / "artifacts"))
     store.close()
 

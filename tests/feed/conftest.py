@@ -11,10 +11,11 @@ from loop.feed.document import Feed
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
-from loop.store import Store, schema, values
+from loop.store import Store, values
 from loop.store.nights import runs
 from loop.store.values import Attribution
 from tests.feed.simulator import CHANNEL, NOW, model
+from tests.helpers import stores
 from tests.store.conftest import version
 
 WHY = Attribution("ops", "a reason")
@@ -86,7 +87,7 @@ def office(store: Store, tmp_path: Path) -> Office:
 def small(tmp_path: Path) -> Office:
     """The same on SQLite only, for what does not depend on the database."""
     store = Store(f"sqlite:///{tmp_path / 'loop.db'}")
-    schema.migrate(store)
+    stores.migrate(store)
     home = Home(Settings(home=tmp_path / "home"), store, Artifacts(tmp_path / "home" / "artifacts"))
     made = Office(home, tmp_path / "site")
     made.register()

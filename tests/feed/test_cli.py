@@ -15,9 +15,10 @@ from loop.feed import authority, trust
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
-from loop.store import Store, schema
+from loop.store import Store
 from tests.feed.conftest import WHY, Office
 from tests.feed.simulator import CHANNEL
+from tests.helpers import stores
 from tests.helpers.paths import ROOT
 
 
@@ -31,7 +32,7 @@ class Shell:
             monkeypatch.setenv(f"LOOP_{name}", value)
         settings = Settings(home=folder / "home")
         store = Store(settings.url)
-        schema.migrate(store)
+        stores.migrate(store)
         self.office = Office(Home(settings, store, Artifacts(settings.home / "artifacts")), folder / "site")
         self.office.now = utc_now()
         self.office.register()

@@ -24,13 +24,14 @@ from loop.intake import Upload, erasure
 from loop.intake.live_accuracy import score_waiting
 from loop.night import publishing, retrain, snapshot
 from loop.night.lease import HeldRun
-from loop.store import Store, schema, tables
+from loop.store import Store, tables
 from loop.store.feedback import corrections, erasures
 from loop.store.nights import runs, snapshots, versions
 from loop.store.service import key_values
 from loop.store.values import Attribution, Role, RunStatus, Version
 from tests.cli.test_cli import Shell
 from tests.conftest import NOW
+from tests.helpers import stores
 from tests.night.test_retrain import champion, home, settings, write  # noqa: F401 (a fixture)
 
 VICTIM = "person-1"
@@ -136,7 +137,7 @@ def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> N
     assert done.version is not None, done.reason
     assert tainted(home) == [2]
     innocent = homes.at(settings(f"sqlite:///{tmp_path / 'innocent.db'}", tmp_path / "innocent"), migrated=False)
-    schema.migrate(innocent.store)
+    stores.migrate(innocent.store)
     with innocent.store.write() as tx:
         corrections.set_salt(tx, "salt")
     retrain.create_base(innocent)
@@ -213,7 +214,7 @@ def test_erasing_while_phones_send_and_the_champion_speaks(plain: Home) -> None:
 def sqlite(tmp_path: Path) -> Iterator[Home]:
     """A home on SQLite with a folder of its own."""
     store = Store(f"sqlite:///{tmp_path / 'database' / 'loop.db'}")
-    schema.migrate(store)
+    stores.migrate(store)
     yield Home(None, store, None)  # type: ignore[arg-type]  # erasing needs the store only
     store.close()
 

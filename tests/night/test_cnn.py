@@ -16,7 +16,7 @@ from loop.night import retrain
 from loop.store.feedback import corrections
 from models.cnn import Cnn
 from models.cnn.recipe import NIGHT
-from tests.helpers import linear
+from tests.helpers import linear, stores
 from tests.night.test_retrain import settings, write
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iter
     patch.setattr(models, "get", lambda name: family)
     folder = tmp_path_factory.mktemp("cnn")
     home = homes.at(settings(f"sqlite:///{folder}/loop.db", folder), migrated=False)
-    homes.schema.migrate(home.store)
+    stores.migrate(home.store)
     with home.store.write() as tx:
         corrections.set_salt(tx, "salt")
     retrain.create_base(home, weights=family.shipped())

@@ -21,14 +21,14 @@ from loop.store.values import Attribution, RunStatus
 from models import coreml, family
 from models.svm import Svm
 from tests.cli.test_cli import Shell
-from tests.helpers import linear
+from tests.helpers import linear, stores
 from tests.night.test_retrain import champion, settings, write
 
 
 def made(url: str, folder: Path, **changes: Any) -> Home:
     """A founded home with these settings."""
     home = homes.at(settings(url, folder).model_copy(update=changes), migrated=False)
-    homes.schema.migrate(home.store)
+    stores.migrate(home.store)
     with home.store.write() as tx:
         corrections.set_salt(tx, "salt")
     retrain.create_base(home)

@@ -26,7 +26,7 @@ from loop.store.nights import runs, versions
 from loop.store.values import Attribution, Kind, RunStatus
 from models import coreml
 from models.family import Images
-from tests.helpers import linear
+from tests.helpers import linear, stores
 
 LENIENT = Policy(
     minimum_base=100,
@@ -46,7 +46,7 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(homes, "corpus", homes.corpus)
     linear.install(small_corpus)
     made = homes.at(settings(url, tmp_path), migrated=False)
-    homes.schema.migrate(made.store)
+    stores.migrate(made.store)
     with made.store.write() as tx:
         corrections.set_salt(tx, "salt")
     retrain.create_base(made)
@@ -242,7 +242,7 @@ def test_a_full_disk_while_publishing(home: Home, request: pytest.FixtureRequest
 def test_without_init_it_says_what_to_run(url: str, tmp_path: Path) -> None:
     """A migrated but unfounded home names `loop init`."""
     made = homes.at(settings(url, tmp_path), migrated=False)
-    homes.schema.migrate(made.store)
+    stores.migrate(made.store)
     with pytest.raises(OpsError, match="loop init"):
         retrain.run(made)
     made.store.close()

@@ -11,7 +11,7 @@ from loop.evaluation import digit_classifier
 from loop.night import retrain
 from loop.store.feedback import corrections
 from models.svm import Svm
-from tests.helpers import linear
+from tests.helpers import linear, stores
 from tests.night.test_retrain import settings, write
 
 
@@ -24,7 +24,7 @@ def test_the_svm_goes_through_the_same_loop(
     linear.install(small_corpus)
     monkeypatch.setattr(models, "get", lambda name: Svm() if name == "svm" else linear.Linear(name))
     home = homes.at(settings(f"sqlite:///{tmp_path}/loop.db", tmp_path), migrated=False)
-    homes.schema.migrate(home.store)
+    stores.migrate(home.store)
     with home.store.write() as tx:
         corrections.set_salt(tx, "salt")
     cnn, svm = retrain.create_base(home), retrain.create_base(home, "svm")

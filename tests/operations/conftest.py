@@ -17,12 +17,13 @@ from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.intake import Receipt, Upload, accept_many
 from loop.operations import key_encryption
-from loop.store import Store, schema, tables, values
+from loop.store import Store, tables, values
 from loop.store.feedback import corrections
 from loop.store.nights import runs, snapshots, versions
 from loop.store.service import outbox
 from loop.store.values import Attribution, Role
 from tests.feed.simulator import CHANNEL, model
+from tests.helpers import stores
 from tests.store.conftest import version
 
 WHY = Attribution("ops", "a reason")
@@ -52,10 +53,9 @@ class Site:
         settings = Settings(home=folder / "home", database_url=url, corpus="digits")
         self.home = Home(settings, Store(url), Artifacts(settings.home / "artifacts"))
         self.root = b""
-        if schema.current(self.home.store) is None:
-            schema.migrate(self.home.store)
-            with self.home.store.write() as tx:
-                corrections.set_salt(tx, "salt")
+        stores.migrate(self.home.store)
+        with self.home.store.write() as tx:
+            corrections.set_salt(tx, "salt")
 
     def upload(self, people: int = 3, each: int = 4, first: int = 0) -> None:
         """Uploads of several people."""

@@ -23,6 +23,7 @@ from loop.store.backup import carried_over, dump, sequences
 from loop.store.nights import runs
 from loop.store.phones import feeds
 from loop.store.service import heartbeats, hooks
+from tests.helpers import stores
 from tests.operations.conftest import HOUR, WHY, Site, no_passphrase, numbers
 
 WORDS = "a long passphrase"
@@ -48,12 +49,7 @@ def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
     """Another home, with nothing in it, on the other database than ``site``'s."""
     other = f"sqlite:///{tmp_path / 'other.db'}"
     if url.startswith("sqlite"):
-        other = request.getfixturevalue("postgres")
-        wiped = Store(other)
-        with wiped.engine.begin() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
-        wiped.close()
+        other = stores.emptied(request.getfixturevalue("postgres"))
     settings = Settings(home=tmp_path / "other", database_url=other, corpus="digits")
     home = Home(settings, Store(other), Artifacts(settings.home / "artifacts"))
     yield home

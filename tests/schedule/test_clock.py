@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from loop.errors import BadSettings, OpsError
 from loop.home import Home
 from loop.schedule import slots
-from loop.store import Store, schema
+from loop.store import Store
 from loop.store.nights import slots as stored
 from loop.store.nights.slots import Slot
+from tests.helpers import stores
 from tests.helpers.slot_homes import AT_THREE, DAY, HOUR, THREE, each, every, founded, names, night_after_night, take
 
 
@@ -120,7 +121,7 @@ def test_whatever_the_clock_does(
     """
     folder = tmp_path_factory.mktemp("jumps")
     store = Store(f"sqlite:///{folder / 'loop.db'}")
-    schema.migrate(store)
+    stores.migrate(store)
     home, now, taken = founded(store, folder), THREE, []
     for hours, jump in story:
         for moment in each(now, hours, 100):

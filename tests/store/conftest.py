@@ -1,5 +1,7 @@
 """A store with one version and one ledger entry."""
 
+from pathlib import Path
+
 import pytest
 
 from loop.registry import promote_in, register
@@ -7,6 +9,7 @@ from loop.store import Store, values
 from loop.store.nights import runs
 from loop.store.values import Attribution
 from tests.conftest import NOW
+from tests.helpers import stores
 
 ORDER = Attribution("tester", "because")
 
@@ -41,6 +44,14 @@ def add_version(store: Store, outcome: str = "passed", family: str = "cnn") -> v
         new = version(run)
         register(tx, new, [values.Verdict(new.number, "good enough", outcome, {"reasons": []}, NOW)], ORDER, NOW)
     return new
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database with nothing in it, not even tables, on each backend in turn."""
+    if request.param == "postgresql":
+        return stores.emptied(request.getfixturevalue("postgres"))
+    return f"sqlite:///{tmp_path / 'loop.db'}"
 
 
 @pytest.fixture

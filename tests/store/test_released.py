@@ -27,8 +27,8 @@ from loop.store.nights import ledger_chain, runs, slots, versions
 from loop.store.phones import feeds
 from loop.store.service import health, hooks, key_values, keys, outbox
 from loop.store.values import Role
-from tests.conftest import NOW, emptied
-from tests.helpers import old_database
+from tests.conftest import NOW
+from tests.helpers import old_database, stores
 from tests.helpers.postgres import database
 from tests.store.conftest import add_version
 
@@ -89,7 +89,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], str]]:
         yield lambda folder: f"sqlite:///{folder / 'loop.db'}"
         return
     with database() as url:
-        yield lambda _: emptied(url)
+        yield lambda _: stores.emptied(url)
 
 
 @pytest.fixture(scope="module", params=REVISIONS)
@@ -204,9 +204,9 @@ def test_the_service_is_kept(old: Old) -> None:
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_the_loop_goes_on(revision: str, url: str, tmp_path: Path) -> None:
+def test_the_loop_goes_on(revision: str, empty_url: str, tmp_path: Path) -> None:
     """An upload and a version are added under numbers that were never used, and the ledger takes them."""
-    with upgraded(revision, url, tmp_path) as old:
+    with upgraded(revision, empty_url, tmp_path) as old:
         goes_on(old)
 
 

@@ -25,9 +25,9 @@ def test_migrations_are_reversible(store: Store) -> None:
     schema.require_head(store)
 
 
-def test_schema_behind_names_the_command(url: str) -> None:
+def test_schema_behind_names_the_command(empty_url: str) -> None:
     """An empty database is refused, and the message names the command to run."""
-    store = Store(url)
+    store = Store(empty_url)
     with pytest.raises(SchemaBehind, match="run `loop init`"):
         schema.require_head(store)
     store.close()

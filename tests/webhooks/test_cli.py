@@ -11,10 +11,11 @@ from loop import cli
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
-from loop.store import Store, schema
+from loop.store import Store
 from loop.store.service import hooks
 from loop.store.service.hooks import Status
 from tests.conftest import NOW
+from tests.helpers import stores
 from tests.webhooks.conftest import happen
 from tests.webhooks.receiver import Receiver, genuine
 
@@ -29,7 +30,7 @@ class Shell:
             monkeypatch.setenv(f"LOOP_{name}", value)
         settings = Settings(home=folder / "home")
         self.home = Home(settings, Store(settings.url), Artifacts(settings.home / "artifacts"))
-        schema.migrate(self.home.store)
+        stores.migrate(self.home.store)
 
     def __call__(self, *arguments: object, status: int = 0) -> str:
         """The command's standard output; its exit status must be ``status``."""
