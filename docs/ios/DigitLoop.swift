@@ -427,7 +427,8 @@ actor Outbox {
         try encoder.encode(correction).write(to: place, options: [.atomic, .completeFileProtectionUntilFirstUserAuthentication])
     }
 
-    /// Sends what waits. The key makes a second sending harmless; what the server refuses for good is dropped.
+    /// Sends what waits. The key makes a retry harmless; what the server refuses for good is dropped. These statuses are
+    /// final because each correction is sent alone: a batch that gets `urn:digit-loop:split-batch` must be split instead.
     func upload() async throws {
         guard !uploading else { return }
         uploading = true

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loop.access import Caller
-from loop.api import answers, bodies, examples, schemas, uploads
+from loop.api import answers, bodies, examples, problems, schemas, uploads
 from loop.api.guard import Guarded, needs, raw
 from loop.api.service import Service
-from loop.errors import LoopError
+from loop.errors import LoopError, NotReadable, SplitBatch, TooLarge
 from loop.intake import Prepared, Receipt, Upload
 
 
@@ -69,7 +69,7 @@ async def add_many(request: Request) -> schemas.Answers:
     """Each correction gets its own answer; a refusal does not affect the others. Accepted ones are on disk."""
     service: Service = request.app.state.service
     caller: Caller = request.state.caller
-    service.quotas.take(caller.key_id, request.state.source, 1, time.monotonic())
+    service.quotas.open_batch(caller.key_id, request.state.source, time.monotonic())
     with service.batch():
         sent, answered = await _add_many(request)
     _count(service, zip(sent, answered, strict=True))
@@ -82,13 +82,16 @@ async def _add_many(request: Request) -> tuple[list[Upload | LoopError], list[Re
     service: Service = request.app.state.service
     caller: Caller = request.state.caller
     source: str = request.state.source
-    bodies.media_type(request, bodies.JSON)
-    data = await bodies.read(request, service.limits.max_batch, service.limits.body_seconds)
     run = asyncio.get_running_loop().run_in_executor
-    # JSON too is parsed in these threads: 16 MiB of ``[],`` become 360 MB of empty lists.
-    items = await run(service.image_threads, uploads.items, data, service.limits.max_batch_items)
-    service.quotas.take(caller.key_id, source, len(items), time.monotonic(), counted=1)
-    sent = await run(service.image_threads, uploads.checked, items, source)
+    bodies.media_type(request, bodies.JSON)
+    try:
+        data = await bodies.read(request, service.limits.max_batch, service.limits.body_seconds)
+        # JSON too is parsed in these threads: 16 MiB of ``[],`` become 360 MB of empty lists.
+        sent = await run(service.image_threads, uploads.batch, data, source, service.limits.max_batch_items)
+    except (TooLarge, NotReadable) as error:
+        reason = str(error).partition(";")[0]
+        raise SplitBatch(f"{reason}; split the batch and send its halves", problems.status_of(error)) from None
+    service.quotas.take_batch(caller.key_id, source, len(sent), time.monotonic())
     prepared = await run(service.image_threads, uploads.prepare_many, sent, service.clock())
     committed = iter(await service.group_commit.submit([each for each in prepared if isinstance(each, Prepared)]))
     return list(sent), [next(committed) if isinstance(each, Prepared) else each for each in prepared]

@@ -5,7 +5,6 @@ import re
 from binascii import a2b_base64
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +12,14 @@ from pydantic import ValidationError
 
 from loop import intake
 from loop.api import bodies, schemas, validation
-from loop.data.digits import DEFAULT_LIMITS, Limits
+from loop.data import pictures
+from loop.data.digits import DEFAULT_LIMITS
 from loop.errors import BadBase64, BadIdempotencyKey, ClientError, NotReadable, TooLarge, UnknownField
 from loop.intake import Prepared, Upload
 
 MAX_FIELDS = len(schemas.Correction.model_fields)
 BATCH_PIXELS = 64_000_000
-"""Of all pictures of a batch together: two seconds of decoding. Of 500, each may have 350×350."""
+"""Of all images of a batch together, as their headers state: two seconds of decoding. 500 may have 350×350 each."""
 IHDR_28 = (28).to_bytes(4, "big") * 2
 """Width and height as the header of a PNG has them."""
 INLINE_BYTES = 8_192
@@ -69,26 +69,28 @@ async def prepare(sent: Upload, now: datetime, threads: Executor) -> Prepared:
     return await asyncio.get_running_loop().run_in_executor(threads, intake.prepare, sent, now)
 
 
-def items(data: bytes, max_items: int) -> list[Any]:
-    """The corrections of a batch as unchecked JSON values. Raises ``NotReadable``, ``TooLarge``."""
+def batch(data: bytes, source: str, max_items: int) -> list[Upload | ClientError]:
+    """The uploads in the body of a batch; a malformed one is replaced by its error. Decodes no image.
+
+    Raises ``NotReadable``, ``TooLarge``: about the batch as a whole, so that smaller ones may be accepted.
+    """
     body = bodies.json(data)
-    found = body.get("corrections") if isinstance(body, dict) and set(body) == {"corrections"} else None
-    if not isinstance(found, list) or not found:
+    items = body.get("corrections") if isinstance(body, dict) and set(body) == {"corrections"} else None
+    if not isinstance(items, list) or not items:
         raise NotReadable('body: expected {"corrections": [...]} with at least one correction; correct it')
-    if len(found) > max_items:
-        raise TooLarge(f"body: expected at most {max_items} corrections, got {len(found):,}; send several batches")
+    if len(items) > max_items:
+        raise TooLarge(f"body: expected at most {max_items} corrections, got {len(items):,}; send several batches")
+    found = [_checked(each, source) for each in items]
+    areas = [pictures.area(each.image) for each in found if isinstance(each, Upload) and isinstance(each.image, bytes)]
+    total = sum(area for area in areas if area <= DEFAULT_LIMITS.pixels)  # a larger one is refused by itself, undecoded
+    if len(found) > 1 and total > BATCH_PIXELS:
+        raise TooLarge(f"body: expected images of at most {BATCH_PIXELS:,} pixels together, got {total:,}")
     return found
 
 
-def checked(found: Sequence[Any], source: str) -> list[Upload | ClientError]:
-    """The uploads of a batch; each needs a key of its own, and a malformed one is replaced by its error."""
-    return [_checked(each, source) for each in found]
-
-
 def prepare_many(uploads: Sequence[Upload | ClientError], now: datetime) -> list[Prepared | ClientError]:
-    """The uploads of a batch with their images decoded, which share ``BATCH_PIXELS``; errors stay in place."""
-    limits = replace(DEFAULT_LIMITS, pixels=min(DEFAULT_LIMITS.pixels, BATCH_PIXELS // max(1, len(uploads))))
-    return [each if isinstance(each, ClientError) else _prepared(each, now, limits) for each in uploads]
+    """The uploads of a batch with their images decoded; errors stay in place."""
+    return [each if isinstance(each, ClientError) else _prepared(each, now) for each in uploads]
 
 
 def _checked(fields: Any, source: str) -> Upload | ClientError:
@@ -101,8 +103,8 @@ def _checked(fields: Any, source: str) -> Upload | ClientError:
     return found
 
 
-def _prepared(sent: Upload, now: datetime, limits: Limits) -> Prepared | ClientError:
+def _prepared(sent: Upload, now: datetime) -> Prepared | ClientError:
     try:
-        return intake.prepare(sent, now, limits)
+        return intake.prepare(sent, now)
     except ClientError as refusal:
         return refusal

@@ -10,6 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +132,20 @@ def decode(data: bytes, limits: Limits) -> Picture:
             return _grey(image, file.orientation)
     except DECODING_ERRORS as error:
         raise BadImage(f"the {file.format} file is damaged ({one_line(error)}); send it again") from error
+
+
+def area(data: bytes) -> int:
+    """Width × height in pixels as the header of a PNG or JPEG states them; 0 for anything else. Decodes nothing."""
+    if data.startswith(PNG_SIGNATURE) and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+        return int(width * height)
+    if data.startswith(JPEG_SIGNATURE):
+        with suppress(BadImage):
+            for marker, start, end in _jpeg_segments(data):
+                if marker in JPEG_FRAMES and end - start >= 9:
+                    height, width = struct.unpack_from(">HH", data, start + 5)
+                    return int(width * height)
+    return 0
 
 
 def _damaged(format_: str, what: str) -> BadImage:

@@ -58,23 +58,42 @@ class RateLimits:
         """The number of sources with a bucket."""
         return len(self._sources)
 
-    def take(self, key_id: int, source: str | None, n: int, now: float, counted: int = 0) -> None:
+    def take(
+        self, key_id: int, source: str | None, n: int, now: float, counted: int = 0, retry_with: float | None = None
+    ) -> None:
         """Count ``n`` requests; ``now`` in seconds of a monotonic clock. Raises ``QuotaSpent``; then none is counted.
 
-        Without a ``source`` (nothing is stored), only the key's bucket is used. ``counted`` of the ``n`` were already
-        taken: a batch counts as one request until it is parsed.
+        Without a ``source`` (nothing is stored), only the key's bucket is used. ``counted`` of the ``n`` were taken
+        before, and stay counted after a refusal, which names the wait for ``retry_with`` requests (default: ``n``).
         """
+        if self._wait(key_id, source, n, now, counted)[0] > ROUNDING_SECONDS:
+            raise _spent(*self._wait(key_id, source, n if retry_with is None else retry_with, now, counted=0))
         key = self._of_key.without(self._keys.get(key_id, FULL_BUCKET), counted)
-        waits = [(self._of_key.wait(key, n, now), self._of_key)]
-        if source is not None:
-            waits += self._waits_of_source(key_id, source, n, now, counted)
-        _refuse(*max(waits, key=lambda pair: pair[0]))
         self._keys[key_id] = self._of_key.taken(key, n, now)
         if source is not None:
             self._take_of_source(key_id, source, n, now, counted)
 
+    def open_batch(self, key_id: int, source: str, now: float) -> None:
+        """Count a batch as one request, before its body is read. Raises ``QuotaSpent``.
+
+        Its size is not known yet, so a refusal names the wait for the largest batch: until the buckets are full.
+        """
+        self.take(key_id, source, 1, now, retry_with=float("inf"))
+
+    def take_batch(self, key_id: int, source: str, n: int, now: float) -> None:
+        """Count the ``n`` uploads of an open batch. Raises ``QuotaSpent``; the batch stays counted as one request."""
+        self.take(key_id, source, n, now, counted=1)
+
+    def _wait(self, key_id: int, source: str | None, n: float, now: float, counted: int) -> tuple[float, Bucket]:
+        """The longest wait of any bucket, in seconds, and that bucket; zero or less means now."""
+        key = self._of_key.without(self._keys.get(key_id, FULL_BUCKET), counted)
+        waits = [(self._of_key.wait(key, n, now), self._of_key)]
+        if source is not None:
+            waits += self._waits_of_source(key_id, source, n, now, counted)
+        return max(waits, key=lambda pair: pair[0])
+
     def _waits_of_source(
-        self, key_id: int, source: str, n: int, now: float, counted: int
+        self, key_id: int, source: str, n: float, now: float, counted: int
     ) -> list[tuple[float, Bucket]]:
         if source in self._sources:
             full_at = self._of_source.without(self._sources[source], counted)
@@ -101,9 +120,8 @@ class RateLimits:
             self._sources.popitem(last=False)
 
 
-def _refuse(seconds: float, bucket: Bucket) -> None:
-    if seconds > ROUNDING_SECONDS:
-        raise QuotaSpent(
-            f"expected at most {bucket.capacity:,.0f} {bucket.what} a minute; send this again in {seconds:.1f} s",
-            seconds,
-        )
+def _spent(seconds: float, bucket: Bucket) -> QuotaSpent:
+    return QuotaSpent(
+        f"expected at most {bucket.capacity:,.0f} {bucket.what} a minute, got more; send this again in {seconds:.1f} s",
+        seconds,
+    )

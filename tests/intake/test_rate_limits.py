@@ -94,7 +94,7 @@ def test_a_full_bucket_and_its_refill() -> None:
     buckets = RateLimits(LIMITS)
     for _ in range(12):
         buckets.take(1, "a", 1, 0.0)
-    with pytest.raises(QuotaSpent, match=r"12 uploads of this source a minute; send this again in 5\.0 s"):
+    with pytest.raises(QuotaSpent, match=r"12 uploads of this source a minute, got more; send this again in 5\.0 s"):
         buckets.take(1, "a", 1, 0.0)
     buckets.take(1, "a", 1, 5.0)
     with pytest.raises(QuotaSpent):
@@ -135,15 +135,46 @@ def test_a_phone_that_was_offline_for_weeks() -> None:
 def test_a_batch_does_not_stand_in_its_own_way() -> None:
     """A batch that counts as one request first, and in full later, costs the same as one taken at once."""
     buckets = RateLimits(LIMITS)
-    buckets.take(1, "a", 1, 0.0)
-    buckets.take(1, "a", 30, 0.01, counted=1)
+    buckets.open_batch(1, "a", 0.0)
+    buckets.take_batch(1, "a", 30, 0.01)
     assert refusal(buckets, 1, "a", 1, 0.01) == pytest.approx((30 - 12 + 1) * 5)
     buckets.take(1, "b", 1, 0.0)
     buckets.take(1, "b", 1, 0.0)
     with pytest.raises(QuotaSpent):
-        buckets.take(1, "b", 12, 0.0, counted=1)
-    buckets.take(1, "b", 11, 0.0, counted=1)  # the refusal gave nothing back: two were counted, now there are twelve
+        buckets.take_batch(1, "b", 12, 0.0)
+    buckets.take_batch(1, "b", 11, 0.0)  # the refusal gave nothing back: two were counted, now there are twelve
     assert refusal(buckets, 1, "b", 1, 0.0) == pytest.approx(5)
+
+
+@given(REQUESTS, st.integers(1, 30))
+@settings(max_examples=300)
+def test_a_batch_waits_once(asked: list[Asked], n: int) -> None:
+    """Whatever was sent before, a refused batch is accepted after the time that its refusal named, at either step."""
+    buckets, now = RateLimits(LIMITS), 1e6
+    for seconds, key, source, size in asked:
+        now += seconds
+        if refusal(buckets, key, source, size, now) is None and size > 1:
+            now += _sent_as_told(buckets, key, source, n, now)
+
+
+def _sent_as_told(buckets: RateLimits, key: int, source: str, n: int, now: float) -> float:
+    """Send a batch, again after the wait if it is refused; the seconds that it took."""
+    try:
+        buckets.open_batch(key, source, now)
+        buckets.take_batch(key, source, n, now)
+        return 0.0
+    except QuotaSpent as refused:
+        wait = refused.retry_after
+    buckets.open_batch(key, source, now + wait)
+    buckets.take_batch(key, source, n, now + wait)
+    return wait
+
+
+def test_130_corrections_after_130() -> None:
+    """With 120 a minute the second batch of 130 waits once, 65 s: the 120 of a minute and the debt of ten."""
+    buckets = RateLimits(Serving())
+    assert _sent_as_told(buckets, 1, "a", 130, 0.0) == 0
+    assert _sent_as_told(buckets, 1, "a", 130, 0.0) == pytest.approx(65)
 
 
 def test_newcomers_are_rationed_per_key() -> None:

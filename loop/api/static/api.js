@@ -1,15 +1,16 @@
-// Requests to the loop's own API, and what it says when it refuses: RFC 9457 problem documents.
+// Requests to this server's API; its refusals are RFC 9457 problem documents.
 
 import { keyFor } from "./keys.js";
 
 const PATIENCE_MS = 30_000;
 
-/** What went wrong, in a sentence. `status` is 0 where nobody answered, `wait` the seconds until another try. */
+/** A refusal. `status` is 0 if the server did not answer, `wait` the seconds until a retry, `type` the URN of the rule. */
 export class Problem extends Error {
-  constructor(status, detail, wait = 0) {
+  constructor(status, detail, wait = 0, type = "") {
     super(detail);
     this.status = status;
     this.wait = wait;
+    this.type = type;
   }
 }
 
@@ -36,5 +37,5 @@ async function reached(path, options) {
 async function refusal(response) {
   const wait = Number(response.headers.get("Retry-After")) || 0;
   const told = await response.json().catch(() => ({}));
-  return new Problem(response.status, String(told.detail ?? response.statusText ?? response.status), wait);
+  return new Problem(response.status, String(told.detail ?? response.statusText ?? response.status), wait, told.type);
 }

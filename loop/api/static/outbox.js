@@ -1,12 +1,14 @@
-// Corrections on their way up: kept in this browser until the server says that they are on its disk, through reloads.
+// Corrections that wait for upload: this browser keeps them, through reloads, until the server has them on disk.
 
 import { Problem, call } from "./api.js";
 
 const ITEM = "loop.outbox.";
 const SECRET = "loop.source";
 const SENT = "loop.sent";
-const REFUSED = new Set([400, 413, 415, 422]); // for good; all else is worth another try
-const LONGEST_S = 60;
+const FINAL = new Set([400, 413, 415, 422]); // of one correction; after any other status it is sent again
+const SPLIT = "urn:digit-loop:split-batch"; // a refusal of the batch, not of any correction in it
+const MAX_BATCH_ITEMS = 100;
+const MAX_WAIT_S = 60;
 
 export class Outbox {
   #changed;
@@ -32,7 +34,7 @@ export class Outbox {
     this.flush();
   }
 
-  /** Send what waits, one after another, oldest first. */
+  /** Send what waits, oldest first. */
   flush() {
     this.#sending ??= this.#send().finally(() => { this.#sending = null; });
     this.#changed();
@@ -48,22 +50,25 @@ export class Outbox {
 
   async #send() {
     clearTimeout(this.#timer);
-    for (let item; (item = waiting()[0]); ) {
-      const answer = await this.#one(item.slice(ITEM.length), localStorage.getItem(item));
-      if (answer !== null && !REFUSED.has(answer.status)) return this.#later(answer);
-      this.#said = answer === null ? "" : `refused, and not kept: ${answer.message}`;
-      this.#failures = 0;
-      localStorage.removeItem(item);
-      if (answer === null) localStorage.setItem(SENT, String(sent() + 1));
-      this.#changed();
+    for (let size = MAX_BATCH_ITEMS, items; (items = waiting().slice(0, size)).length > 0; ) {
+      try {
+        const answers = items.length === 1 ? [await this.#one(items[0])] : await this.#batch(items);
+        items.forEach((item, i) => this.#settle(item, answers[i]));
+        const unsettled = answers.find((problem) => problem !== null && !FINAL.has(problem.status));
+        if (unsettled !== undefined) return this.#later(unsettled);
+      } catch (problem) {
+        if (!(problem instanceof Problem)) throw problem;
+        if (problem.type !== SPLIT) return this.#later(problem);
+        size = Math.ceil(items.length / 2);
+      }
     }
   }
 
-  /** Null once it is on disk, else the `Problem`. A second sending is harmless: the key makes it the same upload. */
-  async #one(key, body) {
-    const headers = { "Content-Type": "application/json", "Idempotency-Key": key, "Loop-Source": secret() };
+  /** Null once it is on disk, else the `Problem`. A retry is harmless: the key makes it the same upload. */
+  async #one(item) {
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": keyOf(item), "Loop-Source": secret() };
     try {
-      await call("POST", "/v1/corrections", { roles: ["app"], body, headers });
+      await call("POST", "/v1/corrections", { roles: ["app"], body: localStorage.getItem(item), headers });
       return null;
     } catch (problem) {
       if (problem instanceof Problem) return problem;
@@ -71,8 +76,27 @@ export class Outbox {
     }
   }
 
+  /** For each item null once it is on disk, else its `Problem`. Throws the `Problem` of the batch: no item is settled. */
+  async #batch(items) {
+    const body = `{"corrections":[${items.map((item) => withKey(item, localStorage.getItem(item))).join(",")}]}`;
+    const headers = { "Content-Type": "application/json", "Loop-Source": secret() };
+    const { answers } = await call("POST", "/v1/corrections:batch", { roles: ["app"], body, headers });
+    return answers.map(({ status, problem }) =>
+      problem ? new Problem(status, problem.detail, problem.retry_after ?? 0, problem.type) : null);
+  }
+
+  /** Drop an item that is on disk, or that is refused for good. */
+  #settle(item, problem) {
+    if (problem !== null && !FINAL.has(problem.status)) return;
+    this.#said = problem === null ? "" : `refused, and not kept: ${problem.message}`;
+    this.#failures = 0;
+    localStorage.removeItem(item);
+    if (problem === null) localStorage.setItem(SENT, String(sent() + 1));
+    this.#changed();
+  }
+
   #later(problem) {
-    const seconds = Math.min(LONGEST_S, 2 ** ++this.#failures) * (0.75 + Math.random() / 2);
+    const seconds = Math.min(MAX_WAIT_S, 2 ** ++this.#failures) * (0.75 + Math.random() / 2);
     this.#timer = setTimeout(() => this.flush(), 1000 * Math.max(seconds, problem.wait));
     this.#said = problem.message;
     this.#changed();
@@ -98,6 +122,11 @@ const waiting = () => Object.keys(localStorage).filter((name) => name.startsWith
 const sent = () => Number(localStorage.getItem(SENT) ?? 0);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const random = (length) => crypto.getRandomValues(new Uint8Array(length));
+
+const keyOf = (item) => item.slice(ITEM.length);
+
+/** The text of a JSON object with `key` in front of its fields; text that is no object stays none, and is refused. */
+const withKey = (item, text) => `{"key":${JSON.stringify(keyOf(item))},${text.slice(1)}`;
 
 /** Sorts by time until the year 5138. */
 const newKey = () => `${Date.now().toString().padStart(14, "0")}-${hex(random(12))}`;

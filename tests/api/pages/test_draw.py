@@ -1,11 +1,14 @@
 """The whole circle of a drawing in a real browser: read, said, stored, kept through an outage, erased."""
 
+import base64
 import time
 
+import numpy as np
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from loop import access
+from loop.data.digits import to_png
 from loop.store import tables
 from tests.api.pages.conftest import Site, Visitor
 
@@ -102,6 +105,29 @@ def test_one_that_is_refused_holds_up_no_other(visitor: Visitor, site: Site) -> 
     visitor.click("was-3")
     visitor.until(lambda: visitor.text("outbox") == "1 on disk")
     assert len(stored(site)) == 1
+
+
+def test_a_batch_that_is_refused_is_split_and_nothing_is_lost(visitor: Visitor, site: Site) -> None:
+    """60 photos are too many pixels for one batch, and a broken item makes it no JSON: the outbox splits it.
+
+    Every photo is stored, and only the broken item is dropped, by the answer to it alone.
+    """
+    pixels = np.zeros((1200, 1200), np.uint8)
+    pixels[200:1000, 560:640] = 255
+    image = base64.b64encode(to_png(pixels)).decode()
+    visitor.visit("/")
+    visitor.driver.execute_script(
+        """for (let i = 0; i < 60; i++) {
+          localStorage.setItem(`loop.outbox.${100 + i}`, JSON.stringify({ image: arguments[0], label: i % 10 }));
+        }
+        localStorage.setItem("loop.outbox.150x", "{broken");""",
+        image,
+    )
+    visitor.visit("/", "app")
+    visitor.until(lambda: visitor.text("outbox") == "60 on disk", 60)
+    found = stored(site)
+    assert {row.key for _, row in found} <= {str(100 + i) for i in range(60)}
+    assert len(found) == 10, "one image with ten labels: the others are duplicates, answered and bound to their keys"
 
 
 def test_erased_means_gone(visitor: Visitor, site: Site) -> None:
