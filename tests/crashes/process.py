@@ -1,6 +1,5 @@
 """Nights in processes of their own, forked from one that has imported everything: a case costs a second, not five."""
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -30,7 +29,7 @@ from models.cnn.recipe import NIGHT
 from models.cnn.train import REPORT_EVERY
 from models.family import Family, Images, Labels, Lesson, Progress, Weights
 from tests.crashes import acts, controls, points
-from tests.helpers import linear
+from tests.helpers import forked, linear
 from tests.helpers.loop_child import QUIET
 from tests.night.test_retrain import settings, write
 
@@ -176,11 +175,7 @@ def overtaken(plan: Plan, *, waits: bool = False) -> str:
 
 def begin(task: Callable[[Plan], None], plan: Plan) -> ForkServerProcess:
     """The task under way."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "tests.crashes.warm"])
-    process = context.Process(target=task, args=(plan,))
-    process.start()
-    return process
+    return forked.begin(task, plan)
 
 
 def ended(process: ForkServerProcess, plan: Plan, seconds: float = PATIENCE) -> int:

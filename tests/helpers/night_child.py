@@ -1,6 +1,4 @@
-"""A night in a process of its own that kills itself at a given point.
-
-``python -m tests.helpers.night_child URL FOLDER CORPUS POINT``
+"""A night in a process of its own (``tests.helpers.forked``) that kills itself at a given point.
 
 Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``term:STEP`` for SIGTERM instead, ``put:N``
 after the N-th artifact, ``commit`` inside the last transaction, ``end`` for not at all.
@@ -8,7 +6,6 @@ after the N-th artifact, ``commit`` inside the last transaction, ``end`` for not
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +66,3 @@ def main(url: str, folder: str, corpus: str, point: str) -> None:
     arm(point)
     signal.signal(signal.SIGTERM, cli._stop)
     print(retrain.run(homes.at(made), force=True).status)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -24,6 +24,7 @@ from loop.intake import Receipt, Upload
 from loop.store import Store, tables
 from loop.store.values import Kind
 from tests.conftest import NOW
+from tests.helpers import forked
 
 PER_DAY = 4
 FAR = timezone(timedelta(hours=13, minutes=45))
@@ -175,11 +176,8 @@ def _send(url: str, seed: int, found: "multiprocessing.Queue[list[str]]") -> Non
 @pytest.mark.slow
 def test_processes_that_send_the_same(store: Store, url: str) -> None:
     """Four processes store the same uploads at once: every receipt names a row with its image; none is stored twice."""
-    spawn = multiprocessing.get_context("spawn")
-    found: multiprocessing.Queue[list[str]] = spawn.Queue()
-    senders = [spawn.Process(target=_send, args=(url, seed, found)) for seed in range(4)]
-    for sender in senders:
-        sender.start()
+    found: multiprocessing.Queue[list[str]] = forked.context().Queue()
+    senders = [forked.begin(_send, url, seed, found) for seed in range(4)]
     answers = [answer for _ in senders for answer in found.get(timeout=60)]
     for sender in senders:
         sender.join(timeout=60)

@@ -2,8 +2,6 @@
 
 import hashlib
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from loop.home import Home
 from loop.night import retrain
 from loop.store.nights import runs, versions
 from loop.store.values import RunStatus
-from tests.helpers.paths import ROOT
+from tests.helpers import forked, night_child
 from tests.night.test_retrain import champion, home, write
 
 pytestmark = pytest.mark.slow
@@ -23,11 +21,10 @@ STEPS = ("snapshot", "teach", "export", "evaluate", "judge", "publish")
 POINTS = [f"before:{step}" for step in STEPS] + ["put:1", "put:2", "put:3", "put:4", "commit", "after:publish"]
 
 
-def child(home: Home, corpus: Path, point: str) -> subprocess.CompletedProcess[str]:
+def child(home: Home, corpus: Path, point: str) -> forked.Ended:
     """One night in another process."""
-    command = [sys.executable, "-m", "tests.helpers.night_child", home.settings.url, str(home.settings.home.parent)]
-    command += [str(corpus), point]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    folder = home.settings.home.parent
+    return forked.run(folder / "child.log", night_child.main, home.settings.url, str(folder), str(corpus), point)
 
 
 def consistent(home: Home) -> None:
@@ -50,7 +47,7 @@ def test_killed_anywhere(home: Home, small_corpus: Path, point: str) -> None:
     """After SIGKILL at this point the store is consistent, and the next night starts at once without help."""
     write(home)
     killed = child(home, small_corpus, point)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killed.returncode == -signal.SIGKILL, killed.output
     consistent(home)
     published = point == "after:publish"
     assert champion(home) == (2 if published else 1)
@@ -67,4 +64,4 @@ def test_not_killed(home: Home, small_corpus: Path) -> None:
     """The control: the same child, left alone, finishes."""
     write(home)
     done = child(home, small_corpus, "end")
-    assert done.stdout.strip() == "finished", done.stderr
+    assert done.output.strip().endswith("finished"), done.output

@@ -176,7 +176,7 @@ def test_sigterm_is_written_down(home: Home, small_corpus: Path) -> None:
     """A night that is asked to stop stores the reason, and the next one starts at once."""
     write(home)
     done = child(home, small_corpus, "term:teach")
-    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert done.returncode == 128 + signal.SIGTERM, done.output
     with home.store.read() as tx:
         last = runs.recent(tx, 1)[0]
     assert last.status is RunStatus.FAILED
