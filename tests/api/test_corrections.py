@@ -355,6 +355,7 @@ def test_quotas_are_answered_with_the_time_to_wait(serve: Serve) -> None:
     assert stored(server) == 4
 
 
+@pytest.mark.slow
 def test_the_days_quota_is_kept_in_the_store(serve: Serve) -> None:
     """It outlives the process; replays and duplicates cost nothing."""
     server = serve(serve=Serving(source_per_day=2))

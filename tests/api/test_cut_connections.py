@@ -74,6 +74,7 @@ class Sender:
         line.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phones", "each"), [(16, 20), pytest.param(64, 200, marks=pytest.mark.campaign)], ids=["short", "campaign"]
 )

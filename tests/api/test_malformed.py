@@ -77,6 +77,7 @@ def digest(data: bytes) -> str | None:
         return None
 
 
+@pytest.mark.slow
 def test_the_generator_is_what_it_says() -> None:
     """More than 500 files; those that claim to be pictures are, those that claim not to be are not."""
     found = malformed.files(1)

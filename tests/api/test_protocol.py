@@ -287,6 +287,7 @@ def test_other_methods_lead_nowhere(small: Server, verb: str, path: str) -> None
     assert httpx.request(verb, small.url + path).status_code == 405
 
 
+@pytest.mark.slow
 def test_a_thousand_idle_connections(small: Server) -> None:
     """Others are served meanwhile, soon, and uploads are stored."""
     idle = [wire.connect(small.url) for _ in range(1000)]

@@ -175,6 +175,7 @@ def erase(server: Server, source: str, headers: dict[str, str]) -> int:
     return httpx.delete(f"{server.url}/v1/sources/{source}", headers=headers, timeout=30).status_code
 
 
+@pytest.mark.slow
 def test_nobody_erases_another(server: Server) -> None:
     """Not with another secret, not with a guessed id in any spelling, not without a secret, not as a reviewer."""
     victim, thief = server.phone(), server.phone()

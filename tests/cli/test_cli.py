@@ -96,6 +96,7 @@ def people(folder: Path, count: int = 8, each: int = 60) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_the_whole_circle(loop: Shell) -> None:
     """init, replay, retrain, versions, history, rollback, promote: what each says is what the store holds."""
     assert loop.json("init")["base"] == 1
@@ -122,6 +123,7 @@ def test_the_whole_circle(loop: Shell) -> None:
     assert [run["status"] for run in loop.json("runs")] == ["skipped", "finished", "finished"]
 
 
+@pytest.mark.slow
 def test_a_second_init_changes_nothing(loop: Shell) -> None:
     """init twice: the same version, no second run."""
     loop("init")
@@ -129,6 +131,7 @@ def test_a_second_init_changes_nothing(loop: Shell) -> None:
     assert len(loop.json("runs")) == 1
 
 
+@pytest.mark.slow
 def test_import_counts_and_reasons(loop: Shell) -> None:
     """Accepted, duplicate and refused are counted, with reasons; only an import of nothing fails."""
     loop("init")

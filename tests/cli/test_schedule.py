@@ -20,6 +20,8 @@ from tests.night.test_retrain import home as founded
 from tests.night.test_retrain import write
 from tests.schedule.test_night_process import reaches
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["founded", "loop"]  # the fixtures
 
 

@@ -87,6 +87,7 @@ def test_a_zip_of_folders_only_is_empty(tmp_path: Path) -> None:
 # --- sizes
 
 
+@pytest.mark.slow
 def test_a_member_that_declares_too_much_is_a_reason(tmp_path: Path) -> None:
     """100 MB of zeros in 100 kB: that member is refused, the other one is read, at no cost."""
     path = packed(tmp_path / "p.zip", {"1/bomb.png": bytes(100 << 20), "2/a.png": SEVEN})
@@ -101,6 +102,7 @@ def test_a_member_that_declares_too_much_is_a_reason(tmp_path: Path) -> None:
     assert peak < 4 << 20
 
 
+@pytest.mark.slow
 def test_a_member_that_lies_about_its_size_is_bounded(tmp_path: Path) -> None:
     """A member that declares 99 bytes and unpacks to 100 MB is read to 99, fails its checksum, and costs nothing."""
     path = packed(tmp_path / "p.zip", {"1/bomb.png": bytes(100 << 20)})
@@ -148,6 +150,7 @@ def test_a_damaged_member_is_a_reason(tmp_path: Path) -> None:
     assert second.data == SEVEN
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6))
 def test_damage_anywhere_is_samples_or_a_refusal(tmp_path: Path, edits: list[tuple[int, bytes]]) -> None:

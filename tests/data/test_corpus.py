@@ -68,6 +68,7 @@ def test_any_bytes_are_an_array_or_a_value_error(file: bytes) -> None:
             continue
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_bounded() -> None:
     """A gzip of 300 MB is read up to the limit, not to its end."""
     packed = io.BytesIO()
@@ -247,6 +248,7 @@ def test_bundled_forms_are_where_the_labels_start_over() -> None:
     assert sum(map(len, forms)) == len(bundled.load_bundled()[1]) == 1797
 
 
+@pytest.mark.slow
 def test_digits_corpus() -> None:
     """The stand-in has 776 and 253 images of all ten digits, white on black, the same at every call."""
     small = corpus.digits()

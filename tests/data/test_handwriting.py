@@ -188,6 +188,7 @@ def test_paths_that_hold_nobody(tmp_path: Path) -> None:
 # --- scikit-learn's digits
 
 
+@pytest.mark.slow
 def test_bundled_people() -> None:
     """Fourteen forms, 1,797 digits; ``unseen`` leaves out those that are in the corpus ``digits``."""
     people = handwriting.bundled()

@@ -43,6 +43,7 @@ def difference(one: Grey, other: Grey) -> float:
     return min(float(np.abs(one.astype(int) - shifted).mean()) for shifted in shifts)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(drawings())
 def test_the_recipe_holds(drawing: Grey) -> None:
@@ -57,6 +58,7 @@ def test_the_recipe_holds(drawing: Grey) -> None:
         assert abs(off - 14) <= 0.52 or inked[0] or inked[-1]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(drawings(), st.integers(-15, 15))
 def test_polarity_and_offset_do_not_matter(drawing: Grey, offset: int) -> None:
@@ -66,6 +68,7 @@ def test_polarity_and_offset_do_not_matter(drawing: Grey, offset: int) -> None:
     assert np.array_equal(digits.normalise((drawing.astype(int) + offset).astype(np.uint8)), pixels)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(drawings(), st.tuples(*[st.integers(0, 20)] * 4))
 def test_more_paper_round_it_does_not_matter(drawing: Grey, margins: tuple[int, int, int, int]) -> None:
@@ -75,6 +78,7 @@ def test_more_paper_round_it_does_not_matter(drawing: Grey, margins: tuple[int, 
     assert np.array_equal(digits.normalise(padded), digits.normalise(drawing))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(drawings(), st.integers(2, 4))
 def test_scale_hardly_matters(drawing: Grey, times: int) -> None:
@@ -83,6 +87,7 @@ def test_scale_hardly_matters(drawing: Grey, times: int) -> None:
     assert difference(digits.normalise(enlarged), digits.normalise(drawing)) < 6
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(drawings())
 def test_normalising_twice_changes_little(drawing: Grey) -> None:

@@ -165,6 +165,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_bombs_cost_nothing(bomb: str) -> None:
     """A file that unpacks to 100 MB is answered within a second and a few times its own size."""
@@ -183,6 +184,7 @@ def test_bombs_cost_nothing(bomb: str) -> None:
 SEEDS = [file for _, file in in_every_mode()] + [encoded(seven(28)), encoded(seven(20).convert("P"), "PNG")]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=6)), min_size=1), st.booleans()

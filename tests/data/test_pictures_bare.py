@@ -49,6 +49,7 @@ filtered = st.tuples(st.sampled_from(range(7)), st.binary(min_size=28, max_size=
 cuts = st.lists(st.integers(0, 900), max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(filtered, min_size=26, max_size=30), st.integers(0, 9), cuts)
 def test_every_filter_and_number_of_rows(rows: list[bytes], level: int, cuts: list[int]) -> None:
@@ -58,6 +59,7 @@ def test_every_filter_and_number_of_rows(rows: list[bytes], level: int, cuts: li
     assert short is None or long is None or np.array_equal(short, long)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 20),

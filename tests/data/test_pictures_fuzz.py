@@ -36,6 +36,7 @@ def spliced(rng: random.Random) -> bytes:
     return malformed.mended(first[: rng.randrange(len(first))] + second[rng.randrange(len(second)) :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "seed"), [(2_000, 1), pytest.param(120_000, 20261120, marks=pytest.mark.campaign)], ids=["short", "campaign"]
 )

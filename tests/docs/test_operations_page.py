@@ -195,6 +195,7 @@ def test_the_exposition_pleases_the_linter(metrics: Metrics) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name in OWN if name in PAGES])
 def test_commands_on_the_pages_exist(page: str) -> None:
     """Every `loop …` in code is a command that there is, with options that it has."""

@@ -179,6 +179,7 @@ def test_other_labels_are_refused_by_name(labels: list[str | int]) -> None:
     assert all(repr(label) in str(refused.value) for label in labels)
 
 
+@pytest.mark.slow
 def test_another_classifier_by_coremltools_own_builder() -> None:
     """A classifier of cats and dogs, written by coremltools, is refused, and the message names its labels."""
     coremltools = pytest.importorskip("coremltools")
@@ -215,6 +216,7 @@ def test_a_truncated_file(cut: int) -> None:
         opened(stripes.image_model()[:cut])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), whole=st.booleans())
 def test_damaged_files_only_raise_bad_model(place: float, value: int, whole: bool) -> None:

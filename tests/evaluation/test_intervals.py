@@ -99,6 +99,7 @@ def _pass_rate(images: float, weight: float, gains: Any) -> float:
     return float(fixed @ np.array(sure, float) @ broken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0])
 @pytest.mark.parametrize("weight", [1.0, 5.0, 10.0, 20.0])
 def test_equal_skill_is_rarely_called_a_gain(images: float, weight: float) -> None:

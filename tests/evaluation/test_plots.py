@@ -82,6 +82,7 @@ def test_captions_must_match_the_images(tmp_path: Path) -> None:
     assert not (tmp_path / "a.png").exists()
 
 
+@pytest.mark.slow
 def test_confusions_are_the_same_file_every_time(tmp_path: Path) -> None:
     """The PNG contains neither matplotlib's version nor a date."""
     matrix = np.diag(np.arange(10)) + np.eye(10, k=1, dtype=int) * 3
@@ -91,6 +92,7 @@ def test_confusions_are_the_same_file_every_time(tmp_path: Path) -> None:
     assert b"matplotlib" not in (tmp_path / "a.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_diagonal_does_not_hide_one_error(tmp_path: Path) -> None:
     """A thousand right answers per digit have no colour; a single error among ten thousand has one."""
     right = np.diag([1000] * 10)
@@ -102,6 +104,7 @@ def test_the_diagonal_does_not_hide_one_error(tmp_path: Path) -> None:
     assert coloured(tmp_path / "one.png") > 1000
 
 
+@pytest.mark.slow
 def test_both_sides_share_one_scale(tmp_path: Path) -> None:
     """The same count has the same colour in both matrices, so that they can be compared."""
     before, after = np.zeros((10, 10)), np.zeros((10, 10))

@@ -14,6 +14,7 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+@pytest.mark.slow
 def test_equal_models_are_rarely_promoted_and_a_naive_gate_promotes_many() -> None:
     """A/A over three scenarios: at most 5 % pass (n=300, plus two standard errors); a naive gate passes over 12 %."""
     cells = [power.cell(scenario, 500, POLICY, rng(i), 100) for i, scenario in enumerate(power.EQUALS)]
@@ -21,6 +22,7 @@ def test_equal_models_are_rarely_promoted_and_a_naive_gate_promotes_many() -> No
     assert sum(cell.naive_passed for cell in cells) / 3 > 0.12
 
 
+@pytest.mark.slow
 def test_half_a_point_lost_on_the_base_is_refused() -> None:
     """A base loss of half a point passes in 0 of 150 draws despite a feedback gain; without a loss, 93 % pass."""
     cells = {
@@ -38,6 +40,7 @@ def test_a_wide_margin_lets_the_loss_through() -> None:
     assert power.cell(power.LOSSES[-1], 500, lax, rng(3), 60).passed >= 0.9
 
 
+@pytest.mark.slow
 def test_a_true_gain_is_found_where_there_is_feedback_enough() -> None:
     """A gain of four points never passes on 100 items, passes mostly on 200, and at least 90 % of the time on 500."""
     found = [power.cell(power.GAINS[-1], size, POLICY, rng(4), 80).passed for size in (100, 200, 500)]

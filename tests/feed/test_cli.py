@@ -65,6 +65,7 @@ def loop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     return Shell(monkeypatch, capsys, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_whole_circle(loop: Shell) -> None:
     """Keys, publish, sync, rotate, roll back, publish, sync, verify: from the command line only."""
     made = loop.json("feed", "keys", "--create", "--save-root", "root.json")

@@ -30,6 +30,7 @@ def fits(value: object) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(OBJECTS.filter(fits))
 def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
@@ -39,6 +40,7 @@ def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
     assert json.loads(data) == value
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(OBJECTS.filter(fits), st.data())
 def test_one_value_one_spelling(value: dict[str, object], data: st.DataObject) -> None:
@@ -62,6 +64,7 @@ def test_no_bytes_break_a_reader(data: bytes) -> None:
             read(data)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_no_changed_byte_survives_a_signature(data: st.DataObject) -> None:

@@ -3,6 +3,7 @@
 A fast test starts no process, connects to no database server, opens no browser and imports no TensorFlow: `make quick`
 runs in a minute on any machine, without a server. A test that needs one of these is marked ``slow``, by hand or by
 ``is_slow``. ``forbidden`` makes sure of it: a fast test that does one of these anyway fails, and the message names it.
+A test that computes for more than a quarter of a second is marked ``slow`` too, if fast tests cover its code.
 """
 
 import ipaddress

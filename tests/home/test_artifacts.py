@@ -90,6 +90,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     assert files.get(files.put(b"x" * 10_000, ".npz"), ".npz") == b"x" * 10_000
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from("abcdef"), hnp.arrays(np.float32, (3, 2)), max_size=4))
 def test_packing_is_stable_and_exact(arrays: dict[str, np.ndarray]) -> None:
     """The same arrays give the same bytes whatever their order, and come back bit for bit."""

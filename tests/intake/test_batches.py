@@ -94,6 +94,7 @@ uploads = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sent=st.lists(uploads, max_size=30), cuts=st.sets(st.integers(1, 29)))
 def test_batching_changes_no_answer(store: Store, sent: list[Upload], cuts: set[int]) -> None:
@@ -154,6 +155,7 @@ def test_a_batch_costs_as_many_statements_as_one_upload(store: Store, now: datet
     assert len(many) == len(one) <= 12
 
 
+@pytest.mark.slow
 def test_more_than_a_statement_holds(store: Store, now: datetime) -> None:
     """A batch larger than SQLite's and PostgreSQL's limits on bound variables is still one batch."""
     image = blot(0)

@@ -88,6 +88,7 @@ def plain(store: Store, tmp_path: Path) -> Home:
     return Home(Settings(home=tmp_path), store, Artifacts(tmp_path / "artifacts"))
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_any_row(home: Home) -> None:  # noqa: F811 (the fixture)
     """Its uploads, replays, scores and snapshot items are deleted; the rows of other sources do not change."""
     write(home)
@@ -109,6 +110,7 @@ def test_nothing_is_left_in_any_row(home: Home) -> None:  # noqa: F811 (the fixt
         assert (kept.uploads, kept.actor, kept.erased_at) == (41, "ops", NOW)
 
 
+@pytest.mark.slow
 def test_what_had_learned_from_it_is_said(home: Home) -> None:  # noqa: F811 (the fixture)
     """Each version with a snapshot that lost uploads is tainted, then and later; the base never is."""
     write(home)
@@ -127,6 +129,7 @@ def test_what_had_learned_from_it_is_said(home: Home) -> None:  # noqa: F811 (th
         assert snapshots.erased(tx, found.snapshot_id) == 80
 
 
+@pytest.mark.slow
 def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> None:  # noqa: F811 (the fixture)
     """The next night is not skipped, and gives the same weights as a store that never contained the source."""
     last = next(who for who in range(7, 0, -1) if corrections.role_of(f"person-{who}", "salt", 0.4) is Role.TRAIN)
@@ -176,6 +179,7 @@ def test_a_long_actor_does_not_stop_an_erasure(plain: Home) -> None:
     assert erasure.erase(plain, "somebody", "key " + "x" * 100, NOW).uploads == 15
 
 
+@pytest.mark.slow
 def test_erasing_while_phones_send_and_the_champion_speaks(plain: Home) -> None:
     """Six threads at the same three sources for two seconds: nobody fails or waits for ever, and a last erasure of each
     leaves nothing.
@@ -219,6 +223,7 @@ def sqlite(tmp_path: Path) -> Iterator[Home]:
     store.close()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_files(sqlite: Home, tmp_path: Path) -> None:
     """Of three among two dozen, whose uploads came in turns: no piece of a picture, no digest, no key, no name, in the
     database or its log. Before, all of it was there; and the others' still is.
@@ -275,6 +280,7 @@ def test_a_long_reader_delays_the_scrubbing_and_nothing_else(sqlite: Home, tmp_p
         assert key_values.get(tx, erasures.UNSCRUBBED_KEY) is None
 
 
+@pytest.mark.slow
 def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """Erased after the snapshot, before the publication: the run fails with the reason, the champion stays, and the
     next night publishes without the source.
@@ -303,6 +309,7 @@ def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytes
     assert tainted(home) == []
 
 
+@pytest.mark.slow
 def test_erased_between_the_choice_and_the_snapshot(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """An upload that is erased between the read and the write of a snapshot is left out of it."""
     write(home)
@@ -325,6 +332,7 @@ def test_erased_between_the_choice_and_the_snapshot(home: Home, monkeypatch: pyt
     assert tainted(home) == []
 
 
+@pytest.mark.slow
 def test_a_lesson_that_comes_again_is_whole_again(home: Home) -> None:  # noqa: F811 (the fixture)
     """Erased and sent again: the same digest names the same snapshot, with the new uploads in it; nothing is tainted,
     and no second version is made of the same lesson.
@@ -397,6 +405,7 @@ def test_erasing_on_the_command_line(
     store.close()
 
 
+@pytest.mark.slow
 def test_a_registry_that_knows_nothing_of_it(home: Home) -> None:  # noqa: F811 (the fixture)
     """Operators may still roll back from and to a version that was taught with erased uploads."""
     write(home)

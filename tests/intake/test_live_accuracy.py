@@ -170,6 +170,7 @@ def test_a_model_without_an_answer_counts_as_wrong(home: Home) -> None:
     assert (found.version, found.how, found.n, found.accuracy) == (number, "said", 1, 0.0)
 
 
+@pytest.mark.slow
 def test_the_thread_scores_what_is_stored(home: Home) -> None:
     """The scorer scores the uploads from before and after its start; closing is prompt and leaves the rest."""
     crown(home, stubborn(3), NOW)
@@ -280,6 +281,7 @@ def test_live_accuracy_on_the_command_line(home: Home, monkeypatch: pytest.Monke
     assert "–" in _printed(home, monkeypatch)
 
 
+@pytest.mark.slow
 def test_what_says_nothing_about_a_version(home: Home) -> None:
     """Unknown version numbers, imported handwriting and unscored uploads are not counted."""
     number = crown(home, stubborn(1), NOW)

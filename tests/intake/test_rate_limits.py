@@ -57,6 +57,7 @@ def check_windows(events: Sequence[tuple[float, float]], per_minute: float) -> N
             assert total <= max(per_minute, n) + per_minute / 60 * (moment - begin) + 1e-3
 
 
+@pytest.mark.slow
 @given(REQUESTS)
 @settings(max_examples=300)
 def test_no_window_gives_more_than_promised(asked: list[Asked]) -> None:
@@ -72,6 +73,7 @@ def test_no_window_gives_more_than_promised(asked: list[Asked]) -> None:
             check_windows(events, per_minute)
 
 
+@pytest.mark.slow
 @given(REQUESTS)
 @settings(max_examples=300)
 def test_whoever_waits_as_told_is_heard(asked: list[Asked]) -> None:
@@ -208,6 +210,7 @@ def test_a_flood_of_sources_neither_grows_memory_nor_frees_a_source(monkeypatch:
     buckets.take(1, "spender", 12, now + 60)
 
 
+@pytest.mark.slow
 def test_the_memory_of_all_sources_that_are_remembered() -> None:
     """Two hundred thousand new sources use less than 24 MiB."""
     limits = Serving(key_per_minute=10**9, source_per_minute=1, sources_per_minute=10**9)

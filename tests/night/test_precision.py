@@ -56,6 +56,7 @@ def arrays(home: Home, digest: str) -> dict[str, np.ndarray[Any, Any]]:
     return artifacts.unpack(home.artifacts.get(digest, ".npz"))
 
 
+@pytest.mark.slow
 def test_the_next_night_starts_from_the_unrounded_base(small: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first version's file is 8-bit, its base is not, and the night is taught from the base."""
     with small.store.read() as tx:
@@ -74,6 +75,7 @@ def test_the_next_night_starts_from_the_unrounded_base(small: Home, monkeypatch:
     np.testing.assert_array_equal(given[0]["digits/kernel"], whole["digits/kernel"])
 
 
+@pytest.mark.slow
 def test_report_parity_and_golden_are_of_the_published_values(small: Home) -> None:
     """The file's 8-bit values equal the stored weights, and its answers agree with them up to rounding."""
     write(small)
@@ -91,6 +93,7 @@ def test_report_parity_and_golden_are_of_the_published_values(small: Home) -> No
     assert done.version.recipe["precision"] == "int8"
 
 
+@pytest.mark.slow
 def test_another_precision_is_another_recipe(small: Home) -> None:
     """After the setting changed, the same snapshot is taught again; unchanged, it is skipped."""
     write(small)
@@ -109,6 +112,7 @@ def test_a_family_that_knows_one_precision_keeps_it() -> None:
     assert family.precision(linear.Linear(), "int8") == "int8"
 
 
+@pytest.mark.slow
 def test_a_package_lies_beside_the_model(small: Home) -> None:
     """The package is made from the same candidate, stored under its digest, and checked before a promotion."""
     write(small)
@@ -131,6 +135,7 @@ def test_no_package_unless_asked(url: str, tmp_path: Path) -> None:
     home.store.close()
 
 
+@pytest.mark.slow
 def test_a_night_that_cannot_pack_publishes_nothing(small: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A night without its package registers nothing, keeps the champion and stores the reason; the next night works."""
     write(small)
@@ -151,6 +156,7 @@ def test_a_night_that_cannot_pack_publishes_nothing(small: Home, monkeypatch: py
     assert retrain.run(small).version is not None
 
 
+@pytest.mark.slow
 def test_a_family_without_such_a_form_publishes_without(small: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """An SVM has no ML Program: its versions go without, and nothing fails."""
     monkeypatch.setattr(linear.Line, "package", lambda *_: None)
@@ -160,6 +166,7 @@ def test_a_family_without_such_a_form_publishes_without(small: Home, monkeypatch
     assert done.version.mlpackage_digest is None
 
 
+@pytest.mark.slow
 def test_show_names_and_saves_the_package(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, small_corpus: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_night_teaches_judges_and_publishes(home: Home) -> None:
     assert set(done.seconds) == {"snapshot", "teach", "export", "evaluate", "judge", "publish"}
 
 
+@pytest.mark.slow
 def test_the_same_night_again_is_skipped(home: Home) -> None:
     """The same base, snapshot, recipe and seed: skipped; forced, it gives the same weights under another number."""
     write(home)
@@ -138,6 +139,7 @@ def test_the_same_night_again_is_skipped(home: Home) -> None:
     assert (forced.number, forced.weights_digest) == (3, first.weights_digest)
 
 
+@pytest.mark.slow
 def test_too_little_new_is_skipped_with_numbers(home: Home) -> None:
     """Below `min_new` the night is skipped with both numbers in its reason; force teaches them."""
     write(home, people=8, each=2)
@@ -155,6 +157,7 @@ def test_nothing_to_teach(home: Home) -> None:
         assert runs.get(tx, done.run).status is RunStatus.SKIPPED
 
 
+@pytest.mark.slow
 def test_a_dry_run_registers_nothing(home: Home) -> None:
     """A dry run teaches and judges, but registers no version, moves no alias and adds no artifact."""
     write(home)
@@ -182,6 +185,7 @@ def test_a_refused_challenger_is_registered_not_promoted(home: Home) -> None:
     assert "need 100000" in json.dumps(document)
 
 
+@pytest.mark.slow
 def test_auto_promotion_can_be_off(home: Home) -> None:
     """A passed challenger then waits for `loop promote`."""
     write(home)
@@ -192,6 +196,7 @@ def test_auto_promotion_can_be_off(home: Home) -> None:
     registry.promote(home, done.version.number, Attribution("ops", "looks good"), utc_now())
 
 
+@pytest.mark.slow
 def test_one_run_at_a_time(home: Home) -> None:
     """While a run lives, a second is refused; it goes once the first has ended."""
     write(home)

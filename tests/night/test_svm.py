@@ -15,6 +15,7 @@ from tests.helpers import linear, stores
 from tests.night.test_retrain import settings, write
 
 
+@pytest.mark.slow
 def test_the_svm_goes_through_the_same_loop(
     tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def while_teaching(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> 
     monkeypatch.setattr(models, "get", lambda name: Busy(name))
 
 
+@pytest.mark.slow
 def test_a_night_that_was_taken_over_publishes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A night paused past its lease and resumed after another claim is refused; the other run is not affected."""
     write(home)
@@ -83,6 +84,7 @@ def test_a_hanging_night_without_a_scheduler_loses_its_lease(home: Home) -> None
             shift.finish(RunStatus.SKIPPED, "too late")
 
 
+@pytest.mark.slow
 def test_the_champion_changed_while_the_night_ran(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A challenger judged against a former champion is registered with the reason, and not promoted."""
     write(home)
@@ -101,6 +103,7 @@ def test_the_champion_changed_while_the_night_ran(home: Home, monkeypatch: pytes
         assert "judged against version 1" in str(runs.get(tx, third.run).reason)
 
 
+@pytest.mark.slow
 def test_two_inits_at_once_found_one_base(home: Home) -> None:
     """`create_base` looks for a base again once it holds the lease."""
     results: list[object] = []
@@ -120,6 +123,7 @@ def test_two_inits_at_once_found_one_base(home: Home) -> None:
         assert len(versions.every(tx, "svm")) == 1
 
 
+@pytest.mark.slow
 def test_a_diverged_challenger_is_judged_and_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model with NaN weights is registered with a failed verdict, and never promoted."""
     write(home)
@@ -139,6 +143,7 @@ def test_a_diverged_challenger_is_judged_and_refused(home: Home, monkeypatch: py
         assert {verdict.outcome for verdict in versions.verdicts(tx, done.version.number)} == {"failed"}
 
 
+@pytest.mark.slow
 def test_a_constant_challenger_fails(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that gives every image the same answer fails."""
     write(home)

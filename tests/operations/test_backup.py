@@ -187,6 +187,7 @@ def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
     assert restore.restore(site.home, again.path, REPLACE, site.now).erased == 0
 
 
+@pytest.mark.slow
 def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a restoration that only loads rows revives the key, forgets the sequence and gives numbers again."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)

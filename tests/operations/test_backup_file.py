@@ -53,6 +53,7 @@ def test_guessing_a_passphrase_is_dear() -> None:
     assert 128 * COST["n"] * COST["r"] == 128 << 20
 
 
+@pytest.mark.slow
 def test_while_uploads_run(site: Site, tmp_path: Path) -> None:
     """Backups made while another thread stores uploads are each of one moment: restored, they verify clean."""
     stop = threading.Event()
@@ -125,6 +126,7 @@ JSON = st.recursive(
 MOMENTS = st.datetimes(values.datetime(1970, 1, 1), values.datetime(9000, 1, 1), timezones=st.just(UTC))
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies=st.lists(st.tuples(st.dictionaries(st.text("k"), JSON, max_size=3), MOMENTS), max_size=5))
 def test_rows_there_and_back(store: Store, bodies: list[tuple[dict[str, object], values.datetime]]) -> None:

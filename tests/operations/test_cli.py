@@ -52,6 +52,7 @@ def sound(shell: Shell) -> Site:
     return made
 
 
+@pytest.mark.slow
 def test_doctor(shell: Shell) -> None:
     """A line each, the worst last; the exit status says whether something is broken; settings count, too."""
     sound(shell)
@@ -65,6 +66,7 @@ def test_doctor(shell: Shell) -> None:
     assert shell.json("doctor", status=1)[0]["check"] == "settings"
 
 
+@pytest.mark.slow
 def test_there_and_back(shell: Shell) -> None:
     """Backup, loss, restoration, by command line, with the keys; a second restoration wants --replace."""
     site = sound(shell)

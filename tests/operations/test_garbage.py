@@ -141,6 +141,7 @@ def test_young_files_stay(small: Site) -> None:
     assert writing.exists()
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), grace=st.floats(0, 100))
 def test_never_what_a_version_names(small: Site, data: st.DataObject, grace: float) -> None:
@@ -181,6 +182,7 @@ def test_age_alone_would_not_do(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     assert worst(verify.verify(site.home, site.now).findings) is Severity.BROKEN
 
 
+@pytest.mark.slow
 def test_while_nights_publish(site: Site) -> None:
     """Nights and sweeps at once, without any grace: every version's files are there at the end."""
     stop, failed = threading.Event(), []

@@ -59,6 +59,7 @@ def test_no_night_without_a_base(store: Store, tmp_path: Path) -> None:
         slots.ask(svm, "svm", "ops", THREE)
 
 
+@pytest.mark.slow
 def test_the_clock_jumps_ahead_and_comes_back(home: Home) -> None:
     """+7 h at 22:00 and back after half an hour: three nights in three days, each slot once."""
     night_after_night(home, iter([THREE - DAY]))
@@ -67,6 +68,7 @@ def test_the_clock_jumps_ahead_and_comes_back(home: Home) -> None:
     assert night_after_night(home, iter(jumped)) == [f"clock/cnn/2026-11-{day}T03:00Z" for day in (20, 21, 22)]
 
 
+@pytest.mark.slow
 def test_the_clock_is_set_back(home: Home) -> None:
     """−7 h just after a night: not that night again, none older, and the next one at its time."""
     night_after_night(home, iter([THREE - 2 * DAY]))  # and none yesterday: what must not be made up for
@@ -74,6 +76,7 @@ def test_the_clock_is_set_back(home: Home) -> None:
     assert night_after_night(home, iter(moments)) == [f"clock/cnn/2026-11-{day}T03:00Z" for day in (20, 21)]
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_wrong_by_years_costs_no_nights(home: Home) -> None:
     """A slot of 2099 holds up nothing once the clock is right; every night comes."""
     night_after_night(home, iter([THREE - DAY, datetime(2099, 1, 1, 3, 0, tzinfo=UTC)]))
@@ -89,6 +92,7 @@ def test_a_slot_of_the_future_waits_for_its_time(home: Home) -> None:
     assert names(home, THREE + 2 * DAY) == ["clock/cnn/2026-11-22T03:00Z"]
 
 
+@pytest.mark.slow
 def test_in_autumn_no_night_comes_twice(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2026-10-25 in Helsinki, where 03:30 comes twice: one night. A cron in that zone would fire twice (control)."""
     monkeypatch.setenv("TZ", "Europe/Helsinki")
@@ -111,6 +115,7 @@ def test_in_autumn_no_night_comes_twice(store: Store, tmp_path: Path, monkeypatc
 Jump = st.timedeltas(min_value=-40 * HOUR, max_value=40 * HOUR)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 30), Jump), min_size=1, max_size=5))
 def test_whatever_the_clock_does(

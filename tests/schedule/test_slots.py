@@ -71,6 +71,7 @@ def test_volume(store: Store, tmp_path: Path) -> None:
     assert names(home, now + 7 * HOUR) == ["volume/cnn/2026-11-20T15:00:00Z"]
 
 
+@pytest.mark.slow
 def test_volume_after_a_clock_that_was_ahead(store: Store, tmp_path: Path) -> None:
     """A volume slot of a wrong future holds up none of the present."""
     home = founded(store, tmp_path, volume=5, cron="0 3 29 2 *")
@@ -139,6 +140,7 @@ def test_a_key_for_another_family(home: Home) -> None:
         slots.ask(home, "cnn", "ops", THREE, "key")
 
 
+@pytest.mark.slow
 def test_paused(home: Home) -> None:
     """Nothing starts, slots become due all the same, and after the pause the newest runs, once."""
     assert slots.paused(home) is None

@@ -116,6 +116,7 @@ def test_other_runs_are_no_nights(home: Home, kind: str) -> None:
     assert told(home) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["register", "fail", "promote", "override", "rollback"]), max_size=12))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_every_line_of_the_ledger_is_told_once(home: Home, steps: list[str]) -> None:

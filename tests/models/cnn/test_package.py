@@ -131,6 +131,7 @@ def test_the_program_computes_what_the_judged_file_computes(
     assert labels == list(judged["classLabel"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_packages_repeat(packages: dict[Precision, tuple[Network, bytes]], precision: Precision) -> None:
     """The same weights and card give the same bytes, though other packages were made in between."""

@@ -6,6 +6,7 @@ import pytest
 from models import coreml
 
 
+@pytest.mark.slow
 def test_ten_thousand_images_at_once(exports: dict[str, bytes]) -> None:
     """As many images as MNIST's test set has go through the shipped network in one call, each row a distribution."""
     images = np.random.default_rng(1).integers(0, 256, (10_000, 28, 28)).astype(np.uint8)

@@ -40,6 +40,7 @@ def _survive(data: bytes, limits: coreml.Limits = TIGHT) -> str:
     return "ran"
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(base=st.sampled_from(range(len(FILES))), of_fields=st.booleans(), seed=st.integers(0, 2**32))
 def test_mutated_files_are_refused_or_run(base: int, of_fields: bool, seed: int) -> None:
@@ -67,6 +68,7 @@ def test_any_bytes_are_refused(data: bytes) -> None:
     assert _survive(data) in ENDS - {"ran"}
 
 
+@pytest.mark.slow
 def test_seeds_run_and_mutations_reach_every_outcome() -> None:
     """The unbroken seeds run; among 400 mutants some run and some are refused for each reason: the fuzzing bites."""
     assert {_survive(data) for data in FILES} == {"ran"}

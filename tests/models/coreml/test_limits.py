@@ -12,6 +12,7 @@ from models.coreml import proto
 from tests.models.coreml import seeds, specs
 
 
+@pytest.mark.slow
 def test_a_file_that_parses_into_gigabytes() -> None:
     """Ten million empty layers in 20 MB would be a gigabyte of objects: they are counted before one is built."""
     network = b"\x0a\x00" * 10_000_000
@@ -74,6 +75,7 @@ def _upsampled() -> bytes:
     return data
 
 
+@pytest.mark.slow
 def test_outputs_too_large_together_are_refused_before_they_are_made() -> None:
     """A small file with a huge second output gives nobody gigabytes: wanting less works, wanting all is refused."""
     model = coreml.load(_upsampled())
@@ -112,6 +114,7 @@ def test_labels_too_wide_for_an_array_are_refused() -> None:
         coreml.load(message.SerializeToString())
 
 
+@pytest.mark.slow
 def test_many_tensors_at_once_make_chunks_smaller() -> None:
     """Ten thousand tensors alive together, none of them large, are not held for a thousand images at once."""
     message = specs.single("add", (1_000,))
@@ -126,6 +129,7 @@ def test_many_tensors_at_once_make_chunks_smaller() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000
 
 
+@pytest.mark.slow
 def test_a_split_of_very_many_loads_in_time() -> None:
     """10,000 declared outputs out of a split of 300,000 are planned in seconds, not in their product."""
     count = 300_000
