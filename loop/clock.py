@@ -1,14 +1,14 @@
-"""What time it is: a clock is an argument, so that tests and simulated months can bring their own."""
+"""The clock. It is an argument of other functions, so that tests and simulated months can use their own."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Returns the time now, with a zone."""
+"""Returns the current time, with a time zone."""
 
 
 def utc_now() -> datetime:
-    """The time now, in UTC."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 

@@ -1,7 +1,7 @@
-"""Files that survive a crash: written whole or not at all, on disk before they are named, locked by a living process.
+"""Write files that survive a crash, and lock files.
 
-The order is always the same: a temporary file, fsync, rename, fsync of the folder. A new folder is synced where it is
-named, too, or a power cut could lose it with everything in it.
+A file is written completely or not at all: temporary file, fsync, rename, fsync of the folder. The parent of a new
+folder is synced too, or a power cut could lose the folder with its content. A lock ends with the process that holds it.
 """
 
 import errno
@@ -17,17 +17,17 @@ from typing import IO
 from loop.errors import DiskFull
 
 TEMPORARY_PREFIX = ".new-"
-"""Begins the name of a file that is being written."""
+"""The prefix of the name of a file that is being written."""
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LOCK_POLL_SECONDS = 0.1
 
 
 class AlreadyLocked(Exception):
-    """Another process holds the lock, and the time to wait for it is over."""
+    """Another process still holds the lock after the wait."""
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replace a file by ``data``: after a crash it holds the old bytes or the new ones. Raises ``DiskFull``."""
+    """Replace a file by ``data``. After a crash it contains the old bytes or the new ones. Raises ``DiskFull``."""
     with whole(path, mode, f"{len(data):,} bytes") as file:
         file.write(data)
 
@@ -51,15 +51,15 @@ def whole(path: Path, mode: int, size: str) -> Iterator[IO[bytes]]:
         sync_folder(path.parent)
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise DiskFull(f"{path}: no space for {size}; free some and run again") from error
-        raise DiskFull(f"{path}: cannot be written ({error.strerror}); repair the folder and run again") from error
+            raise DiskFull(f"{path}: no space for {size}; free some space and run again") from error
+        raise DiskFull(f"{path}: cannot write ({error.strerror}); repair the folder and run again") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
 def rename(path: Path, to: Path) -> None:
-    """Give a file that is whole on disk its final name. Raises ``OSError``."""
+    """Give a complete, synced file its final name. Raises ``OSError``."""
     make_folder(to.parent)
     path.replace(to)
     sync_folder(to.parent)
@@ -75,13 +75,13 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_file(file: IO[bytes]) -> None:
-    """Put what was written to a file on disk. Raises ``OSError``."""
+    """Sync a file's content to disk. Raises ``OSError``."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's names on disk. Raises ``OSError``."""
+    """Sync a folder's entries to disk. Raises ``OSError``."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -91,10 +91,10 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, wait_seconds: float | None) -> Iterator[None]:
-    """Hold a file's lock; the lock of a killed process is gone with it.
+    """Hold a file's lock. The lock ends with its process, even if that is killed.
 
-    Waits ``wait_seconds`` for another holder (0: not at all; None: as long as it takes). Raises ``AlreadyLocked`` after
-    that, and ``OSError`` where the file cannot be opened.
+    Waits up to ``wait_seconds`` for another holder (0: does not wait; None: waits without limit), then raises
+    ``AlreadyLocked``. Raises ``OSError`` if the file cannot be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
@@ -106,14 +106,14 @@ def _lock(file: IO[bytes], wait_seconds: float | None) -> None:
     if wait_seconds is None:
         fcntl.flock(file, fcntl.LOCK_EX)
         return
-    end = time.monotonic() + wait_seconds
-    while not _tried(file):
-        if time.monotonic() >= end:
+    deadline = time.monotonic() + wait_seconds
+    while not _try_lock(file):
+        if time.monotonic() >= deadline:
             raise AlreadyLocked(file.name)
         time.sleep(min(LOCK_POLL_SECONDS, wait_seconds))
 
 
-def _tried(file: IO[bytes]) -> bool:
+def _try_lock(file: IO[bytes]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,8 +1,8 @@
-"""Versions, and which of them is champion: register, promote, roll back.
+"""Register versions, promote them and roll back.
 
-Rules: a version's files lie on disk, checked, before a row names them. An alias moves by one more line in the ledger,
-in the same transaction that checks why it may. Promoting what did not pass needs ``override`` and a reason; the
-ledger keeps both. Rolling back goes to a version that was champion before, never to one that was not.
+Rules: a version's files are on disk, and checked, before a row names them. An alias moves by adding one line to the
+ledger, in the transaction that checks whether it may. Promoting a version that did not pass needs ``override`` and a
+reason; the ledger keeps both. A rollback goes only to a version that was champion before.
 """
 
 from datetime import datetime
@@ -21,52 +21,52 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def register(
-    tx: Session, version: values.Version, verdicts: list[values.Verdict], order: Attribution, now: datetime
+    tx: Session, version: values.Version, verdicts: list[values.Verdict], attribution: Attribution, now: datetime
 ) -> None:
-    """Write down a judged version and call it challenger."""
+    """Store a judged version and make it challenger."""
     versions.add(tx, version)
     for verdict in verdicts:
         versions.give(tx, verdict)
-    _move(tx, version.family, CHALLENGER, "register", version.number, order, now)
+    _move(tx, version.family, CHALLENGER, "register", version.number, attribution, now)
     if (refused := messages.refused(version, verdicts)) is not None:
         outbox.record(tx, messages.Kind.GATE_REFUSED, refused, now)
 
 
-def promote(home: Home, number: int, order: Attribution, now: datetime) -> values.Move:
+def promote(home: Home, number: int, attribution: Attribution, now: datetime) -> values.Move:
     """Make a version champion. Raises ``UnknownVersion``, ``NotPromotable``, ``ArtifactCorrupt``."""
     version = _checked(home, number)
     with home.store.exclusive() as tx:
-        promote_in(tx, version, order, now)
+        promote_in(tx, version, attribution, now)
         return versions.ledger(tx, version.family)[0]
 
 
-def promote_in(tx: Session, version: values.Version, order: Attribution, now: datetime) -> None:
-    """The same inside a transaction that already knows that the files are sound."""
+def promote_in(tx: Session, version: values.Version, attribution: Attribution, now: datetime) -> None:
+    """``promote`` inside a transaction; the caller has already checked the files."""
     if versions.holder(tx, version.family) == version.number:
-        raise NotPromotable(f"version {version.number} is champion already; nothing to do")
+        raise NotPromotable(f"version {version.number} is already champion; nothing to do")
     outcome = versions.outcome(tx, version.number)
-    if outcome != "passed" and not order.override:
+    if outcome != "passed" and not attribution.override:
         raise NotPromotable(
-            f"version {version.number}: expected the verdict passed, it is {outcome}; read `loop verdict "
-            f"{version.number}`, then --override with a --reason if you must"
+            f"version {version.number}: expected the verdict passed, got {outcome}; read `loop verdict "
+            f"{version.number}`, or use --override with a --reason"
         )
-    _move(tx, version.family, CHAMPION, "promote", version.number, order, now)
+    _move(tx, version.family, CHAMPION, "promote", version.number, attribution, now)
 
 
-def rollback(home: Home, family: str, to: int | None, order: Attribution, now: datetime) -> values.Move:
-    """Go back to the champion before, or to an earlier one. Raises as ``promote`` does."""
+def rollback(home: Home, family: str, to: int | None, attribution: Attribution, now: datetime) -> values.Move:
+    """Make the previous champion, or an earlier one, champion again. Raises the errors of ``promote``."""
     with home.store.read() as tx:
         target = _target(list(reversed(versions.ledger(tx, family))), family, to)
     version = _checked(home, target)
     with home.store.exclusive() as tx:
         if _target(list(reversed(versions.ledger(tx, family))), family, to) != target:
-            raise NotPromotable("the champion changed meanwhile; look at `loop history`, then say --to")
-        _move(tx, family, CHAMPION, "rollback", version.number, order, now)
+            raise NotPromotable("the champion has changed in the meantime; see `loop history`, then use --to")
+        _move(tx, family, CHAMPION, "rollback", version.number, attribution, now)
         return versions.ledger(tx, family)[0]
 
 
 def champion(home: Home, family: str) -> values.Version | None:
-    """The family's champion, if it has one."""
+    """The family's champion, or None."""
     with home.store.read() as tx:
         return versions.champion(tx, family)
 
@@ -97,7 +97,7 @@ def _document(version: values.Version, aliases: dict[int, str], outcomes: dict[i
 
 
 def _checked(home: Home, number: int) -> values.Version:
-    """The version, its files for phones read whole and their digests compared."""
+    """The version, after reading its phone files completely and comparing their digests."""
     with home.store.read() as tx:
         version = versions.get(tx, number)
     home.artifacts.get(version.artifact_digest, ".mlmodel")
@@ -107,13 +107,13 @@ def _checked(home: Home, number: int) -> values.Version:
 
 
 def _target(oldest_first: list[values.Move], family: str, to: int | None) -> int:
-    """Which version a rollback leads to. Going back twice goes back two champions, not there and back."""
+    """The version that a rollback leads to. Two rollbacks go back two champions; the second does not undo the first."""
     stack: list[int] = []
-    reigned = set()
+    champions = set()
     for move in oldest_first:
         if move.alias != CHAMPION:
             continue
-        reigned.add(move.after)
+        champions.add(move.after)
         if move.verb == "rollback" and move.after in stack:
             while stack[-1] != move.after:
                 stack.pop()
@@ -124,23 +124,25 @@ def _target(oldest_first: list[values.Move], family: str, to: int | None) -> int
             raise NotPromotable(f"{family}: no earlier champion to roll back to; `loop history` shows the ledger")
         return stack[-2]
     if stack and to == stack[-1]:
-        raise NotPromotable(f"version {to} is champion already; nothing to do")
-    if to not in reigned:
+        raise NotPromotable(f"version {to} is already champion; nothing to do")
+    if to not in champions:
         raise NotPromotable(f"version {to} was never champion of {family}; use `loop promote {to}` instead")
     return to
 
 
-def _move(tx: Session, family: str, alias: str, verb: str, number: int, order: Attribution, now: datetime) -> None:
+def _move(
+    tx: Session, family: str, alias: str, verb: str, number: int, attribution: Attribution, now: datetime
+) -> None:
     line = {
         "family": family,
         "alias": alias,
         "verb": verb,
         "before": versions.holder(tx, family, alias),
         "after": number,
-        "actor": order.actor,
-        "reason": order.reason,
+        "actor": attribution.actor,
+        "reason": attribution.reason,
         "verdict": versions.outcome(tx, number),
-        "override": order.override,
+        "override": attribution.override,
         "moved_at": now,
     }
     versions.move(tx, line)

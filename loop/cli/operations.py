@@ -157,7 +157,7 @@ def _list(findings: Iterable[Finding]) -> None:
     """Print a line for each finding, with the fix below a problem."""
     for each in sorted(findings, key=lambda finding: finding.severity):
         name = f"{MARKS[each.severity]} {each.check}"
-        line(name, Text(each.came), width=NAME_COLUMNS, style=STYLES[each.severity])
+        line(name, Text(each.actual), width=NAME_COLUMNS, style=STYLES[each.severity])
         if each.expected:
             line("  expected", Text(each.expected), width=NAME_COLUMNS, style="dim")
         if each.fix:
@@ -165,8 +165,9 @@ def _list(findings: Iterable[Finding]) -> None:
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    names = ("check", "expected", "came", "fix")
-    return {"severity": finding.severity.name.lower()} | {name: getattr(finding, name) for name in names}
+    severity = finding.severity.name.lower()
+    row = {"severity": severity, "check": finding.check, "expected": finding.expected}
+    return row | {"came": finding.actual, "fix": finding.fix}
 
 
 def _exit(findings: Iterable[Finding]) -> None:

@@ -21,7 +21,7 @@ def schedule() -> None:
 
     home = open_home()
     logs.begin(home.settings)
-    scheduler = Scheduler(home, chores=background.tasks(home))
+    scheduler = Scheduler(home, tasks=background.tasks(home))
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

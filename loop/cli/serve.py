@@ -54,7 +54,7 @@ def up(host: Host = None, port: Port = None) -> None:
     home = homes.at(settings)
     logs.begin(settings)
     _show_first_key(home)
-    scheduler = Scheduler(home, chores=background.tasks(home))
+    scheduler = Scheduler(home, tasks=background.tasks(home))
     scheduler.start()
     try:
         _serve(home)

@@ -33,7 +33,7 @@ def show(standing: Standing) -> None:
     line("disk", Text(f"{standing.disk_free / GIB:,.1f} GiB free"))
     for each in standing.warnings:
         colour = "bold red" if each.severity is Severity.BROKEN else "yellow"
-        line(f"! {each.check}", Text(each.came, colour), Text(each.fix, "cyan"))
+        line(f"! {each.check}", Text(each.actual, colour), Text(each.fix, "cyan"))
     if not standing.warnings:
         line("warnings", Text("none; `loop doctor` checks more", "green"))
 

@@ -117,7 +117,7 @@ def _line(each: Delivery) -> dict[str, Any]:
 def _shown(hook: Hook) -> dict[str, Any]:
     return {
         "webhook": hook.id,
-        "url": addresses.parse(hook.url).shown,
+        "url": addresses.parse(hook.url).masked,
         "kinds": [Kind(kind).value for kind in hook.kinds],
         "actor": hook.actor,
         "added_at": hook.added_at,

@@ -82,7 +82,8 @@ CLUSTERS = tuple(
 class Cell:
     """One scenario at one feedback size: shares of each verdict, and of a naive gate (no slice scored lower)."""
 
-    scenario: str
+    world: str
+    """The scenario's name."""
     feedback_n: int
     passed: float
     inconclusive: float
@@ -110,7 +111,7 @@ class Table:
         ]
         for cell in self.cells:
             shares = (cell.passed, cell.inconclusive, cell.failed, cell.naive_passed)
-            rows.append(f"| {cell.scenario} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |")
+            rows.append(f"| {cell.world} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |")
         return "\n".join(rows) + "\n"
 
 

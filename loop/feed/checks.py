@@ -1,7 +1,7 @@
-"""May a model be run? The rules for a downloaded model, each a function in ``CHECKS`` with one ``if``.
+"""Check a downloaded model. Each rule is a function in ``CHECKS`` with one ``if``.
 
-The bytes have the digest that the feed names; the file loads; its own description names the feed's family and version;
-it answers its golden vectors. A device applies them before it installs, the server before it publishes.
+The bytes have the digest that the feed names, the file loads, its metadata names the feed's family and version, and it
+reproduces its golden vectors. A device applies the rules before it installs, the server before it publishes.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ GOLDEN_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What came for a release, before anything is believed."""
+    """The downloaded files of a release, not yet checked."""
 
     channel: str
     release: Release
@@ -27,48 +27,49 @@ class Files:
 
 
 def has_the_digest(files: Files) -> None:
-    """The bytes are those that the feed names."""
-    found = artifacts.digest(files.model)
-    if found != files.release.digest:
-        raise refusals.WrongDigest(f"model: expected {files.release.digest:.12}…, got {found:.12}…")
+    """The model has the digest that the feed names."""
+    digest = artifacts.digest(files.model)
+    if digest != files.release.digest:
+        raise refusals.WrongDigest(f"model: expected {files.release.digest:.12}…, got {digest:.12}…")
 
 
 def golden_has_the_digest(files: Files) -> None:
-    """So are the golden vectors'."""
-    found = artifacts.digest(files.golden)
-    if found != files.release.golden_digest:
-        raise refusals.WrongDigest(f"golden vectors: expected {files.release.golden_digest:.12}…, got {found:.12}…")
+    """The golden vectors have the digest that the feed names."""
+    digest = artifacts.digest(files.golden)
+    if digest != files.release.golden_digest:
+        raise refusals.WrongDigest(f"golden vectors: expected {files.release.golden_digest:.12}…, got {digest:.12}…")
 
 
 def golden_is_shallow(files: Files) -> None:
-    """No parser will drown in them."""
+    """The golden vectors are not nested so deeply that a parser would recurse too far."""
     canonical.require_shallow(files.golden, GOLDEN_DEPTH)
 
 
 def loads(files: Files) -> None:
-    """The runtime takes it, as a classifier of the ten digits."""
+    """The runtime loads the model as a classifier of the ten digits."""
     try:
         digit_classifier.classifier(digit_classifier.load(files.model))
     except BadModel as error:
-        raise refusals.DoesNotLoad(f"model: expected one that loads ({error})") from None
+        raise refusals.DoesNotLoad(f"model: it does not load ({error})") from None
 
 
-def is_what_the_feed_says(files: Files) -> None:
-    """Family and version in the file's own description are those of the channel."""
-    says = digit_classifier.load(files.model).metadata
+def metadata_matches_the_feed(files: Files) -> None:
+    """The model's metadata names the channel's family and the release's version."""
+    metadata = digit_classifier.load(files.model).metadata
     expected = (files.channel.partition(".")[0], str(files.release.version))
-    found = (says.get("loop.family", "none"), says.get("loop.version", "none"))
-    if found != expected:
+    got = (metadata.get("loop.family", "none"), metadata.get("loop.version", "none"))
+    if got != expected:
         raise refusals.WrongModel(
-            f"model: expected family {expected[0]}, version {expected[1]}; it says {found[0]:.20}, {found[1]:.20}"
+            f"model: expected family {expected[0]}, version {expected[1]}; got {got[0]:.20}, {got[1]:.20}"
         )
 
 
-def answers_its_golden_vectors(files: Files) -> None:
-    """It answers here as it answered where it was judged."""
-    wrong = export_check.check_golden(files.model, files.golden)
-    if wrong:
-        raise refusals.SelfTestFailed(f"model: {wrong[0]}" + (f" ({len(wrong)} such)" if len(wrong) > 1 else ""))
+def reproduces_its_golden_vectors(files: Files) -> None:
+    """The model gives the same answers as when it was judged."""
+    mismatches = export_check.check_golden(files.model, files.golden)
+    if mismatches:
+        more = f" ({len(mismatches)} mismatches)" if len(mismatches) > 1 else ""
+        raise refusals.SelfTestFailed(f"model: {mismatches[0]}{more}")
 
 
 CHECKS: tuple[Callable[[Files], None], ...] = (
@@ -76,12 +77,12 @@ CHECKS: tuple[Callable[[Files], None], ...] = (
     golden_has_the_digest,
     golden_is_shallow,
     loads,
-    is_what_the_feed_says,
-    answers_its_golden_vectors,
+    metadata_matches_the_feed,
+    reproduces_its_golden_vectors,
 )
 
 
 def check(files: Files) -> None:
-    """Apply every rule in order. Raises ``FeedRefused`` for the first that is broken."""
+    """Apply every rule in order. Raises ``FeedRefused`` for the first broken one."""
     for rule in CHECKS:
         rule(files)

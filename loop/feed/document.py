@@ -1,8 +1,8 @@
-"""Roots and feeds as frozen values; plain JSON in and out, every field checked for its kind and range.
+"""Roots and feeds as frozen values. Their JSON is parsed and written here; each field's type and range is checked.
 
-Rules: fields are exactly those that are known here. A newer format gets a file of its own beside this one, so that a
-phone with an old app goes on reading what it knows. Nothing that stands in a document becomes part of a path or URL
-but SHA-256 digests, and they were matched as such.
+Rules: a document has exactly the fields that are known here. A newer format gets a separate file beside this one, so
+that a phone with an old app can still read its own. Of a document's content only SHA-256 digests become part of a path
+or URL, after they matched the pattern of a digest.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One model for one channel; lengths in bytes, digests SHA-256. ``rollout_percent`` of devices shall take it."""
+    """One model for one channel; lengths in bytes, digests SHA-256. ``rollout_percent`` of devices install it."""
 
     version: int
     digest: str
@@ -43,10 +43,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What devices shall run, from ``issued`` until ``expires``; ``root`` is the version of the root it was made under.
+    """What devices run, from ``issued`` until ``expires``; ``root`` is the version of the root that certifies it.
 
-    ``channels`` maps family and format (``cnn.mlmodel``) to a release; devices confirm a right answer with the chance
-    ``confirm_ppm`` in a million; ``withdrawn`` are digests that no device may run any longer.
+    ``channels`` maps family and format (``cnn.mlmodel``) to a release. Devices confirm a right answer with probability
+    ``confirm_ppm`` in a million. ``withdrawn`` are the digests that no device may run any longer.
     """
 
     epoch: int
@@ -61,7 +61,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class FeedKey:
-    """A key that may sign feeds until it expires; ``public`` are its 32 bytes in hex."""
+    """A key that may sign feeds until it expires; ``public`` is the public key's 32 bytes in hex."""
 
     public: str
     expires: datetime
@@ -69,7 +69,7 @@ class FeedKey:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Who may sign what. ``root_keys`` maps key ids to public keys in hex, ``feed_keys`` ids to keys with expiry."""
+    """Which keys may sign. ``root_keys`` maps key ids to public keys in hex, ``feed_keys`` ids to keys with expiry."""
 
     version: int
     epoch: int
@@ -86,12 +86,12 @@ def key_id(public: str) -> str:
 
 
 def when(moment: datetime) -> str:
-    """A time as documents write it: UTC, whole seconds."""
+    """A time in the format of documents: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime(TIME_FORMAT)
 
 
 def feed_bytes(feed: Feed) -> bytes:
-    """What is signed. Raises ``BadDocument`` for a feed that no device would take."""
+    """The bytes to sign. Raises ``BadDocument`` for a feed that no device would accept."""
     channels = {
         name: {
             "digest": each.digest,
@@ -151,15 +151,17 @@ def parse_feed(data: bytes) -> Feed:
         withdrawn=withdrawn,
     )
     if feed.expires <= feed.issued:
-        raise BadDocument(f"expires: expected after {when(feed.issued)}, got {when(feed.expires)}")
+        raise BadDocument(f"expires: expected a time after {when(feed.issued)}, got {when(feed.expires)}")
     for name, release in feed.channels.items():
         if release.digest in withdrawn:
-            raise BadDocument(f"{name}: expected a model that is not withdrawn, got {release.digest:.12}…")
+            raise BadDocument(
+                f"{name}: expected a model that is not withdrawn, got the withdrawn {release.digest:.12}…"
+            )
     return feed
 
 
 def root_bytes(root: Root) -> bytes:
-    """What is signed. Raises ``BadDocument`` for a root that no device would take."""
+    """The bytes to sign. Raises ``BadDocument`` for a root that no device would accept."""
     feed_keys = {id_: {"expires": when(key.expires), "public": key.public} for id_, key in root.feed_keys.items()}
     data = canonical.encode(
         {
@@ -177,7 +179,7 @@ def root_bytes(root: Root) -> bytes:
 
 
 def parse_root(data: bytes) -> Root:
-    """The root in signed bytes. Raises as ``parse_feed``, and ``KeyMismatch``."""
+    """The root in signed bytes. Raises the errors of ``parse_feed``, and ``KeyMismatch``."""
     plain = _open(data, "root")
     _exactly(plain, "epoch", "feed", "format", "issued", "root", "type", "version")
     roots, feeds = _role(plain, "root"), _role(plain, "feed")
@@ -194,9 +196,9 @@ def parse_root(data: bytes) -> Root:
 
 def _open(data: bytes, kind: str) -> Plain:
     plain = canonical.parse(data)
-    came = plain.get("type"), plain.get("format")
-    if came != (kind, FORMAT) or plain["format"] is True:
-        raise UnknownFormat(f"expected a {kind} of format {FORMAT}, got {came[0]!r:.40} of format {came[1]!r:.40}")
+    got = plain.get("type"), plain.get("format")
+    if got != (kind, FORMAT) or plain["format"] is True:
+        raise UnknownFormat(f"expected a {kind} of format {FORMAT}, got {got[0]!r:.40} of format {got[1]!r:.40}")
     return plain
 
 
@@ -219,7 +221,7 @@ def _release(plain: object) -> Release:
     if not isinstance(plain["urgent"], bool):
         raise BadDocument(f"urgent: expected true or false, got {plain['urgent']!r:.40}")
     if release.urgent and release.rollout_percent < 100:
-        raise BadDocument(f"rollout_percent: expected 100 of what is urgent, got {release.rollout_percent}")
+        raise BadDocument(f"rollout_percent: expected 100 for an urgent release, got {release.rollout_percent}")
     return release
 
 
@@ -240,7 +242,7 @@ def _feed_key(id_: str, plain: object) -> FeedKey:
 def _public(id_: str, plain: Plain, field: str) -> str:
     public = _text(plain, field, HEX64)
     if key_id(public) != id_:
-        raise KeyMismatch(f"key {id_:.12}…: expected the id {key_id(public):.12}… of its public half")
+        raise KeyMismatch(f"key {id_:.12}…: expected the id {key_id(public):.12}… of its public key")
     return public
 
 

@@ -1,8 +1,8 @@
-"""Signed bytes: ``{"signatures":[{"key":…,"signature":…}],"signed":…}``, Ed25519 over what stands after ``"signed":``.
+"""Signed documents: ``{"signatures":[{"key":…,"signature":…}],"signed":…}``, Ed25519 over the bytes of ``signed``.
 
-The signed bytes are cut out as they came, so a signature is checked before a single byte of them is parsed, and a
-phone needs no JSON writer. That works because strings of canonical JSON hold no quotes: the first ``,"signed":`` is the
-one that counts. Signatures are sorted by key, each key once: nobody counts twice against a threshold.
+The signed bytes are cut out as received, so a signature is checked before any of them is parsed, and a phone needs no
+JSON encoder. This works because strings of canonical JSON contain no quotes, so the first ``,"signed":`` is the
+separator. Signatures are sorted by key, each key once, so that no key counts twice towards a threshold.
 """
 
 import re
@@ -22,7 +22,7 @@ HEAD, MIDDLE, TAIL = b'{"signatures":', b',"signed":', b"}"
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """An envelope whose form is right; whether a signature is, ``signers`` tells. Maps key ids to signatures."""
+    """A well-formed envelope. ``signatures`` maps key ids to signatures, which ``signers`` verifies."""
 
     body: bytes
     signatures: Mapping[str, bytes]
@@ -34,14 +34,14 @@ def public_half(key: Ed25519PrivateKey) -> str:
 
 
 def seal(body: bytes, keys: Iterable[Ed25519PrivateKey]) -> bytes:
-    """Canonical ``body``, signed with each of the keys. The same arguments give the same bytes."""
+    """Sign the canonical ``body`` with each of the keys. The same arguments give the same bytes."""
     signed = {key_id(public_half(key)): key.sign(body).hex() for key in keys}
     head = [{"key": id_, "signature": signed[id_]} for id_ in sorted(signed)]
     return HEAD + canonical.encode(head) + MIDDLE + body + TAIL
 
 
 def unseal(data: bytes) -> Signed:
-    """Cut an envelope open. Raises ``TooLong``, ``NotCanonical``, ``BadDocument``; the body is not parsed."""
+    """Split an envelope without parsing its body. Raises ``TooLong``, ``NotCanonical``, ``BadDocument``."""
     if len(data) > MAX_BYTES:
         raise TooLong(f"expected at most {MAX_BYTES:,} bytes of a signed document, got {len(data):,}")
     head, middle, rest = data.partition(MIDDLE)
@@ -53,12 +53,12 @@ def unseal(data: bytes) -> Signed:
     pairs = [_pair(each) for each in listed]
     names = [name for name, _ in pairs]
     if names != sorted(set(names)):
-        raise BadDocument("signatures: expected them sorted by key, each key once, got a key twice or out of order")
+        raise BadDocument("signatures: expected keys sorted and each key once, got a key twice or out of order")
     return Signed(rest.removesuffix(TAIL), dict(pairs))
 
 
 def signers(signed: Signed, publics: Mapping[str, str]) -> set[str]:
-    """Which of the keys (ids to public keys in hex) have validly signed; signatures of other keys do not count."""
+    """The keys (ids to public keys in hex) with a valid signature; signatures of other keys do not count."""
     return {
         id_
         for id_, signature in signed.signatures.items()
@@ -80,6 +80,6 @@ def _pair(plain: object) -> tuple[str, bytes]:
 def _valid(public: str, signature: bytes, body: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(signature, body)
-    except (InvalidSignature, ValueError):  # ValueError: 32 bytes that are no point of the curve
+    except (InvalidSignature, ValueError):  # ValueError: 32 bytes that are not a point on the curve
         return False
     return True

@@ -1,4 +1,4 @@
-"""Where the files of a feed lie, below a published folder or a server's ``/v1``: numbers and digests, nothing else."""
+"""The paths of a feed's files, below a published folder or a server's ``/v1``: only numbers and digests vary."""
 
 FEED_FILE = "feed.json"
 

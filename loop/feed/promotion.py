@@ -1,7 +1,7 @@
-"""Move the champion, then publish the feed: what an operator's promotion or rollback means for devices.
+"""Promote or roll back for an operator: move the champion, then publish the feed.
 
-The move is the truth: a feed that cannot be published now does not undo it. The outcome states what became of the feed,
-and upkeep tries again.
+If the feed cannot be published now, the move stands. The outcome states whether the feed was published, and upkeep
+tries again.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from loop.store.values import Attribution
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The line in the ledger, and what devices see since."""
+    """The line in the ledger, and the state of the feed after it."""
 
     move: values.Move
     feed: upkeep.Outcome
 
 
-def promote(home: Home, number: int, order: Attribution, now: datetime) -> Moved:
-    """Make a version champion. Raises as ``registry.promote`` does."""
-    return _announced(home, registry.promote(home, number, order, now), order, now)
+def promote(home: Home, number: int, attribution: Attribution, now: datetime) -> Moved:
+    """Make a version champion. Raises the errors of ``registry.promote``."""
+    return _published(home, registry.promote(home, number, attribution, now), attribution, now)
 
 
-def rollback(home: Home, family: str, to: int | None, order: Attribution, now: datetime) -> Moved:
-    """Go back to an earlier champion. Raises as ``registry.rollback`` does."""
-    return _announced(home, registry.rollback(home, family, to, order, now), order, now)
+def rollback(home: Home, family: str, to: int | None, attribution: Attribution, now: datetime) -> Moved:
+    """Go back to an earlier champion. Raises the errors of ``registry.rollback``."""
+    return _published(home, registry.rollback(home, family, to, attribution, now), attribution, now)
 
 
-def _announced(home: Home, move: values.Move, order: Attribution, now: datetime) -> Moved:
-    return Moved(move, upkeep.tell(home, order, now))
+def _published(home: Home, move: values.Move, attribution: Attribution, now: datetime) -> Moved:
+    return Moved(move, upkeep.tell(home, attribution, now))

@@ -1,18 +1,18 @@
-"""Champions → a folder of static files that any web server or CDN can hold.
+"""Publish the champions as a folder of static files for any web server or CDN.
 
 ::
 
-    feed.json                   replaced with every publication: do not let it be cached for longer than minutes
-    root/1.json, root/2.json …  never changed, as everything below
+    feed.json                   replaced by every publication: cache it for minutes at most
+    root/1.json, root/2.json …  never changed, like everything below
     models/DIGEST.mlmodel
     golden/DIGEST.json
 
-Rules: a device's own checks are asked before anything is written. Models, vectors and roots first, the row that gives
-the sequence away second, the feed last: whatever is killed when, devices see the old feed or the new one, and a
-sequence is never given twice. It is one more than any sequence of this epoch in the store or the folder, and not below
-the time in seconds: it rises also where store and folder were both restored from backups. Files of withdrawn models go
-last. Only after a rotation there is a moment between: the new root beside the old feed. Devices then refuse the feed
-and stay on the model that they have until the next publication.
+Rules: the checks of a device run before anything is written. Models, golden vectors and roots are written first, the
+row that allocates the sequence second, the feed last. So after a kill at any point devices see the old feed or the new
+one, and a sequence is never used twice. It is one more than any sequence of this epoch in the store or the folder, and
+at least the time in seconds, so it rises even if store and folder were both restored from backups. Files of withdrawn
+models are removed last. After a rotation the new root is briefly beside the old feed. Devices then refuse the feed and
+keep their model until the next publication.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,14 +37,14 @@ from loop.store.values import Attribution
 from models import coreml
 
 LOCK_SECONDS = 30.0
-"""How long one publication waits for another."""
+"""The maximum wait for another publication."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What this publication says beside the champions.
+    """The settings of a publication.
 
-    With ``before``, a channel whose model is still the same keeps its rollout and urgency: a renewal changes no plan.
+    With ``before``, a channel with an unchanged model keeps its rollout and urgency, so a renewal changes neither.
     """
 
     rollout_percent: int = 100
@@ -53,33 +53,35 @@ class Options:
 
     def of(self, channel: str, digest: str) -> tuple[int, bool]:
         """Rollout and urgency of a model."""
-        known = None if self.before is None else self.before.channels.get(channel)
-        if known is not None and known.digest == digest:
-            return known.rollout_percent, known.urgent
+        release = None if self.before is None else self.before.channels.get(channel)
+        if release is not None and release.digest == digest:
+            return release.rollout_percent, release.urgent
         return (100 if self.urgent else self.rollout_percent), self.urgent
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a feed will name, read whole and tried: releases by channel, and files by path."""
+    """The content of a feed, read and checked: releases by channel, and files by path."""
 
     channels: Mapping[str, Release]
     files: Mapping[str, bytes]
 
 
-def publish(home: Home, to: Path, wish: Options, ask: Passphrase, order: Attribution, now: datetime) -> Feed:
-    """Write or renew the folder. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
+def publish(home: Home, to: Path, options: Options, ask: Passphrase, attribution: Attribution, now: datetime) -> Feed:
+    """Write or renew the folder ``to``. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
     with _locked(to):
-        root = _adopted(home, to, order, now)
+        root = _adopted(home, to, attribution, now)
         signers = keys.load_many(authority.signing_keys(home, root, now), ask)
         floor = _published_sequence(home, to, root)
         with home.store.read() as tx:
             withdrawn = sorted({each.digest for each in feeds.withdrawn(tx)})
-        content = gather(home, wish, withdrawn)
+        content = gather(home, options, withdrawn)
         rows = authority.chain(home)
         for row in rows:
             if _bytes(to / root_path(row.version)) not in (None, row.document):
-                raise NotPublishable(f"{to / root_path(row.version)}: another root than ours; publish elsewhere")
+                raise NotPublishable(
+                    f"{to / root_path(row.version)}: expected this store's root, got another; use another folder"
+                )
         for path, data in content.files.items():
             _write_once(to / path, data)
         for row in rows:
@@ -97,24 +99,24 @@ def publish(home: Home, to: Path, wish: Options, ask: Passphrase, order: Attribu
                 withdrawn=tuple(withdrawn),
             )
             data = _sealed(feed, signers)
-            feeds.add_entry(tx, values.FeedEntry(feed.epoch, feed.sequence, data, order.actor, now))
+            feeds.add_entry(tx, values.FeedEntry(feed.epoch, feed.sequence, data, attribution.actor, now))
         durable.write_whole(to / FEED_FILE, data)
         for digest in withdrawn:
             (to / model_path(digest)).unlink(missing_ok=True)
     return feed
 
 
-def gather(home: Home, wish: Options, withdrawn: list[str]) -> Content:
-    """The champions as releases with their files, each tried as a device would. Raises ``NotPublishable``."""
+def gather(home: Home, options: Options, withdrawn: list[str]) -> Content:
+    """The champions as releases with their files, each checked as on a device. Raises ``NotPublishable``."""
     channels: dict[str, Release] = {}
     files: dict[str, bytes] = {}
     for family, version in _champions(home).items():
         if version.artifact_digest in withdrawn:
-            raise NotPublishable(f"version {version.number} is champion of {family} and withdrawn; promote another")
+            raise NotPublishable(f"version {version.number}, champion of {family}, is withdrawn; promote another")
         model = home.artifacts.get(version.artifact_digest, ".mlmodel")
         golden = home.artifacts.get(version.golden_digest, ".json")
         channel = f"{family}.mlmodel"
-        rollout_percent, urgent = wish.of(channel, version.artifact_digest)
+        rollout_percent, urgent = options.of(channel, version.artifact_digest)
         release = Release(
             version=version.number,
             digest=version.artifact_digest,
@@ -129,48 +131,48 @@ def gather(home: Home, wish: Options, withdrawn: list[str]) -> Content:
         channels[channel] = release
         files |= {model_path(release.digest): model, golden_path(release.golden_digest): golden}
     if not channels:
-        raise NotPublishable("no family has a champion; `loop init` or `loop promote` makes one")
+        raise NotPublishable("no family has a champion; run `loop init` or `loop promote`")
     return Content(channels, files)
 
 
 def _champions(home: Home) -> dict[str, values.Version]:
     """The champion of each family that has one."""
     with home.store.read() as tx:
-        found = {family: versions.champion(tx, family) for family in models.NAMES}
-    return {family: version for family, version in found.items() if version is not None}
+        champions = {family: versions.champion(tx, family) for family in models.NAMES}
+    return {family: version for family, version in champions.items() if version is not None}
 
 
-def adopt(home: Home, place: Path, order: Attribution, now: datetime) -> Trusted:
-    """Take over the chain of roots of a folder into a store that has none: after the store was lost.
+def adopt(home: Home, place: Path, attribution: Attribution, now: datetime) -> Trusted:
+    """Copy a folder's chain of roots into a store that has none, after the store was lost.
 
-    Whoever calls this vouches for the folder's first root. Raises ``NotPublishable``, ``FeedRefused``.
+    The caller vouches for the folder's first root. Raises ``NotPublishable``, ``FeedRefused``.
     """
     if authority.chain(home):
-        raise NotPublishable("the store has roots already; a longer chain in a folder is found by `loop feed publish`")
+        raise NotPublishable("the store already has roots; `loop feed publish` finds a longer chain in a folder")
     first = _bytes(place / root_path(1))
     if first is None:
-        raise NotPublishable(f"{place / root_path(1)}: no such file; give a folder that was published")
+        raise NotPublishable(f"{place / root_path(1)}: no such file; name a published folder")
     trust.begin(first)
-    authority.add(home, first, order, now)
-    return _adopted(home, place, order, now)
+    authority.add(home, first, attribution, now)
+    return _adopted(home, place, attribution, now)
 
 
-def _adopted(home: Home, to: Path, order: Attribution, now: datetime) -> Trusted:
-    """The newest root, of the store or of the folder: a store from a backup may have forgotten a rotation."""
+def _adopted(home: Home, to: Path, attribution: Attribution, now: datetime) -> Trusted:
+    """The newest root, of the store or of the folder: a store from a backup may lack the last rotation."""
     trusted = authority.trusted(home)
     while (data := _bytes(to / root_path(trusted.root.version + 1))) is not None:
         try:
             trusted = trust.follow(trusted, data)
         except FeedRefused as error:
             raise NotPublishable(
-                f"{to}: its roots are not this store's ({error}); publish to a folder of its own"
+                f"{to}: expected this store's roots, got others ({error}); use another folder"
             ) from None
-        authority.add(home, data, Attribution(order.actor, f"found in {to.name or 'the folder'}"), now)
+        authority.add(home, data, Attribution(attribution.actor, f"found in {to.name or 'the folder'}"), now)
     return trusted
 
 
 def _published_sequence(home: Home, to: Path, root: Trusted) -> int:
-    """The sequence of the folder's feed in this epoch, 0 if there is none; it must be of one of our keys."""
+    """The sequence of the folder's feed in this epoch, or 0. The feed must be signed by one of our keys."""
     data = _bytes(to / FEED_FILE)
     if data is None:
         return 0
@@ -179,11 +181,11 @@ def _published_sequence(home: Home, to: Path, root: Trusted) -> int:
         every = [trust.begin(row.document).root for row in authority.chain(home)]
         publics = {id_: key.public for each in every for id_, key in each.feed_keys.items()}
         if not envelope.signers(signed, publics):
-            raise NotPublishable(f"{to / FEED_FILE}: signed by none of our keys; publish elsewhere, or move it away")
+            raise NotPublishable(f"{to / FEED_FILE}: not signed by our keys; move it away, or use another folder")
         feed = document.parse_feed(signed.body)
     except FeedRefused as error:
         raise NotPublishable(
-            f"{to / FEED_FILE}: not a feed of ours ({error}); publish elsewhere, or move it away"
+            f"{to / FEED_FILE}: expected our feed, got other content ({error}); move it away, or use another folder"
         ) from None
     return feed.sequence if feed.epoch == root.root.epoch else 0
 
@@ -192,44 +194,44 @@ def _sealed(feed: Feed, signers: roots.Keys) -> bytes:
     try:
         return envelope.seal(document.feed_bytes(feed), signers.values())
     except FeedRefused as error:
-        hint = "; `loop feed rotate --recover` begins sequences anew" if feed.sequence > canonical.MAX_INTEGER else ""
-        raise NotPublishable(f"no device would take this feed ({error}){hint}") from None
+        hint = "; `loop feed rotate --recover` restarts sequences" if feed.sequence > canonical.MAX_INTEGER else ""
+        raise NotPublishable(f"no device would accept this feed ({error}){hint}") from None
 
 
 def _check(files: checks.Files) -> None:
     try:
         checks.check(files)
     except FeedRefused as error:
-        raise NotPublishable(f"version {files.release.version}: no device would take it ({error})") from None
+        raise NotPublishable(f"version {files.release.version}: no device would accept it ({error})") from None
 
 
 def _bytes(path: Path) -> bytes | None:
-    """A file of the folder, no more of it than a document may have and one byte that says so."""
+    """A file of the folder, up to one byte more than a document may have; None if there is no file."""
     try:
         with path.open("rb") as file:
             return file.read(document.MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise NotPublishable(f"{path}: cannot be read ({error.strerror}); mend the folder") from None
+        raise NotPublishable(f"{path}: cannot read ({error.strerror}); repair the folder") from None
 
 
 def _write_once(path: Path, data: bytes) -> None:
-    """Files named by digest or number never change; what lies there already is compared, not trusted."""
+    """Files named by digest or number never change; an existing file is compared, not trusted."""
     if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
         durable.write_whole(path, data)
 
 
 @contextmanager
 def _locked(to: Path) -> Iterator[None]:
-    """One publication at a time into a folder; a killed one's lock is gone with it, one that hangs is told of."""
-    with ExitStack() as held:
+    """Allow one publication at a time per folder. A killed one loses its lock; one that hangs is reported."""
+    with ExitStack() as stack:
         try:
-            held.enter_context(durable.locked(to / ".lock", LOCK_SECONDS))
+            stack.enter_context(durable.locked(to / ".lock", LOCK_SECONDS))
         except durable.AlreadyLocked:
             raise NotPublishable(
-                f"{to}: another publication has been under way for {LOCK_SECONDS:g} s; end it"
+                f"{to}: another publication has held the lock for {LOCK_SECONDS:g} s; end it"
             ) from None
         except OSError as error:
-            raise BadSettings(f"{to}: expected a folder to publish to ({error.strerror})") from None
+            raise BadSettings(f"{to}: expected a folder that can be written ({error.strerror})") from None
         yield

@@ -1,33 +1,34 @@
-"""Why a device refuses: one error for each rule, so that a report from the field names the rule.
+"""Why a device refuses: one error per rule, so that a report from a device names the rule.
 
-All are ``FeedRefused``. Whoever meets one keeps what it has. Messages say what was expected and what came.
+All are ``FeedRefused``. A device that gets one keeps its current model. Messages state what was expected and what was
+received.
 """
 
 from loop.errors import FeedRefused
 
 
 class Unavailable(FeedRefused):
-    """The server or folder does not give the file; nothing is known to be wrong with it."""
+    """The server or folder did not return the file; its content may be fine."""
 
 
 class TooSlow(FeedRefused):
-    """Bytes come, but so slowly that the device would never be done."""
+    """The source sends bytes too slowly."""
 
 
 class TooLong(FeedRefused):
-    """More bytes come than were declared, or than such a document may have."""
+    """The source sent more bytes than declared, or than such a document may have."""
 
 
 class Truncated(FeedRefused):
-    """Fewer bytes came than were declared; what came is kept, to go on from there."""
+    """The source sent fewer bytes than declared. They are kept, so that the next sync can resume."""
 
 
 class NotCanonical(FeedRefused):
-    """Not the one way in which these bytes could have been written."""
+    """The document is not canonical JSON."""
 
 
 class UnknownFormat(FeedRefused):
-    """Another kind or format of document than this code reads."""
+    """The document is of a type or format that this code does not read."""
 
 
 class BadDocument(FeedRefused):
@@ -35,64 +36,64 @@ class BadDocument(FeedRefused):
 
 
 class KeyMismatch(FeedRefused):
-    """A key id that is not the digest of its key."""
+    """A key id is not the digest of its key."""
 
 
 class TooFewSignatures(FeedRefused):
-    """Fewer valid signatures by certified keys than the threshold."""
+    """There are fewer valid signatures by certified keys than the threshold."""
 
 
 class KeyExpired(FeedRefused):
-    """There are enough signatures, but not by keys that are still valid."""
+    """There are enough signatures, but too few by keys that have not expired."""
 
 
 class RootSkipped(FeedRefused):
-    """A root that does not directly follow the trusted one."""
+    """A root does not directly follow the trusted one."""
 
 
 class EpochFell(FeedRefused):
-    """A root that goes back to an earlier epoch."""
+    """A root goes back to an earlier epoch."""
 
 
 class RootWithheld(FeedRefused):
-    """The feed was made under a root that the server did not show."""
+    """The feed names a root that the server did not provide."""
 
 
 class OtherEpoch(FeedRefused):
-    """The feed is of another epoch than the root: from before a recovery."""
+    """The feed is of another epoch than the root, from before a recovery."""
 
 
 class RolledBack(FeedRefused):
-    """A lower sequence than one that was seen."""
+    """The sequence is lower than one that the device has seen."""
 
 
 class Equivocated(FeedRefused):
-    """A sequence that was seen, with another document."""
+    """The device has seen this sequence with another document."""
 
 
 class Expired(FeedRefused):
-    """The feed was valid until a time that has passed."""
+    """The feed has expired."""
 
 
 class NoChannel(FeedRefused):
-    """The feed has nothing for this family and format."""
+    """The feed has no release for this family and format."""
 
 
 class WrongDigest(FeedRefused):
-    """A file's bytes are not those that the feed names."""
+    """A file does not have the digest that the feed names."""
 
 
 class WrongModel(FeedRefused):
-    """The file says that it is of another family or version than the feed says."""
+    """The file's metadata names another family or version than the feed."""
 
 
 class DoesNotLoad(FeedRefused):
-    """The file is no model that this device can run."""
+    """The file is not a model that this device can run."""
 
 
 class SelfTestFailed(FeedRefused):
-    """The model answers its golden vectors otherwise than expected."""
+    """The model does not reproduce its golden vectors."""
 
 
 class StateUnreadable(FeedRefused):
-    """The device's own state is missing or damaged; it does not guess."""
+    """The device's own state is missing or damaged. The device does not guess it."""

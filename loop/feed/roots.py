@@ -1,8 +1,8 @@
-"""Who may sign, on the writing side: the first root document, and every next one.
+"""Write root documents, which certify the keys that may sign: the first one and each next one.
 
-A root is signed by enough keys of the one before and by enough of its own; ``next_root`` refuses to make one that no
-device would follow. With three root keys and a threshold of two, any one of them may be lost: the third is the recovery
-key, kept elsewhere. A new epoch makes devices forget the sequences of a stolen feed key.
+A root is signed by enough keys of the previous root and by enough of its own. ``next_root`` never writes a root that
+no device would follow. With three root keys and a threshold of two, any one of them may be lost; the third is the
+recovery key, stored elsewhere. A new epoch makes devices forget the sequences of a stolen feed key.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ Keys = Mapping[str, Ed25519PrivateKey]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the next root changes: which feed keys there are, which root keys, and whether an epoch begins."""
+    """The content of the next root: its feed keys, its root keys, and whether it starts a new epoch."""
 
     feed_keys: Mapping[str, FeedKey]
     root_keys: Mapping[str, str]
@@ -29,13 +29,13 @@ class Change:
 
 
 def feed_key(key: Ed25519PrivateKey, expires: datetime) -> dict[str, FeedKey]:
-    """A feed key as roots name it."""
+    """A feed key as an entry of a root document."""
     public = envelope.public_half(key)
     return {document.key_id(public): FeedKey(public, expires)}
 
 
 def first(root_keys: Keys, threshold: int, feed_keys: Mapping[str, FeedKey], now: datetime) -> bytes:
-    """Root 1, to be built into the app. Raises ``NotPublishable`` for a threshold that the keys cannot reach."""
+    """Root 1, which is built into the app. Raises ``NotPublishable`` for a threshold that the keys cannot reach."""
     if not 1 <= threshold <= len(root_keys) <= document.MAX_KEYS:
         raise NotPublishable(
             f"expected a threshold from 1 to the number of root keys (at most {document.MAX_KEYS}), "
@@ -47,7 +47,7 @@ def first(root_keys: Keys, threshold: int, feed_keys: Mapping[str, FeedKey], now
 
 
 def next_root(before: Trusted, change: Change, signers: Keys, now: datetime) -> bytes:
-    """The root after ``before``, signed with every one of ``signers`` that counts. Raises ``NotPublishable``."""
+    """The root after ``before``, signed by those ``signers`` that either root names. Raises ``NotPublishable``."""
     old = before.root
     root = Root(
         version=old.version + 1,
@@ -63,16 +63,14 @@ def next_root(before: Trusted, change: Change, signers: Keys, now: datetime) -> 
     try:
         trust.follow(before, data)
     except FeedRefused as error:
-        raise NotPublishable(f"{error}; bring more root keys with --keys") from None
+        raise NotPublishable(f"{error}; add more root keys with --keys") from None
     return data
 
 
 def chain(documents: list[bytes]) -> Trusted:
-    """What a device trusts after these roots, oldest first. Raises ``NotPublishable`` where there are none, and
-    ``FeedRefused``.
-    """
+    """What a device trusts after these roots, oldest first. Raises ``FeedRefused``, and ``NotPublishable`` for none."""
     if not documents:
-        raise NotPublishable("the feed has no keys yet; `loop feed keys --create` makes them")
+        raise NotPublishable("the feed has no keys yet; run `loop feed keys --create`")
     trusted = trust.begin(documents[0])
     for data in documents[1:]:
         trusted = trust.follow(trusted, data)

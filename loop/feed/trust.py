@@ -1,9 +1,9 @@
-"""What a device believes: trusted state and new bytes → new trusted state, or one error that names the broken rule.
+"""What a device trusts: trusted state and new bytes → new trusted state, or one error that names the broken rule.
 
-No IO; the clock is an argument. Every rule is a function with one ``if``, in ``ROOT_CHECKS``, ``SIGNATURE_CHECKS`` and
-``FEED_CHECKS`` in the order in which they are asked. The rules are The Update Framework's for its root and timestamp
-roles (https://theupdateframework.github.io/specification/latest/, 5.3 and 5.4), with an epoch in the root in place of
-the deletion of state after a fast-forward attack.
+No IO; the clock is an argument. Every rule is a function with one ``if``, listed in ``ROOT_CHECKS``,
+``SIGNATURE_CHECKS`` and ``FEED_CHECKS`` in the order in which they run. The rules are those of The Update Framework for
+its root and timestamp roles (https://theupdateframework.github.io/specification/latest/, 5.3 and 5.4), with an epoch in
+the root instead of deleting state after a fast-forward attack.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from loop.feed import document, envelope, refusals
 from loop.feed.document import Feed, Release, Root, when
 from loop.feed.envelope import Signed
 
-ROLLOUT_DIGITS = 8  # hex digits of the hash that the percentage is taken of
+ROLLOUT_DIGITS = 8  # hex digits of the hash from which the percentage is computed
 
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """What must survive everything: the root, and which feed was seen last (sequence 0: none of this epoch)."""
+    """The state that a device must never lose: the root, and the last feed (sequence 0: none of this epoch yet)."""
 
     root: Root
     root_data: bytes
@@ -33,7 +33,7 @@ class Trusted:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a device says of itself; ``ios`` None takes every model. ``name`` is its own random id, never sent."""
+    """A device. ``ios`` None accepts every model. ``name`` is the device's own random id, which is never sent."""
 
     name: str
     channel: str
@@ -41,7 +41,7 @@ class Device:
 
 
 class Action(StrEnum):
-    """What a device does about a feed that it trusts."""
+    """What a device does after it accepted a feed."""
 
     INSTALL = "install"
     KEEP = "keep"
@@ -49,7 +49,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The action, its release, and why."""
+    """The action, its release and the reason."""
 
     action: Action
     release: Release
@@ -57,7 +57,7 @@ class Choice:
 
 
 def begin(data: bytes) -> Trusted:
-    """Trust the root document that came with the app. Raises ``FeedRefused`` for one that does not sign itself."""
+    """Trust the root document that is built into the app. Raises ``FeedRefused`` if it does not sign itself."""
     signed = envelope.unseal(data)
     root = document.parse_root(signed.body)
     signed_by_itself(None, root, signed)
@@ -77,7 +77,7 @@ def follow(trusted: Trusted, data: bytes) -> Trusted:
 
 
 def accept(trusted: Trusted, data: bytes, now: datetime) -> tuple[Trusted, Feed]:
-    """Trust a feed. Raises ``FeedRefused``; then nothing of it may be used."""
+    """Trust a feed. Raises ``FeedRefused``; then no part of the feed may be used."""
     signed = envelope.unseal(data)
     for check_signature in SIGNATURE_CHECKS:
         check_signature(trusted, signed, now)
@@ -89,29 +89,30 @@ def accept(trusted: Trusted, data: bytes, now: datetime) -> tuple[Trusted, Feed]
 
 
 def choose(feed: Feed, device: Device, holds: str | None) -> Choice:
-    """What to do for a device that runs the model with digest ``holds``. Raises ``NoChannel``."""
+    """The action of a device that runs the model with digest ``holds``. Raises ``NoChannel``."""
     if device.channel not in feed.channels:
         offered = ", ".join(sorted(feed.channels)) or "none"
-        raise refusals.NoChannel(f"expected a channel {device.channel}, the feed has {offered}")
+        raise refusals.NoChannel(f"expected a channel {device.channel}, got {offered}")
     release = feed.channels[device.channel]
     if release.digest == holds:
-        return Choice(Action.KEEP, release, "it runs already")
+        return Choice(Action.KEEP, release, "this model is already installed")
     if device.ios is not None and device.ios < version_of(release.minimum_ios):
-        return Choice(Action.KEEP, release, f"it needs iOS {release.minimum_ios}")
+        return Choice(Action.KEEP, release, f"the model needs iOS {release.minimum_ios}")
     usable = holds is not None and holds not in feed.withdrawn
     if usable and bucket(device.name, release.digest) >= release.rollout_percent:
-        return Choice(Action.KEEP, release, f"its rollout is at {release.rollout_percent} % and not here yet")
-    return Choice(Action.INSTALL, release, "urgent" if release.urgent else "newer entry")
+        why = f"the rollout is at {release.rollout_percent} % and does not include this device yet"
+        return Choice(Action.KEEP, release, why)
+    return Choice(Action.INSTALL, release, "urgent release" if release.urgent else "new release")
 
 
 def bucket(device: str, digest: str) -> int:
-    """0 to 99, the same for ever for one device and one model: it takes part while this is below the percentage."""
+    """0 to 99, fixed for one device and one model. The device takes part if this is below the percentage."""
     hashed = hashlib.sha256(f"{device}:{digest}".encode()).hexdigest()
     return int(hashed[:ROLLOUT_DIGITS], 16) % 100
 
 
 def version_of(ios: str) -> tuple[int, int]:
-    """``"13.0"`` as numbers that compare."""
+    """``"13.0"`` as a pair of numbers."""
     major, minor = ios.split(".")
     return int(major), int(minor)
 
@@ -120,7 +121,7 @@ def version_of(ios: str) -> tuple[int, int]:
 
 
 def signed_by_the_one_before(before: Root, signed: Signed) -> None:
-    """Enough keys of the trusted root have signed."""
+    """Enough keys of the trusted root have signed the next root."""
     count = len(envelope.signers(signed, before.root_keys))
     if count < before.root_threshold:
         raise refusals.TooFewSignatures(
@@ -128,14 +129,14 @@ def signed_by_the_one_before(before: Root, signed: Signed) -> None:
         )
 
 
-def follows_without_a_gap(before: Root | None, root: Root, signed: Signed) -> None:  # noqa: ARG001 (all checks of a list are called alike)
-    """Versions rise by one."""
+def follows_without_a_gap(before: Root | None, root: Root, signed: Signed) -> None:  # noqa: ARG001 (all checks of a list have one signature)
+    """Root versions increase by one."""
     if before is not None and root.version != before.version + 1:
         raise refusals.RootSkipped(f"root: expected version {before.version + 1}, got {root.version}")
 
 
 def signed_by_itself(before: Root | None, root: Root, signed: Signed) -> None:  # noqa: ARG001 (as above)
-    """Enough of its own keys have signed, so that the next root can be signed, too."""
+    """Enough of the root's own keys have signed it, so that they can also sign the next root."""
     count = len(envelope.signers(signed, root.root_keys))
     if count < root.root_threshold:
         raise refusals.TooFewSignatures(
@@ -144,7 +145,7 @@ def signed_by_itself(before: Root | None, root: Root, signed: Signed) -> None:  
 
 
 def epoch_does_not_fall(before: Root | None, root: Root, signed: Signed) -> None:  # noqa: ARG001 (as above)
-    """A recovery is not taken back."""
+    """A root cannot undo a recovery."""
     if before is not None and root.epoch < before.epoch:
         raise refusals.EpochFell(f"root {root.version}: expected epoch {before.epoch} or later, got {root.epoch}")
 
@@ -155,36 +156,36 @@ def epoch_does_not_fall(before: Root | None, root: Root, signed: Signed) -> None
 def signed_by_certified_keys(trusted: Trusted, signed: Signed, now: datetime) -> None:  # noqa: ARG001 (as above)
     """Enough feed keys that the root certifies have signed."""
     certified = {id_: key.public for id_, key in trusted.root.feed_keys.items()}
-    _enough(trusted.root, signed, certified, refusals.TooFewSignatures, "certified")
+    _enough(trusted.root, signed, certified, refusals.TooFewSignatures, "certified keys")
 
 
 def signed_by_valid_keys(trusted: Trusted, signed: Signed, now: datetime) -> None:
-    """Enough of them have not expired."""
+    """Enough of the signing keys have not expired."""
     moment = not_before_issued(trusted, now)
     valid = {id_: key.public for id_, key in trusted.root.feed_keys.items() if moment < key.expires}
-    _enough(trusted.root, signed, valid, refusals.KeyExpired, f"valid at {when(moment)}")
+    _enough(trusted.root, signed, valid, refusals.KeyExpired, f"keys valid at {when(moment)}")
 
 
 def of_the_epoch(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
-    """Sequences compare within one epoch only."""
+    """The feed is of the root's epoch, because sequences are comparable only within an epoch."""
     if feed.epoch != trusted.root.epoch:
         raise refusals.OtherEpoch(f"feed: expected epoch {trusted.root.epoch}, got {feed.epoch}")
 
 
 def under_a_known_root(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
-    """The server shows every root that the feed builds on."""
+    """The device has seen the root that the feed names."""
     if feed.root > trusted.root.version:
         raise refusals.RootWithheld(f"feed: expected root {trusted.root.version} or earlier, got root {feed.root}")
 
 
 def sequence_does_not_fall(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
-    """No way back to an older feed."""
+    """An older feed is refused."""
     if feed.sequence < trusted.sequence:
         raise refusals.RolledBack(f"feed: expected sequence {trusted.sequence:,} or later, got {feed.sequence:,}")
 
 
 def one_document_per_sequence(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
-    """Everybody who reads a sequence reads the same."""
+    """All devices get the same document for a sequence."""
     if feed.sequence == trusted.sequence and digest != trusted.feed_digest:
         raise refusals.Equivocated(
             f"feed {feed.sequence:,}: expected the document {trusted.feed_digest or 'none':.12}…, got {digest:.12}…"
@@ -192,23 +193,23 @@ def one_document_per_sequence(trusted: Trusted, feed: Feed, digest: str, now: da
 
 
 def not_expired(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
-    """What is not renewed ends, so that nobody can hold a device on an old feed for ever."""
+    """A feed that is not renewed expires, so that an attacker cannot keep a device on an old feed."""
     moment = not_before_issued(trusted, now)
     if moment >= feed.expires:
         raise refusals.Expired(
-            f"feed {feed.sequence:,}: expected to be read before {when(feed.expires)}, it is {when(moment)}"
+            f"feed {feed.sequence:,}: expected a time before its expiry at {when(feed.expires)}, got {when(moment)}"
         )
 
 
 def not_before_issued(trusted: Trusted, now: datetime) -> datetime:
-    """The device's clock, unless it says a time before the last trusted feed was made."""
+    """The device's time, or the issue time of the last trusted feed if that is later."""
     return now if trusted.issued is None else max(now, trusted.issued)
 
 
 def _enough(root: Root, signed: Signed, keys: Mapping[str, str], refusal: type[FeedRefused], which: str) -> None:
     count = len(envelope.signers(signed, keys))
     if count < root.feed_threshold:
-        raise refusal(f"feed: expected {root.feed_threshold} valid signatures by keys {which}, got {count}")
+        raise refusal(f"feed: expected {root.feed_threshold} valid signatures by {which}, got {count}")
 
 
 RootCheck = Callable[[Root | None, Root, Signed], None]

@@ -1,7 +1,7 @@
-"""Keep what devices are told true: publish again when a champion moved, a model was withdrawn, or the feed grows old.
+"""Keep the feed up to date: publish again after a champion moved, a model was withdrawn, or the feed is half expired.
 
-Whoever moves a champion calls ``follow`` at once; the clock calls it all the time, so that a publication that failed
-(a key that was not there, a full disk) is made up for. Without roots there is no feed, and nothing to keep up.
+Code that moves a champion calls ``tell``, which calls ``follow``; the scheduler calls ``follow`` regularly, so that a
+failed publication (a missing key, a full disk) is repeated. Without roots there is no feed to keep up to date.
 """
 
 import logging
@@ -24,11 +24,11 @@ from loop.store.values import Attribution
 log = logging.getLogger(__name__)
 
 RENEWAL_AGE = 1 / 2
-"""Share of a feed's life after which it is renewed: a fault has the other half to be mended in."""
+"""The share of a feed's life after which it is renewed. The other half is time to repair a fault."""
 
 
 class Action(StrEnum):
-    """What a look at the feed came to."""
+    """What ``follow`` did."""
 
     PUBLISHED = "published"
     UNCHANGED = "unchanged"
@@ -38,7 +38,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """What was done, why, and the feed that devices see now (None where there is none)."""
+    """What was done, why, and the feed that devices see now (None if there is none)."""
 
     action: Action
     why: str
@@ -47,31 +47,31 @@ class Upkeep:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the feed after a move, in a sentence, and the sequence that devices see (None: as before)."""
+    """The state of the feed after a move, in a sentence, and the sequence that devices see (None: as before)."""
 
     said: str
     sequence: int | None
 
 
-def follow(home: Home, order: Attribution, now: datetime) -> Upkeep:
+def follow(home: Home, attribution: Attribution, now: datetime) -> Upkeep:
     """Publish if there is a reason to. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
     if not authority.chain(home):
-        return Upkeep(Action.NO_KEYS, "the feed has no keys; `loop feed keys --create` makes them", None)
+        return Upkeep(Action.NO_KEYS, "the feed has no keys; run `loop feed keys --create`", None)
     if not _champions(home):
         return Upkeep(Action.NOTHING, "no family has a champion", None)
     before = published(home)
     why = reason(home, before, now)
     if why is None:
         return Upkeep(Action.UNCHANGED, "the feed names the champions", before)
-    wish = publish.Options(home.settings.rollout_percent, before=before)
-    feed = publish.publish(home, home.settings.published, wish, _silent(home), order, now)
+    options = publish.Options(home.settings.rollout_percent, before=before)
+    feed = publish.publish(home, home.settings.published, options, _silent(home), attribution, now)
     return Upkeep(Action.PUBLISHED, why, feed)
 
 
-def tell(home: Home, order: Attribution, now: datetime) -> Outcome:
-    """``follow`` for whoever moved a champion: a feed that cannot be published now does not undo the move."""
+def tell(home: Home, attribution: Attribution, now: datetime) -> Outcome:
+    """``follow`` after a champion moved. An error is logged, because a failed publication does not undo the move."""
     try:
-        done = follow(home, order, now)
+        done = follow(home, attribution, now)
     except LoopError as error:
         log.error("the feed was not published: %s", error)
         return Outcome(f"not published: {error}", None)
@@ -79,9 +79,9 @@ def tell(home: Home, order: Attribution, now: datetime) -> Outcome:
 
 
 def reason(home: Home, feed: Feed | None, now: datetime) -> str | None:
-    """Why the published feed should be replaced, if it should."""
+    """Why the published feed should be replaced, or None."""
     if feed is None:
-        return "nothing was published yet"
+        return "no feed was published yet"
     if now >= feed.issued + (feed.expires - feed.issued) * RENEWAL_AGE:
         return f"it expires at {feed.expires:%Y-%m-%d %H:%M} UTC"
     root = authority.trusted(home).root
@@ -96,28 +96,28 @@ def reason(home: Home, feed: Feed | None, now: datetime) -> str | None:
 
 
 def published(home: Home) -> Feed | None:
-    """The feed in the published folder, whoever signed it; None where there is none. Raises ``NotPublishable``."""
+    """The feed in the published folder, signed by any key, or None. Raises ``NotPublishable``."""
     path: Path = home.settings.published / FEED_FILE
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise NotPublishable(f"{path}: cannot be read ({error.strerror}); mend the folder") from None
+        raise NotPublishable(f"{path}: cannot read ({error.strerror}); repair the folder") from None
     try:
         return document.parse_feed(envelope.unseal(data).body)
     except FeedRefused as error:
-        raise NotPublishable(f"{path}: not a feed ({error}); move it away, then `loop feed publish`") from None
+        raise NotPublishable(f"{path}: not a feed ({error}); move it away, then run `loop feed publish`") from None
 
 
 def _champions(home: Home) -> dict[str, str]:
-    """Channel → digest of what devices shall run."""
+    """Channel → digest of the model that devices should run."""
     with home.store.read() as tx:
-        held = {name: versions.champion(tx, name) for name in models.NAMES}
-    return {f"{name}.mlmodel": version.artifact_digest for name, version in held.items() if version is not None}
+        champions = {name: versions.champion(tx, name) for name in models.NAMES}
+    return {f"{name}.mlmodel": version.artifact_digest for name, version in champions.items() if version is not None}
 
 
 def _silent(home: Home) -> Passphrase:
-    """The setting's passphrase; nobody is there to be asked."""
+    """The passphrase from the settings, because upkeep runs without a terminal."""
     secret = home.settings.key_passphrase
     return lambda _: None if secret is None else secret.get_secret_value()

@@ -1,5 +1,4 @@
-"""What operators ask for: is all well (``doctor``, ``verify``, ``status``), tidy up (``litter``), and come back after a
-loss (``backup``, ``restore``).
+"""Operations: check an installation (``doctor``, ``verify``, ``status``), clean up (``garbage``), back up and restore.
 
-Whoever looks changes nothing; what is wrong is a ``Finding`` with its fix, not an error.
+Checks change nothing. A defect is a ``Finding`` with its fix, not an error.
 """

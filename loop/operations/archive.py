@@ -1,9 +1,10 @@
-"""The file of a backup: a gzipped tar of plain files, the last of which lists all others with length and SHA-256.
+"""The format of a backup: a gzipped tar of plain files. The last file, the manifest, lists the others with SHA-256.
 
-Rules for reading, for the file may come from anywhere: only plain files of the names that we write, each once and no
-longer than its kind may be, so that nothing in it becomes a path or fills the memory; nothing is used before the whole
-file was read and compared with its list. Headers are read one block at a time (``tarfile`` would first collect what an
-extended header promises). Whether the backup is ours nobody can tell: it is not signed, keep it where nobody writes.
+A backup may come from anywhere, so reading follows these rules. Only plain files with names that we write are accepted,
+each once and within the limit of its kind, so that no content becomes a path or exhausts memory. No content is used
+before the whole file was read and compared with its manifest. Headers are read one block at a time, because
+``tarfile`` would first read an extended header of any length into memory. A backup is not signed, so its origin cannot
+be verified: keep it where only trusted users can write.
 """
 
 import gzip
@@ -24,23 +25,22 @@ from loop.home.artifacts import SUFFIXES
 FORMAT = 1
 MANIFEST, KEYS = "manifest.json", "keys.sealed"
 MIB = 1 << 20
-BLOCK, CHUNK = tarfile.BLOCKSIZE, MIB
+BLOCK_BYTES, CHUNK_BYTES = tarfile.BLOCKSIZE, MIB
 KINDS = {
     re.compile(r"tables/[a-z_]{1,40}/\d{8}\.jsonl"): 64 * MIB,
     re.compile(rf"artifacts/[0-9a-f]{{64}}({'|'.join(map(re.escape, sorted(SUFFIXES)))})"): 1024 * MIB,
     re.compile(re.escape(KEYS)): MIB,
     re.compile(re.escape(MANIFEST)): 256 * MIB,
 }
-"""What may be in a backup, and how long it may be."""
+"""The names of files that a backup may contain, with their largest size in bytes."""
 MAX_MEMBERS = 1_000_000
-"""Files."""
-RATIO, FREE = 300, 256 * MIB
-"""What is unpacked may be so many times as long as the file, and so much more; what we write stays below 60 times."""
+MAX_RATIO, EXTRA_BYTES = 300, 256 * MIB
+"""The unpacked size may be the file's size times the ratio, plus the extra bytes; our backups stay below 60."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file in the archive, as the manifest lists it."""
+    """An entry of the manifest: one file in the archive."""
 
     bytes: int
     sha256: str
@@ -48,7 +48,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the archive holds. ``tables`` counts rows; ``sequences`` are the last ids given, by table."""
+    """The content of the archive. ``tables`` counts rows; ``sequences`` are the last allocated ids, by table."""
 
     made_at: datetime
     schema: str
@@ -59,7 +59,7 @@ class Manifest:
 
 
 class Writer:
-    """Adds files one after the other; ``close`` writes the manifest. Nothing is readable before."""
+    """Adds files one after the other; ``close`` writes the manifest. The archive is unreadable before that."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._packed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=5, mtime=0)
@@ -67,9 +67,9 @@ class Writer:
         self.members: dict[str, Member] = {}
 
     def add(self, name: str, data: bytes) -> None:
-        """One more file."""
-        if len(data) > _most(name):
-            raise BadBackup(f"{name}: {len(data):,} bytes, a backup takes at most {_most(name):,}")
+        """Add a file. Raises ``BadBackup`` if it is too large."""
+        if len(data) > _max_bytes(name):
+            raise BadBackup(f"{name}: expected at most {_max_bytes(name):,} bytes in a backup, got {len(data):,}")
         info = tarfile.TarInfo(name)
         info.size, info.mode = len(data), 0o600
         self._tar.addfile(info, BytesIO(data))
@@ -78,7 +78,7 @@ class Writer:
     def close(
         self, made_at: datetime, schema: str, database: str, tables: Mapping[str, int], sequences: Mapping[str, int]
     ) -> Manifest:
-        """Write the list and end the file."""
+        """Write the manifest and close the file."""
         manifest = Manifest(made_at, schema, database, tables, sequences, dict(self.members))
         document = {
             "type": "digit-loop backup",
@@ -97,8 +97,8 @@ class Writer:
 
 
 def check(file: IO[bytes], report: Callable[[int], None]) -> Manifest:
-    """Read the whole archive and compare it with its list; ``report`` hears the bytes read. Raises ``BadBackup``."""
-    found: dict[str, Member] = {}
+    """Read the archive and compare it with its manifest; ``report`` gets the bytes read. Raises ``BadBackup``."""
+    members: dict[str, Member] = {}
     document = b""
     for name, pieces in _members(file):
         hashed, length = hashlib.sha256(), 0
@@ -106,70 +106,70 @@ def check(file: IO[bytes], report: Callable[[int], None]) -> Manifest:
             hashed.update(piece)
             length += len(piece)
             document += piece if name == MANIFEST else b""
-        if MANIFEST in found:
-            raise BadBackup(f"{name}: comes after the list of what the backup holds; use another backup")
-        found[name] = Member(length, hashed.hexdigest())
+        if MANIFEST in members:
+            raise BadBackup(f"{name}: expected no file after {MANIFEST}; use another backup")
+        members[name] = Member(length, hashed.hexdigest())
         report(file.tell())
-    if found.pop(MANIFEST, None) is None:
-        raise BadBackup(f"no {MANIFEST} at its end: the backup is cut off, or none of ours; use another")
+    if members.pop(MANIFEST, None) is None:
+        raise BadBackup(f"expected {MANIFEST} at the end: the backup is truncated, or is not ours; use another")
     manifest = _manifest(document)
-    names = sorted(found.keys() | manifest.members)
-    if wrong := [name for name in names if found.get(name) != manifest.members.get(name)]:
-        raise BadBackup(f"{wrong[0]}: not as the backup's list says ({len(wrong)} such files); use another backup")
+    names = sorted(members.keys() | manifest.members)
+    if wrong := [name for name in names if members.get(name) != manifest.members.get(name)]:
+        raise BadBackup(f"{wrong[0]}: differs from the manifest ({len(wrong)} files do); use another backup")
     return manifest
 
 
 def read(file: IO[bytes], manifest: Manifest, prefix: str) -> Iterator[tuple[str, bytes]]:
-    """The files whose names begin so, in their order, each compared with the list once more."""
+    """The files with this prefix, in their order, each compared with the manifest again."""
     for name, pieces in _members(file):
         if name.startswith(prefix) and name != MANIFEST:
             data = b"".join(pieces)
             if manifest.members.get(name) != Member(len(data), hashlib.sha256(data).hexdigest()):
-                raise BadBackup(f"{name}: changed while it was being restored; nothing was kept of it")
+                raise BadBackup(f"{name}: the backup changed while it was being restored; nothing was restored")
             yield name, data
 
 
 def _members(file: IO[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Name and bytes of every file; what a caller leaves unread is skipped."""
-    packed = file.seek(0, 2)
+    """Name and bytes of every file; bytes that a caller leaves unread are skipped."""
+    packed_bytes = file.seek(0, 2)
     file.seek(0)
-    stream = _Bounded(gzip.GzipFile(fileobj=file, mode="rb"), packed * RATIO + FREE)
+    stream = _Bounded(gzip.GzipFile(fileobj=file, mode="rb"), packed_bytes * MAX_RATIO + EXTRA_BYTES)
     seen: set[str] = set()
-    while (header := stream.take(BLOCK)).strip(b"\0"):
+    while (header := stream.take(BLOCK_BYTES)).strip(b"\0"):
         name, size = _header(header)
         if name in seen or len(seen) == MAX_MEMBERS:
-            raise BadBackup(f"{name}: a second time, or one file too many; use another backup")
+            raise BadBackup(f"{name}: expected each file once, and at most {MAX_MEMBERS:,}; use another backup")
         seen.add(name)
         pieces = stream.pieces(size)
         yield name, pieces
         for _ in pieces:
             pass
-        stream.take(-size % BLOCK)
+        stream.take(-size % BLOCK_BYTES)
 
 
 class _Bounded:
-    """A stream that ends where it would have to, not where it likes. Raises ``BadBackup``."""
+    """A stream with a limit on its unpacked length. Raises ``BadBackup``."""
 
-    def __init__(self, stream: gzip.GzipFile, most: int) -> None:
-        self._stream, self._left = stream, most
+    def __init__(self, stream: gzip.GzipFile, max_bytes: int) -> None:
+        self._stream, self._left = stream, max_bytes
 
     def take(self, size: int) -> bytes:
-        """Just so many bytes."""
+        """Exactly ``size`` bytes."""
         self._left -= size
         if self._left < 0:
-            raise BadBackup("the backup unpacks to more than any that we write; use another")
+            raise BadBackup("the backup unpacks to more than any of ours; use another")
         try:
             data = self._stream.read(size)
         except (OSError, EOFError, zlib.error) as error:
             raise BadBackup(f"the backup cannot be unpacked ({one_line(error)}); use another") from None
         if len(data) != size:
-            raise BadBackup("the backup is cut off; use another")
+            raise BadBackup("the backup is truncated; use another")
         return data
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """So many bytes, in pieces."""
+        """``size`` bytes, in pieces."""
         while size:
-            piece = self.take(min(size, CHUNK))
+            piece = self.take(min(size, CHUNK_BYTES))
             size -= len(piece)
             yield piece
 
@@ -178,46 +178,49 @@ def _header(block: bytes) -> tuple[str, int]:
     try:
         info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
-        raise BadBackup(f"not a tar file of ours ({one_line(error)}); use another backup") from None
+        raise BadBackup(f"expected one of our tar files ({one_line(error)}); use another backup") from None
     if info.type != tarfile.REGTYPE:
-        raise BadBackup(f"{info.name[:80]!r}: not a plain file; nothing of this backup was used")
-    if not 0 <= info.size <= _most(info.name):
-        raise BadBackup(f"{info.name}: {info.size:,} bytes, expected at most {_most(info.name):,}; use another backup")
+        raise BadBackup(f"{info.name[:80]!r}: expected a plain file; nothing was restored")
+    max_bytes = _max_bytes(info.name)
+    if not 0 <= info.size <= max_bytes:
+        raise BadBackup(f"{info.name}: expected at most {max_bytes:,} bytes, got {info.size:,}; use another backup")
     return info.name, info.size
 
 
-def _most(name: str) -> int:
-    for pattern, most in KINDS.items():
+def _max_bytes(name: str) -> int:
+    for pattern, max_bytes in KINDS.items():
         if pattern.fullmatch(name):
-            return most
-    raise BadBackup(f"{name[:80]!r}: not a name that we write into a backup; nothing of it was used")
+            return max_bytes
+    raise BadBackup(f"{name[:80]!r}: this name does not occur in our backups; nothing was restored")
 
 
 def _manifest(document: bytes) -> Manifest:
     try:
-        found = json.loads(document)
-        if (found["type"], found["format"]) != ("digit-loop backup", FORMAT):
+        plain = json.loads(document)
+        if (plain["type"], plain["format"]) != ("digit-loop backup", FORMAT):
             raise ValueError(f"expected format {FORMAT}")
         return Manifest(
-            made_at=_aware(found["made_at"]),
-            schema=_is(str, found["schema"]),
-            database=_is(str, found["database"]),
-            tables={name: _is(int, n) for name, n in found["tables"].items()},
-            sequences={name: _is(int, n) for name, n in found["sequences"].items()},
-            members={name: Member(_is(int, n), _is(str, sha256)) for name, (n, sha256) in found["members"].items()},
+            made_at=_aware(plain["made_at"]),
+            schema=_typed(str, plain["schema"]),
+            database=_typed(str, plain["database"]),
+            tables={name: _typed(int, n) for name, n in plain["tables"].items()},
+            sequences={name: _typed(int, n) for name, n in plain["sequences"].items()},
+            members={
+                name: Member(_typed(int, n), _typed(str, sha256)) for name, (n, sha256) in plain["members"].items()
+            },
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BadBackup(f"{MANIFEST}: not a list of ours ({one_line(error)}); use another backup") from None
+        raise BadBackup(f"{MANIFEST}: expected one of our manifests ({one_line(error)}); use another backup") from None
 
 
 def _aware(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError("a time without its zone")
+        raise ValueError("expected a time with a time zone")
     return moment
 
 
-def _is(kind: type, value: Any) -> Any:
+def _typed(kind: type, value: Any) -> Any:
     if type(value) is not kind:
         raise ValueError(f"expected {kind.__name__}, got {type(value).__name__}")
     return value

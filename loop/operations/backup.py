@@ -1,9 +1,9 @@
-"""One file from which the home can be made again, written while everything else goes on.
+"""Write a backup, one file from which the home can be restored, while everything else continues.
 
-Rules: all rows are of one moment. Artifacts are copied after that moment: no row ever names another file, and none that
-a version names is ever deleted. The file is read again before it counts, and appears whole, for its owner alone, or not
-at all. Private keys are in it only if asked for, and then sealed. The published folder is not: ``loop feed publish``
-makes it anew.
+Rules: all rows are of one moment. Artifacts are copied after that moment, because a row never changes the file that it
+names and a named file is never deleted. The finished file is read again and then renamed, so it appears complete or not
+at all, and only its owner may read it. Private keys are included only on request, and are then encrypted. The published
+folder is not included: ``loop feed publish`` writes it again.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,12 +37,12 @@ class Made:
 def backup(
     home: Home, to: Path, now: datetime, passphrase: str | None = None, progress: Progress = no_progress
 ) -> Made:
-    """Write the file; with a ``passphrase``, the feed's private keys too.
+    """Write the file; with a ``passphrase``, include the feed's private keys.
 
-    Raises ``BadBackup`` where the file exists, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``.
+    Raises ``BadBackup`` if the file exists, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``.
     """
     if to.exists():
-        raise BadBackup(f"{to}: exists already, and a backup is never overwritten; give another name")
+        raise BadBackup(f"{to}: already exists, and a backup is never overwritten; use another name")
     sealed = None if passphrase is None else _keys(home, passphrase)
     with durable.whole(to, 0o600, "the backup") as file:
         writer = Writer(file)
@@ -70,7 +70,7 @@ def _table(writer: Writer, tx: Session, name: str, report: Callable[[int], None]
 
 
 def adding(what: str, total: int, progress: Progress) -> Callable[[int], None]:
-    """Reports sums of what it is told."""
+    """A callback that reports the running sum of its arguments."""
     done = 0
 
     def report(more: int) -> None:
@@ -88,7 +88,7 @@ def _artifacts(home: Home, writer: Writer, named: Mapping[files.Name, object], p
 
 
 def _keys(home: Home, passphrase: str) -> bytes:
-    found = key_encryption.gather(authority.folder(home))
-    if not found:
-        raise BadKey(f"{authority.folder(home)}: no private keys here; make the backup without --keys")
-    return key_encryption.seal(found, passphrase)
+    key_files = key_encryption.gather(authority.folder(home))
+    if not key_files:
+        raise BadKey(f"{authority.folder(home)}: no private keys here; run the backup without --keys")
+    return key_encryption.seal(key_files, passphrase)

@@ -1,6 +1,6 @@
-"""Is this installation well? Every check, each on its own, so that one that finds nothing to look at stops no other.
+"""Check an installation. Each check is independent: one that cannot run does not stop the others.
 
-A database that does not answer, or is of another revision, leaves the checks of its rows out, and says so.
+If the database does not answer or has another revision, the checks of its rows are skipped, and a note lists them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from loop.store import Store
 from models.family import Progress, no_progress
 
 FIRST: dict[str, Check] = {"database": database.answers, "schema": database.revision}
-"""Without these there are no rows to look at."""
+"""The other checks of rows need these to pass."""
 ROWLESS: dict[str, Check] = {"disk": machine.space, "folders": machine.folders, "sqlite": database.library}
 QUICK: dict[str, Check] = {
     "clock": machine.clock,
@@ -33,39 +33,39 @@ SLOW: dict[str, Check] = {"corpus": machine.corpus}
 
 
 def opened(settings: Settings) -> Home:
-    """A home to be looked at, whatever state it is in; looking makes no file and no folder."""
+    """A home in any state, opened for checking; checks create no file and no folder."""
     return Home(settings, Store(settings.url, create=False), Artifacts(settings.home / "artifacts"))
 
 
 def examine(home: Home, now: datetime, progress: Progress = no_progress) -> list[Finding]:
-    """Every check, in an order that people read: what others depend on comes first."""
-    patient = Installation(home, now)
-    found = list(_all(FIRST, patient))
-    rows = QUICK | THOROUGH if worst(found) < Severity.BROKEN else {}
+    """Run every check, those that others depend on first."""
+    installation = Installation(home, now)
+    findings = list(_all(FIRST, installation))
+    rows = QUICK | THOROUGH if worst(findings) < Severity.BROKEN else {}
     if not rows:
-        found.append(note("not looked at", ", ".join(QUICK | THOROUGH)))
+        findings.append(note("not looked at", ", ".join(QUICK | THOROUGH)))
     checks = ROWLESS | rows | SLOW
     for done, (name, check) in enumerate(checks.items(), 1):
-        found += _one(name, check, patient)
+        findings += _one(name, check, installation)
         progress("checks", done, len(checks))
-    return found
+    return findings
 
 
 def quick(home: Home, now: datetime) -> list[Finding]:
-    """What costs milliseconds, for ``loop status``."""
+    """Run the checks that take milliseconds, for ``loop status``."""
     return list(_all(FIRST | ROWLESS | QUICK, Installation(home, now)))
 
 
-def _all(checks: Mapping[str, Check], patient: Installation) -> Iterator[Finding]:
+def _all(checks: Mapping[str, Check], installation: Installation) -> Iterator[Finding]:
     for name, check in checks.items():
-        yield from _one(name, check, patient)
+        yield from _one(name, check, installation)
 
 
-def _one(name: str, check: Check, patient: Installation) -> list[Finding]:
+def _one(name: str, check: Check, installation: Installation) -> list[Finding]:
     try:
-        found = list(check(patient))
+        findings = list(check(installation))
     except LoopError as error:
-        found = [broken(name, "something to look at", str(error), "see there")]
-    if worst(found) > Severity.NOTE:
-        return [each for each in found if each.severity is not Severity.OK]
-    return found or [ok(name, "in order")]
+        findings = [broken(name, "a check that can run", str(error), "see the message")]
+    if worst(findings) > Severity.NOTE:
+        return [each for each in findings if each.severity is not Severity.OK]
+    return findings or [ok(name, "in order")]

@@ -1,4 +1,4 @@
-"""One tidying or restoring at a time in a home, and a restoring only while nobody else works there."""
+"""A lock that allows one ``loop gc`` or ``loop restore`` at a time in a home."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,13 +12,13 @@ LOCK = ".operations.lock"
 
 @contextmanager
 def exclusive(home: Home) -> Iterator[None]:
-    """No other ``loop gc`` or ``restore`` in this home; a killed one's lock is gone with it. Raises ``OpsError``."""
+    """Hold the lock; a killed process loses it. Raises ``OpsError`` if it is held, and ``BadSettings``."""
     folder = home.settings.home
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
-            held.enter_context(durable.locked(folder / LOCK, wait_seconds=0))
+            stack.enter_context(durable.locked(folder / LOCK, wait_seconds=0))
         except durable.AlreadyLocked:
-            raise OpsError(f"{folder}: another `loop gc` or `loop restore` is at work here; wait for it") from None
+            raise OpsError(f"{folder}: another `loop gc` or `loop restore` is running here; wait for it") from None
         except OSError as error:
-            raise BadSettings(f"{folder}: expected a folder that can be written to ({error.strerror})") from None
+            raise BadSettings(f"{folder}: expected a folder that can be written ({error.strerror})") from None
         yield

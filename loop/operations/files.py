@@ -1,4 +1,4 @@
-"""Which artifacts the rows name, and which files lie in the folder."""
+"""The artifacts that rows name, and the files in the artifacts' folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from loop.store.values import Version
 
 @dataclass(frozen=True, slots=True, order=True)
 class Name:
-    """What an artifact is named by."""
+    """The digest and suffix that name an artifact."""
 
     digest: str
     suffix: str
 
     @property
     def member(self) -> str:
-        """Where it lies in a backup."""
+        """Its name in a backup."""
         return f"artifacts/{self.digest}{self.suffix}"
 
 
 def named_by(version: Version) -> dict[str, Name]:
-    """The artifacts of a version, by what they are."""
-    found = {
+    """The artifacts of a version, by their role."""
+    names = {
         "model": Name(version.artifact_digest, ".mlmodel"),
         "golden vectors": Name(version.golden_digest, ".json"),
         "weights": Name(version.weights_digest, ".npz"),
@@ -32,26 +32,26 @@ def named_by(version: Version) -> dict[str, Name]:
         "report": Name(version.report_digest, ".npz"),
     }
     if version.mlpackage_digest is not None:
-        found["mlpackage"] = Name(version.mlpackage_digest, ".zip")
-    return found
+        names["mlpackage"] = Name(version.mlpackage_digest, ".zip")
+    return names
 
 
 def named(versions: list[Version]) -> dict[Name, list[int]]:
-    """Every artifact that a version names, and the numbers of those versions."""
-    found: dict[Name, list[int]] = {}
+    """Every artifact that a version names, with the numbers of those versions."""
+    numbers: dict[Name, list[int]] = {}
     for version in versions:
         for name in set(named_by(version).values()):
-            found.setdefault(name, []).append(version.number)
-    return found
+            numbers.setdefault(name, []).append(version.number)
+    return numbers
 
 
-def lying(artifacts: Artifacts) -> Iterator[tuple[Name, Path]]:
-    """The artifacts in the folder, whoever names them; files of other names are not ours."""
+def stored(artifacts: Artifacts) -> Iterator[tuple[Name, Path]]:
+    """The artifacts in the folder, named by a version or not; files with other names are not ours."""
     for path in sorted(artifacts.root.glob("??/*")):
         if DIGEST.fullmatch(path.stem) and path.suffix in SUFFIXES and path.parent.name == path.stem[:2]:
             yield Name(path.stem, path.suffix), path
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """What was being written when its writer was killed, or is being written now."""
+    """Files that are being written, or that a killed process left unfinished."""
     return sorted(path for path in folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file() and not path.is_symlink())

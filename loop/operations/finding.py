@@ -1,4 +1,4 @@
-"""What an examination found: one line each, with what to do about it."""
+"""The results of checks: one line each, with its fix."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """Worse is higher. A note is worth knowing and asks for nothing."""
+    """Higher is worse. A note is information and needs no action."""
 
     OK = 0
     NOTE = 1
@@ -16,35 +16,35 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, what should be and what is; ``fix`` is a command, or what to do, and empty if nothing."""
+    """One result: the check, the expected and the actual state, and the ``fix``: a command or an action, or empty."""
 
     check: str
     severity: Severity
     expected: str
-    came: str
+    actual: str
     fix: str = ""
 
 
-def ok(check: str, came: str) -> Finding:
-    """All is well."""
-    return Finding(check, Severity.OK, "", came)
+def ok(check: str, actual: str) -> Finding:
+    """The check passed."""
+    return Finding(check, Severity.OK, "", actual)
 
 
-def note(check: str, came: str, fix: str = "") -> Finding:
-    """All is well, and this is worth knowing."""
-    return Finding(check, Severity.NOTE, "", came, fix)
+def note(check: str, actual: str, fix: str = "") -> Finding:
+    """The check passed; this is additional information."""
+    return Finding(check, Severity.NOTE, "", actual, fix)
 
 
-def warning(check: str, expected: str, came: str, fix: str) -> Finding:
-    """It goes on for now."""
-    return Finding(check, Severity.WARNING, expected, came, fix)
+def warning(check: str, expected: str, actual: str, fix: str) -> Finding:
+    """It still works, but needs attention."""
+    return Finding(check, Severity.WARNING, expected, actual, fix)
 
 
-def broken(check: str, expected: str, came: str, fix: str) -> Finding:
-    """Something does not work, or is not to be trusted."""
-    return Finding(check, Severity.BROKEN, expected, came, fix)
+def broken(check: str, expected: str, actual: str, fix: str) -> Finding:
+    """It does not work, or cannot be trusted."""
+    return Finding(check, Severity.BROKEN, expected, actual, fix)
 
 
 def worst(findings: Iterable[Finding]) -> Severity:
-    """The worst of them."""
+    """The worst severity."""
     return max((each.severity for each in findings), default=Severity.OK)

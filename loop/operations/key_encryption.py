@@ -1,6 +1,6 @@
-"""Private keys inside a backup: sealed with a passphrase (scrypt, then ChaCha20-Poly1305), or not there at all.
+"""Private keys in a backup, encrypted with a passphrase (scrypt, then ChaCha20-Poly1305).
 
-The PEM files are sealed as they lie on disk, so that a key which has a passphrase of its own keeps it.
+The PEM files are encrypted as they are on disk, so a key with its own passphrase keeps it.
 """
 
 import json
@@ -19,7 +19,7 @@ from loop.feed.keys import MAX_BYTES
 
 FILE_NAME = re.compile(r"(root|recovery|feed)-[0-9a-f]{12}\.pem")
 ASSOCIATED_DATA = b"digit-loop backup keys 1\n"
-SALT, NONCE, SHORTEST = 16, 12, 12
+SALT_BYTES, NONCE_BYTES, MIN_PASSPHRASE_LENGTH = 16, 12, 12
 SCRYPT_COST = {"n": 1 << 17, "r": 8, "p": 1}  # 128 MiB and about half a second: OWASP's figure for scrypt
 
 
@@ -33,10 +33,10 @@ def gather(folder: Path) -> dict[str, bytes]:
 
 
 def seal(files: Mapping[str, bytes], passphrase: str) -> bytes:
-    """The files, readable only with the passphrase. Raises ``BadKey`` for a short one."""
-    if len(passphrase) < SHORTEST:
-        raise BadKey(f"passphrase of the backup: expected {SHORTEST} characters or more, got {len(passphrase)}")
-    salt, nonce = secrets.token_bytes(SALT), secrets.token_bytes(NONCE)
+    """Encrypt the files. Raises ``BadKey`` for a short passphrase."""
+    if len(passphrase) < MIN_PASSPHRASE_LENGTH:
+        raise BadKey(f"passphrase: expected {MIN_PASSPHRASE_LENGTH} characters or more, got {len(passphrase)}")
+    salt, nonce = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(NONCE_BYTES)
     plain = json.dumps({name: data.decode("ascii") for name, data in files.items()}).encode()
     return (
         ASSOCIATED_DATA
@@ -47,27 +47,28 @@ def seal(files: Mapping[str, bytes], passphrase: str) -> bytes:
 
 
 def unseal(sealed: bytes, passphrase: str) -> dict[str, bytes]:
-    """The files. Raises ``BadKey`` for another passphrase, ``BadBackup`` for what is not ours."""
-    if not sealed.startswith(ASSOCIATED_DATA) or len(sealed) < len(ASSOCIATED_DATA) + SALT + NONCE:
-        raise BadBackup("the sealed keys are of another format; use the release that made the backup")
+    """Decrypt the files. Raises ``BadKey`` for a wrong passphrase, ``BadBackup`` for other content than ours."""
+    if not sealed.startswith(ASSOCIATED_DATA) or len(sealed) < len(ASSOCIATED_DATA) + SALT_BYTES + NONCE_BYTES:
+        raise BadBackup("the encrypted keys are of another format; use the release that made the backup")
     rest = sealed.removeprefix(ASSOCIATED_DATA)
-    salt, nonce, hidden = rest[:SALT], rest[SALT : SALT + NONCE], rest[SALT + NONCE :]
+    salt, rest = rest[:SALT_BYTES], rest[SALT_BYTES:]
+    nonce, ciphertext = rest[:NONCE_BYTES], rest[NONCE_BYTES:]
     try:
-        plain = ChaCha20Poly1305(_key(passphrase, salt)).decrypt(nonce, hidden, ASSOCIATED_DATA + salt)
+        plain = ChaCha20Poly1305(_key(passphrase, salt)).decrypt(nonce, ciphertext, ASSOCIATED_DATA + salt)
     except InvalidTag:
-        raise BadKey("the keys in the backup do not open: another passphrase, or damaged") from None
+        raise BadKey("the keys in the backup cannot be decrypted: wrong passphrase, or damaged data") from None
     files = json.loads(plain)
     if any(not FILE_NAME.fullmatch(name) for name in files):
-        raise BadBackup("the sealed keys hold a file that is no key; nothing was written")
+        raise BadBackup("the encrypted keys contain a file that is not a key; nothing was written")
     return {name: text.encode("ascii") for name, text in files.items()}
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the keys, mode 0600; one that is there with other bytes is never overwritten. Raises ``BadKey``."""
+    """Write the keys with mode 0600. A different key of the same name is never overwritten: raises ``BadKey``."""
     for name, data in files.items():
         path = folder / name
         if path.exists() and path.read_bytes() != data:
-            raise BadKey(f"{path}: is there already and differs from the backup's; move it away first")
+            raise BadKey(f"{path}: already exists and differs from the backup's key; move it away first")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name, data in files.items():
         durable.write_whole(folder / name, data, mode=0o600)

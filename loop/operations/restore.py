@@ -1,9 +1,10 @@
-"""A backup becomes the home: checked whole first, then put in place at one stroke.
+"""Restore a home from a backup: check the backup completely, then replace the home atomically.
 
-Rules: nothing is touched before every byte was compared with the backup's list. Artifacts come first (they harm
-nobody), then the keys, then all rows in one transaction: a restoration killed anywhere leaves the old home or the new
-one. It works between the databases, too. What must never be taken back (``store.kept``) is taken over from the store
-that is replaced. Numbers go on past all that were given; where the old store is lost, past a leap.
+Rules: nothing changes before every byte was compared with the backup's manifest. Artifacts are written first (they
+change nothing by themselves), then the keys, then all rows in one transaction: a kill at any point leaves the old home
+or the new one. A restore also works between SQLite and PostgreSQL. What must never be undone
+(``store.backup.carried_over``) is copied from the replaced store. Ids continue above all that were allocated;
+if the old store is lost, above a margin.
 """
 
 from collections.abc import Mapping
@@ -34,14 +35,14 @@ from loop.store.service import health, key_values
 from models.family import Progress, no_progress
 
 ACTIVITY_WINDOW = timedelta(minutes=2)
-"""Whoever gave a sign of life so lately is asked to stop first."""
+"""A process with a heartbeat in this window counts as running, and must be stopped first."""
 SEQUENCE_MARGIN = {"corrections": 1_000_000, "events": 1_000_000}
-"""Added to the ids that others have been told, where nobody knows which were given after the backup."""
+"""Added to ids that clients have received, if the ids allocated after the backup are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``replace`` a store that holds something; ``passphrase`` opens the keys in the backup, None leaves them there."""
+    """``replace``: allow a store that is not empty. ``passphrase`` decrypts the backup's keys; None skips the keys."""
 
     replace: bool = False
     passphrase: str | None = None
@@ -49,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came of it. ``erased`` uploads were in the backup and had been erased since."""
+    """The result. ``erased`` counts uploads in the backup that had been erased since, and were erased again."""
 
     made_at: datetime
     rows: Mapping[str, int]
@@ -58,10 +59,10 @@ class Restored:
     erased: int
 
 
-def restore(home: Home, path: Path, wish: Options, now: datetime, progress: Progress = no_progress) -> Restored:
-    """Make the home what the backup says. ``home`` may be at no revision yet (``homes.at(migrated=False)``).
+def restore(home: Home, path: Path, options: Options, now: datetime, progress: Progress = no_progress) -> Restored:
+    """Restore the home from a backup. ``home`` may have no schema yet (``homes.at(migrated=False)``).
 
-    Raises ``BadBackup``, ``BadKey``, ``OpsError`` where somebody is at work or the store holds something, ``DiskFull``.
+    Raises ``BadBackup``, ``BadKey``, ``DiskFull``, and ``OpsError`` if a process is running or the store is not empty.
     """
     try:
         file = path.open("rb")
@@ -71,15 +72,15 @@ def restore(home: Home, path: Path, wish: Options, now: datetime, progress: Prog
         size = path.stat().st_size
         manifest = archive.check(file, lambda read: progress("check", read, size))
         _fits(manifest)
-        keys = _keys(file, manifest, wish.passphrase)
+        keys = _keys(file, manifest, options.passphrase)
         if schema.current(home.store) is None:
             schema.migrate(home.store)
         schema.require_head(home.store)
         with home.store.read() as tx:
-            _ready(tx, wish, now)
+            _ready(tx, options, now)
         copied = _artifacts(home, file, manifest, progress)
         key_encryption.write(authority.folder(home), keys)
-        rows, erased = _rows(home, file, manifest, wish, now, progress)
+        rows, erased = _rows(home, file, manifest, options, now, progress)
     erasure.scrub(home)
     return Restored(manifest.made_at, rows, copied, len(keys), erased)
 
@@ -87,36 +88,36 @@ def restore(home: Home, path: Path, wish: Options, now: datetime, progress: Prog
 def _fits(manifest: Manifest) -> None:
     if manifest.schema != schema.head():
         raise BadBackup(
-            f"the backup is of revision {manifest.schema}, this code is at {schema.head()}; restore it with the "
+            f"expected a backup of revision {schema.head()}, got {manifest.schema}; restore it with the "
             "release that made it, then upgrade and `loop migrate`"
         )
     if manifest.tables.keys() != dump.tables().keys():
-        raise BadBackup("the backup holds other tables than this code knows; use the release that made it")
+        raise BadBackup("the backup has other tables than this release; use the release that made it")
 
 
-def _ready(tx: Session, wish: Options, now: datetime) -> None:
-    """Nobody works here, and nothing is there that was not meant to go."""
-    if not wish.replace and not replacement.empty(tx):
-        raise OpsError("this store holds something; restore into an empty home, or say --replace")
-    working = [f"{each.what} {each.holder}" for each in health.beats(tx) if lives(each, now)]
-    working += [f"run {run.id}" for run in health.running(tx) if runs.alive(tx, run.id, now)]
-    if working:
+def _ready(tx: Session, options: Options, now: datetime) -> None:
+    """Require that no process is running here, and that the store is empty or may be replaced."""
+    if not options.replace and not replacement.empty(tx):
+        raise OpsError("this store is not empty; restore into an empty home, or use --replace")
+    active = [f"{each.what} {each.holder}" for each in health.beats(tx) if is_active(each, now)]
+    active += [f"run {run.id}" for run in health.running(tx) if runs.alive(tx, run.id, now)]
+    if active:
         raise OpsError(
-            f"{working[0]} is at work here; stop every `loop up`, `loop serve` and `loop schedule`, then again (one on "
-            f"another machine counts until {ACTIVITY_WINDOW.seconds // 60} minutes after its last sign of life)"
+            f"{active[0]} is running here; stop every `loop up`, `loop serve` and `loop schedule`, then try again (a "
+            f"process on another machine counts until {ACTIVITY_WINDOW.seconds // 60} minutes after its last heartbeat)"
         )
 
 
-def lives(beat: health.Beat, now: datetime) -> bool:
-    """Did the process give a sign of life lately, and is it not known to be gone?"""
-    return now - beat.beat_at < ACTIVITY_WINDOW and not runs.gone(beat.holder)
+def is_active(beat: health.Beat, now: datetime) -> bool:
+    """Whether the process has a recent heartbeat and is not known to have exited."""
+    return now - beat.beat_at < ACTIVITY_WINDOW and not runs.has_exited(beat.holder)
 
 
 def _keys(file: IO[bytes], manifest: Manifest, passphrase: str | None) -> dict[str, bytes]:
     if passphrase is None:
         return {}
     if archive.KEYS not in manifest.members:
-        raise BadBackup("the backup holds no private keys; restore it without --keys")
+        raise BadBackup("the backup contains no private keys; restore it without --keys")
     [(_, sealed)] = archive.read(file, manifest, archive.KEYS)
     return key_encryption.unseal(sealed, passphrase)
 
@@ -127,30 +128,30 @@ def _artifacts(home: Home, file: IO[bytes], manifest: Manifest, progress: Progre
     for name, data in archive.read(file, manifest, "artifacts/"):
         path = Path(name)
         if home.artifacts.put(data, path.suffix) != path.stem:
-            raise BadBackup(f"{name}: its bytes have another digest; use another backup")
+            raise BadBackup(f"{name}: its content has another digest; use another backup")
         done += 1
         progress("artifacts", done, total)
     return done
 
 
 def _rows(
-    home: Home, file: IO[bytes], manifest: Manifest, wish: Options, now: datetime, progress: Progress
+    home: Home, file: IO[bytes], manifest: Manifest, options: Options, now: datetime, progress: Progress
 ) -> tuple[dict[str, int], int]:
-    """Everything in one transaction; rows of each table, and uploads erased anew."""
+    """Replace all rows in one transaction; returns the rows of each table, and the uploads that were erased again."""
     reason = f"restored from the backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC"
     with home.store.exclusive() as tx:
         with replacement.unlocked(tx):
-            _ready(tx, wish, now)
+            _ready(tx, options, now)
             lost = replacement.empty(tx)
             old = carried_over.read(tx)
             replacement.clear(tx)
             rows = _load(tx, file, manifest, progress)
-            leap = SEQUENCE_MARGIN if lost else {}
-            sequences.raise_to(tx, {name: n + leap.get(name, 0) for name, n in manifest.sequences.items()})
+            margin = SEQUENCE_MARGIN if lost else {}
+            sequences.raise_to(tx, {name: n + margin.get(name, 0) for name, n in manifest.sequences.items()})
             sequences.raise_to(tx, dict(old.last))
             carried_over.give_back(tx, old)
         erased = erasures.reapply(tx)
-        key_values.put(tx, erasures.UNSCRUBBED_KEY, reason)  # what was replaced may not stay readable in SQLite's log
+        key_values.put(tx, erasures.UNSCRUBBED_KEY, reason)  # replaced rows must not stay in SQLite's log
         _complete(tx, manifest)
         replacement.settle(tx, reason, runs.me(), max(old.number, _seen_by_phones(home, tx)), now)
     return rows, erased
@@ -162,7 +163,7 @@ def _load(tx: Session, file: IO[bytes], manifest: Manifest, progress: Progress) 
     for member, part in archive.read(file, manifest, "tables/"):
         name = Path(member).parts[1]
         if name not in rows:
-            raise BadBackup(f"{member}: no table of this code; use the release that made the backup")
+            raise BadBackup(f"{member}: this release has no such table; use the release that made the backup")
         loaded = dump.load(tx, name, part)
         rows[name] += loaded
         report(loaded)
@@ -174,24 +175,24 @@ def _load(tx: Session, file: IO[bytes], manifest: Manifest, progress: Progress) 
 def _complete(tx: Session, manifest: Manifest) -> None:
     for name, numbers in files.named(versions.every(tx)).items():
         if name.member not in manifest.members:
-            raise BadBackup(f"version {numbers[0]} names {name.digest:.12}…{name.suffix}, the backup does not hold it")
+            raise BadBackup(f"the backup lacks {name.digest:.12}…{name.suffix}, which version {numbers[0]} names")
 
 
 def _seen_by_phones(home: Home, tx: Session) -> int:
-    """The highest version number in the published feed, if it is one of ours: phones know it, the store may not."""
+    """The highest version number in our published feed: phones have seen it, the restored store may not have it."""
     folder = home.settings.published
     try:
         signed = envelope.unseal(_document(folder / FEED_FILE))
         feed = document.parse_feed(signed.body)
     except (OSError, FeedRefused):
-        return 0  # nothing there that a phone would take
+        return 0  # no phone would accept this feed
     if not envelope.signers(signed, _publics(folder, [row.document for row in feeds.roots(tx)])):
         return 0
     return max((release.version for release in feed.channels.values()), default=0)
 
 
 def _publics(folder: Path, chain: list[bytes]) -> dict[str, str]:
-    """Every feed key of our roots, and of those in the folder that follow them: the backup may be older."""
+    """Every feed key of our roots, and of newer roots in the folder, because the backup may be older."""
     if not chain:
         return {}
     publics: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How things stand, on one screen: champions, nights, queues, the feed, space, and what the doctor sees in passing."""
+"""The state of the loop for one screen: champions, nights, queues, the feed, disk space, and quick checks."""
 
 import shutil
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from loop.store.service import health, metric_counts
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """A family's champion: since when, how it was judged, and how often it is right where people draw."""
+    """A family's champion: its start, its verdict, and its accuracy on slices and for users."""
 
     family: str
     version: int
@@ -36,7 +36,7 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What devices are told, and until when."""
+    """The published feed."""
 
     sequence: int
     expires: datetime
@@ -44,9 +44,10 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Everything that ``loop status`` shows.
+    """What ``loop status`` prints.
 
-    ``uploads`` by status, newer than what the last night taught; ``to_teach`` of them teach, a night needs ``min_new``.
+    ``uploads``, by status, are newer than the last night's snapshot. ``to_teach`` of them are from training sources; a
+    night needs ``min_new``.
     """
 
     at: datetime
@@ -68,13 +69,13 @@ class Standing:
 
 
 def look(home: Home, now: datetime) -> Standing:
-    """How things stand. Raises ``StoreUnavailable``."""
+    """The current state. Raises ``StoreUnavailable``."""
     with home.store.read() as tx:
         nights = [run for run in runs.recent(tx, 200) if run.kind == "night"]
         ended = [run for run in nights if run.status is not values.RunStatus.RUNNING]
         champions = _champions(tx)
         uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
-        waiting, untold = health.arrivals(tx).count, health.deliveries(tx).count
+        arrivals, deliveries = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
     return Standing(
         at=now,
@@ -88,8 +89,8 @@ def look(home: Home, now: datetime) -> Standing:
         to_teach=to_teach,
         min_new=home.settings.min_new,
         corpus=home.settings.corpus,
-        arrivals=waiting,
-        deliveries=untold,
+        arrivals=arrivals,
+        deliveries=deliveries,
         feed=_feed(home),
         disk_free=shutil.disk_usage(machine.existing(home.settings.home)).free,
         warnings=tuple(each for each in doctor.quick(home, now) if _matters(each)),
@@ -97,25 +98,25 @@ def look(home: Home, now: datetime) -> Standing:
 
 
 def _matters(finding: Finding) -> bool:
-    """Warnings, and that nobody starts the night whose time is shown."""
-    nobody = finding.check == "scheduler" and finding.severity is Severity.NOTE
-    return finding.severity >= Severity.WARNING or nobody
+    """Warnings, and the note that no scheduler will start the next night."""
+    unscheduled = finding.check == "scheduler" and finding.severity is Severity.NOTE
+    return finding.severity >= Severity.WARNING or unscheduled
 
 
 def _champions(tx: Session) -> tuple[Champion, ...]:
-    live = {each.version: each for each in reversed(live_accuracy.live(tx))}  # ``told`` comes first, and is kept
+    live = {each.version: each for each in reversed(live_accuracy.live(tx))}  # ``told`` is first, so it is kept
     outcomes = versions.outcomes(tx)
-    found = []
+    champions = []
     for each in metric_counts.champions(tx):
         slices = versions.get(tx, each.version).summary.get("slices", [])
         accuracy = {part["name"]: part["accuracy"] for part in slices if part["n"]}
         verdict = outcomes.get(each.version, "none")
-        found.append(Champion(each.family, each.version, each.since, verdict, accuracy, live.get(each.version)))
-    return tuple(found)
+        champions.append(Champion(each.family, each.version, each.since, verdict, accuracy, live.get(each.version)))
+    return tuple(champions)
 
 
 def _next(home: Home, now: datetime) -> datetime | None:
-    """When the clock will ask for a night; None where its expression cannot be read: the doctor says so."""
+    """The time of the next night by the clock; None if the cron expression is invalid, which the doctor reports."""
     try:
         return slots.following(slots.trigger(home.settings.schedule.cron), now)
     except BadSettings:
@@ -123,9 +124,9 @@ def _next(home: Home, now: datetime) -> datetime | None:
 
 
 def _feed(home: Home) -> Feed | None:
-    """The published feed; None where there is none, or none that can be read: the doctor says which."""
+    """The published feed; None if there is none or it cannot be read, which the doctor reports."""
     try:
-        found = upkeep.published(home)
+        feed = upkeep.published(home)
     except NotPublishable:
         return None
-    return None if found is None else Feed(found.sequence, found.expires)
+    return None if feed is None else Feed(feed.sequence, feed.expires)

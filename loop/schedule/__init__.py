@@ -1,1 +1,1 @@
-"""When nights run: slots, the scheduler, and the process in which a night runs."""
+"""Slots, the scheduler, and the process that runs a night."""

@@ -1,5 +1,6 @@
-"""What a scheduler does beside nights: keep the feed true, warn before it expires, tell whoever wants to be
-told, and see to it that what was erased is gone from the disk too.
+"""The scheduler's background tasks.
+
+They keep the feed up to date, warn before it expires, deliver webhooks, and remove erased data from the disk.
 """
 
 from loop import webhooks
@@ -14,10 +15,10 @@ FEED_INTERVAL_SECONDS, WEBHOOK_INTERVAL_SECONDS, SCRUB_INTERVAL_SECONDS = 60.0, 
 
 
 def tasks(home: Home, clock: Clock = utc_now) -> list[BackgroundTask]:
-    """The chores of one home; any number of schedulers may do them."""
-    order = Attribution(home.actor, "upkeep")
+    """The background tasks of one home; any number of schedulers may run them."""
+    attribution = Attribution(home.actor, "upkeep")
     return [
-        BackgroundTask("feed upkeep", FEED_INTERVAL_SECONDS, lambda: upkeep.follow(home, order, clock())),
+        BackgroundTask("feed upkeep", FEED_INTERVAL_SECONDS, lambda: upkeep.follow(home, attribution, clock())),
         BackgroundTask("feed expiry", FEED_INTERVAL_SECONDS, lambda: expiry.warn(home, clock())),
         BackgroundTask("webhooks", WEBHOOK_INTERVAL_SECONDS, lambda: webhooks.deliver_due(home, clock)),
         BackgroundTask("scrub", SCRUB_INTERVAL_SECONDS, lambda: erasure.scrub(home)),

@@ -1,13 +1,13 @@
-"""The clock: looks again and again whether a night is due, and starts one at a time; no business rule.
+"""Check regularly whether a night is due, and start one at a time. This module contains no business rule.
 
-APScheduler keeps the rhythm, nothing else: its jobs live in memory, are registered from code and run in UTC, and all
-they ask is "is a slot due and free?" (``slots.ready``). The truth is in the store, so any number of schedulers, on any
-machines, may share one database. ``loop schedule`` runs one, ``loop up`` another beside the API.
+APScheduler only provides the timer: its jobs live in memory, are registered from code and run in UTC, and each checks
+whether a slot is due and free (``slots.ready``). All state is in the store, so any number of schedulers, on any
+machines, may share one database. ``loop schedule`` runs one, ``loop up`` runs another beside the API.
 
-The wall clock may jump. APScheduler sleeps until a wall-clock time: set back by seven hours it would sleep through
-them, and set ahead by years it would count every beat it missed. So its jobs are due a while after *now*, and a thread
-that waits by the monotonic clock wakes it. For half a lease after a jump nothing is started: leases are wall-clock
-times too, and living runs must first have renewed theirs, or they would look dead.
+The wall clock may jump. APScheduler sleeps until a wall-clock time: if the clock is set back by seven hours it would
+sleep for seven hours, and if it is set ahead by years it would count every missed interval. So its jobs are due an
+interval after *now*, and a thread that waits by the monotonic clock wakes it. For half a lease after a jump no night
+starts: leases are wall-clock times too, and live runs need time to renew theirs, or they would look dead.
 """
 
 import logging
@@ -36,143 +36,143 @@ from loop.store.values import RunStatus
 log = logging.getLogger(__name__)
 
 PROCESS_NAME = "scheduler"
-"""What a scheduler's signs of life are called in the store."""
+"""The process name in a scheduler's heartbeats."""
 CLOCK_CHECK_SECONDS = 1.0
-"""How often the wall clock is compared with the monotonic one."""
+"""The interval between comparisons of the wall clock with the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTask:
-    """Something else to do every so often; what it raises is logged, and it is called again."""
+    """A periodic task. An exception is logged, and the task is called again after its interval."""
 
     name: str
-    every_seconds: float
+    interval_seconds: float
     call: Callable[[], object]
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
-    """Due at once, then a while after now: without a backlog, however far the clock has jumped."""
+    """Due at once, then an interval after now: a jump of the clock leaves no backlog."""
 
     def __init__(self, seconds: float) -> None:
-        self.apart = timedelta(seconds=seconds)
+        self.interval = timedelta(seconds=seconds)
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        """APScheduler's question."""
-        return now if previous is None else now + self.apart
+        """When APScheduler runs the job next."""
+        return now if previous is None else now + self.interval
 
 
 class Scheduler:
-    """Starts due nights, one at a time, and does its chores. ``start`` … ``close``; or ``tick`` by hand."""
+    """Starts due nights, one at a time, and runs background tasks. Call ``start`` and ``close``, or only ``tick``."""
 
     def __init__(
         self,
         home: Home,
         clock: Clock = utc_now,
         *,
-        chores: Sequence[BackgroundTask] = (),
+        tasks: Sequence[BackgroundTask] = (),
         command: Sequence[str] = night_process.COMMAND,
-        steady: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``steady`` is the clock that never jumps (seconds). Raises ``BadSettings`` for a cron expression."""
+        """``monotonic`` returns seconds and never jumps. Raises ``BadSettings`` for a bad cron expression."""
         slots.trigger(home.settings.schedule.cron)
-        self.home, self._clock, self._steady, self._command = home, clock, steady, command
+        self.home, self._clock, self._monotonic, self._command = home, clock, monotonic, command
         self.night: NightProcess | None = None
-        self._watch: threading.Thread | None = None
+        self._watcher: threading.Thread | None = None
         self._closing = threading.Event()
-        self._ahead, self._quiet_until = self._drift(), steady()
-        self._rhythm = self._beats_for(
-            BackgroundTask("nights", home.settings.schedule.heartbeat_seconds, self.tick), *chores
+        self._offset, self._paused_until = self._clock_offset(), monotonic()
+        self._jobs = self._jobs_for(
+            BackgroundTask("nights", home.settings.schedule.heartbeat_seconds, self.tick), *tasks
         )
-        self._mind = threading.Thread(target=self._mind_the_clock, name="clock", daemon=True)
+        self._clock_watcher = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
-        self._rhythm.start()
-        self._mind.start()
+        """Start the timer; returns at once."""
+        self._jobs.start()
+        self._clock_watcher.start()
 
     def tick(self) -> None:
-        """Look once: write a sign of life, and start the night that is due, unless one is under way here."""
+        """Write a heartbeat, and start the night that is due, unless this scheduler already runs one."""
         now = self._clock()
         with self.home.store.write() as tx:
             heartbeats.beat(tx, runs.me(), PROCESS_NAME, now)
         if self._jumped() or self._closing.is_set() or self.night is not None:
             return
         if (slot := slots.ready(self.home, now)) is not None:
-            self._begin(slot)
+            self._start_night(slot)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until the night under way, if there is one, has ended; False after so many seconds."""
-        if self._watch is not None:
-            self._watch.join(seconds)
+        """Wait until the current night has ended; False if it has not ended after ``seconds``."""
+        if self._watcher is not None:
+            self._watcher.join(seconds)
         return self.night is None
 
     def close(self) -> None:
-        """Take no more slots, let chores end, ask the night to end at its next step, and wait for it."""
+        """Take no more slots, let tasks finish, ask the night to end at its next step, and wait for it."""
         self._closing.set()
-        if self._rhythm.running:
-            self._rhythm.shutdown()
+        if self._jobs.running:
+            self._jobs.shutdown()
         if (night := self.night) is not None:
             night.stop()
         self.wait()
 
-    def _begin(self, slot: Slot) -> None:
+    def _start_night(self, slot: Slot) -> None:
         self.night = NightProcess(self.home, slot, self._clock, self._command)
         log.info("started as process %d", self.night.pid, extra={"slot": slot.name})
-        self._watch = threading.Thread(target=self._see_through, args=(self.night,), name="night", daemon=True)
-        self._watch.start()
+        self._watcher = threading.Thread(target=self._watch_night, args=(self.night,), name="night", daemon=True)
+        self._watcher.start()
 
-    def _see_through(self, night: NightProcess) -> None:
+    def _watch_night(self, night: NightProcess) -> None:
         try:
             with logs.about(slot=night.slot.name):
-                self._say(night.watch())
+                self._log_end(night.watch())
         except LoopError as error:
-            log.error("the end of %s could not be written down: %s", night.slot.name, error)
+            log.error("the end of %s could not be recorded: %s", night.slot.name, error)
         finally:
             self.night = None
 
-    def _say(self, run: values.Run | None) -> None:
+    def _log_end(self, run: values.Run | None) -> None:
         if run is None:
-            log.info("not taken: another has it, or may have it")
+            log.info("the slot was not taken: another process took it, a run is under way, or the database is down")
         else:
             level = logging.WARNING if run.status is RunStatus.FAILED else logging.INFO
             log.log(level, "run %d %s", run.id, run.status, extra={"run": run.id, "reason": run.reason})
 
-    def _beats_for(self, *chores: BackgroundTask) -> BackgroundScheduler:
-        rhythm = BackgroundScheduler(
+    def _jobs_for(self, *tasks: BackgroundTask) -> BackgroundScheduler:
+        jobs = BackgroundScheduler(
             jobstores={"default": MemoryJobStore()},
-            executors={"default": ThreadPoolExecutor(len(chores))},
+            executors={"default": ThreadPoolExecutor(len(tasks))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
         )
-        for chore in chores:
-            rhythm.add_job(_guarded(chore), Every(chore.every_seconds), name=chore.name)
-        return rhythm
+        for task in tasks:
+            jobs.add_job(_logged(task), Every(task.interval_seconds), name=task.name)
+        return jobs
 
-    def _mind_the_clock(self) -> None:
-        """Wake what a clock that was set back would let sleep."""
+    def _watch_clock(self) -> None:
+        """Wake the jobs that would sleep too long because the clock was set back."""
         while not self._closing.wait(CLOCK_CHECK_SECONDS):
-            for job in self._rhythm.get_jobs():
-                if job.next_run_time > (now := utc_now()) + job.trigger.apart:
+            for job in self._jobs.get_jobs():
+                if job.next_run_time > (now := utc_now()) + job.trigger.interval:
                     job.modify(next_run_time=now)
 
     def _jumped(self) -> bool:
-        """Has the wall clock jumped? True until living runs have had time to renew their leases."""
-        patience = self.home.settings.lease_seconds / 2
-        before, self._ahead = self._ahead, self._drift()
-        if abs(self._ahead - before) > patience:
-            log.warning("the clock jumped by %+.0f s: nothing is started for %g s", self._ahead - before, patience)
-            self._quiet_until = self._steady() + patience
-        return self._steady() < self._quiet_until
+        """Whether the wall clock has jumped; True until live runs have had time to renew their leases."""
+        pause_seconds = self.home.settings.lease_seconds / 2
+        before, self._offset = self._offset, self._clock_offset()
+        if abs(self._offset - before) > pause_seconds:
+            log.warning("the clock jumped by %+.0f s: no night starts for %g s", self._offset - before, pause_seconds)
+            self._paused_until = self._monotonic() + pause_seconds
+        return self._monotonic() < self._paused_until
 
-    def _drift(self) -> float:
-        return self._clock().timestamp() - self._steady()
+    def _clock_offset(self) -> float:
+        return self._clock().timestamp() - self._monotonic()
 
 
-def _guarded(chore: BackgroundTask) -> Callable[[], None]:
+def _logged(task: BackgroundTask) -> Callable[[], None]:
     def call() -> None:
         try:
-            chore.call()
-        except LoopError as error:  # anything else is a bug: APScheduler logs it with its traceback, and goes on too
-            log.error("%s: %s", chore.name, error)
+            task.call()
+        except LoopError as error:  # any other exception is a bug: APScheduler logs its traceback and also continues
+            log.error("%s: %s", task.name, error)
 
     return call

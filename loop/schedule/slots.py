@@ -1,14 +1,14 @@
-"""Which nights are due, and why: by the clock, by volume, or because somebody asked.
+"""Which nights are due: by the clock, by volume, or by request.
 
 The rules:
-- A slot is a row with a unique name, written down when it becomes due; the night's own process takes it, once
-  (``store.slots``, ``lease.hold``).
-- The clock makes one slot at a time: the newest time that has come. Nights missed while nothing ran, or while the
-  loop was paused, are caught up once, never as a backlog.
-- A time makes no slot before the family has a base, nor while one stands between it and the time after now: a clock
-  that is set back makes none anew and none older. A slot further ahead was made by a clock that was wrong, and holds
-  up nothing.
-- Times are UTC: no hour comes twice in autumn, none is missing in spring.
+- A slot is a row with a unique name, written when it becomes due. The night's own process takes it, once
+  (``store.nights.slots``, ``lease.hold``).
+- The clock creates one slot at a time, for the newest time that has passed. Nights missed while no scheduler ran, or
+  while the loop was paused, are caught up once, never as a backlog.
+- The clock creates no slot before the family has a base, nor if a slot exists between that time and the next time
+  after now: a clock that is set back repeats no night and creates no older one. A slot further in the future was
+  created by a wrong clock, and blocks nothing.
+- Times are UTC: no hour is repeated in autumn and none is missing in spring.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ PAUSE_KEY = "paused"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Who stopped the clock, why, since when."""
+    """A pause of the schedule: its actor, its reason and its start."""
 
     actor: str
     reason: str
@@ -43,52 +43,54 @@ class Pause:
 
 
 def due(home: Home, now: datetime) -> list[Slot]:
-    """The free slots whose time has come, oldest first, after writing down those that came due since the last look."""
+    """The free slots that are due, oldest first; slots that became due since the last call are created first."""
     with home.store.exclusive() as tx:
         runs.reap(tx, now)
         return _due(tx, home.settings.schedule, now)
 
 
 def ready(home: Home, now: datetime) -> Slot | None:
-    """The slot to start now: none while the loop is paused, or while a run is under way."""
+    """The slot to start now; None while the loop is paused or a run is under way."""
     with home.store.exclusive() as tx:
-        living = runs.reap(tx, now)
+        running = runs.reap(tx, now)
         waiting = _due(tx, home.settings.schedule, now)
-        return waiting[0] if waiting and living is None and _pause(tx) is None else None
+        return waiting[0] if waiting and running is None and _pause(tx) is None else None
 
 
 def ask(home: Home, family: str, actor: str, now: datetime, key: str | None = None) -> Slot:
-    """A night because somebody wants one; the same actor and key give the same slot again.
+    """Request a night. The same actor and key return the same slot again.
 
-    Raises ``OpsError`` where the family has no base, ``KeyConflict`` where the key was used for another family.
+    Raises ``OpsError`` if the family has no base, ``KeyConflict`` if the key was used for another family.
     """
-    told = uuid.uuid4().hex if key is None else hashlib.sha256(f"{actor}\0{key}".encode()).hexdigest()[:32]
+    name = uuid.uuid4().hex if key is None else hashlib.sha256(f"{actor}\0{key}".encode()).hexdigest()[:32]
     with home.store.exclusive() as tx:
         if versions.base(tx, family) is None:
             raise OpsError(f"{family} has no base yet; run `loop init --family {family}` first")
-        slot = stored.add(tx, Slot(f"asked/{told}", family, "asked", actor, now))
+        slot = stored.add(tx, Slot(f"asked/{name}", family, "asked", actor, now))
     if slot.family != family:
-        raise KeyConflict(f"idempotency key: expected a new one, this one asked for a night of {slot.family}")
+        raise KeyConflict(f"idempotency key: expected a new key, this one requested a night of {slot.family}")
     return slot
 
 
-def pause(home: Home, order: Attribution, now: datetime) -> Pause:
-    """From now on no slot is started; a night under way goes on. Raises ``OpsError`` if it is paused already."""
-    said = json.dumps({"actor": order.actor, "reason": order.reason, "since": now.isoformat()}, ensure_ascii=False)
-    if len(said) > key_values.MAX_CHARACTERS:
+def pause(home: Home, attribution: Attribution, now: datetime) -> Pause:
+    """Start no slots from now on; a night under way continues. Raises ``OpsError`` if the loop is already paused."""
+    data = json.dumps(
+        {"actor": attribution.actor, "reason": attribution.reason, "since": now.isoformat()}, ensure_ascii=False
+    )
+    if len(data) > key_values.MAX_CHARACTERS:
         raise BadReason(
-            f"reason: expected at most {key_values.MAX_CHARACTERS - len(said) + len(order.reason)} characters"
+            f"reason: expected at most {key_values.MAX_CHARACTERS - len(data) + len(attribution.reason)} characters"
         )
     with home.store.exclusive() as tx:
         if (before := _pause(tx)) is not None:
             since = f"{before.since:%Y-%m-%d %H:%M}Z by {before.actor}"
-            raise OpsError(f"paused since {since}: {before.reason}; `loop resume` ends it")
-        key_values.put(tx, PAUSE_KEY, said)
-    return Pause(order.actor, order.reason, now)
+            raise OpsError(f"paused since {since}: {before.reason}; `loop resume` ends the pause")
+        key_values.put(tx, PAUSE_KEY, data)
+    return Pause(attribution.actor, attribution.reason, now)
 
 
 def resume(home: Home) -> Pause | None:
-    """Start slots again; the pause that this ended, if there was one."""
+    """Start slots again; returns the pause that ended, or None."""
     with home.store.exclusive() as tx:
         before = _pause(tx)
         key_values.drop(tx, PAUSE_KEY)
@@ -96,7 +98,7 @@ def resume(home: Home) -> Pause | None:
 
 
 def paused(home: Home) -> Pause | None:
-    """The pause, if there is one."""
+    """The current pause, or None."""
     with home.store.read() as tx:
         return _pause(tx)
 
@@ -105,40 +107,40 @@ def paused(home: Home) -> Pause | None:
 def trigger(cron: str) -> CronTrigger:
     """The times of a cron expression, in UTC. Raises ``BadSettings``.
 
-    Weekdays must be named: APScheduler counts 0 to 6 from Monday, cron from Sunday.
+    Weekdays must be named, because APScheduler's 0 is Monday and cron's 0 is Sunday.
     """
-    if any(sign.isdigit() for sign in cron.split()[4]):
+    if any(character.isdigit() for character in cron.split()[4]):
         raise BadSettings(
             f"schedule.cron: expected weekdays by name (mon, tue-fri), got {cron!r}; 0 is not Sunday here"
         )
     try:
-        made = CronTrigger.from_crontab(cron, timezone=UTC)
+        times = CronTrigger.from_crontab(cron, timezone=UTC)
     except ValueError as error:
         raise BadSettings(f"schedule.cron: {error}; expected five fields as in 0 3 * * *, got {cron!r}") from None
-    if following(made, datetime(2000, 1, 1, tzinfo=UTC)) is None:
-        raise BadSettings(f"schedule.cron: {cron!r} names a day that never comes; mend it in loop.toml")
-    return made
+    if following(times, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise BadSettings(f"schedule.cron: {cron!r} names a day that does not exist; correct it in loop.toml")
+    return times
 
 
 def following(times: CronTrigger, after: datetime) -> datetime | None:
     """The first time later than ``after``."""
-    found: datetime | None = times.get_next_fire_time(None, after + timedelta(microseconds=1))
-    return found
+    time: datetime | None = times.get_next_fire_time(None, after + timedelta(microseconds=1))
+    return time
 
 
 def newest(times: CronTrigger, since: datetime, now: datetime) -> datetime | None:
     """The last time after ``since`` and not after ``now``, by bisection: a year's backlog is as cheap as a day's."""
-    found, late = following(times, since), now
-    if found is None or found > now:
+    last, end = following(times, since), now
+    if last is None or last > now:
         return None
-    while (later := following(times, found)) is not None and later <= now:
-        middle = found + (late - found) / 2
-        here = following(times, middle)
-        if here is not None and here <= now:
-            found = here
+    while (later := following(times, last)) is not None and later <= now:
+        middle = last + (end - last) / 2
+        candidate = following(times, middle)
+        if candidate is not None and candidate <= now:
+            last = candidate
         else:
-            late = middle
-    return found
+            end = middle
+    return last
 
 
 def _due(tx: Session, schedule: Schedule, now: datetime) -> list[Slot]:
@@ -157,8 +159,8 @@ def _by_the_clock(tx: Session, schedule: Schedule, since: datetime, now: datetim
 
 
 def _by_volume(tx: Session, schedule: Schedule, now: datetime) -> None:
-    apart = timedelta(hours=schedule.volume_hours)
-    if not schedule.volume or stored.between(tx, "volume", schedule.family, now - apart, now + apart):
+    interval = timedelta(hours=schedule.volume_hours)
+    if not schedule.volume or stored.between(tx, "volume", schedule.family, now - interval, now + interval):
         return
     if stored.fresh(tx, schedule.family, schedule.volume) >= schedule.volume:
         name = f"volume/{schedule.family}/{now:%Y-%m-%dT%H:%M:%SZ}"
@@ -166,8 +168,8 @@ def _by_volume(tx: Session, schedule: Schedule, now: datetime) -> None:
 
 
 def _pause(tx: Session) -> Pause | None:
-    said = key_values.get(tx, PAUSE_KEY)
-    if said is None:
+    data = key_values.get(tx, PAUSE_KEY)
+    if data is None:
         return None
-    found = json.loads(said)
-    return Pause(found["actor"], found["reason"], datetime.fromisoformat(found["since"]))
+    pause = json.loads(data)
+    return Pause(pause["actor"], pause["reason"], datetime.fromisoformat(pause["since"]))

@@ -1,8 +1,8 @@
-"""Events → signed HTTP calls, as the Standard Webhooks convention (standardwebhooks.com) has them.
+"""Deliver events as signed HTTP calls, following the Standard Webhooks convention (standardwebhooks.com).
 
-``addresses`` says who may be called, ``signing`` what a message is, ``sending`` makes one call, ``delivery`` empties
-the outbox, ``hooks`` is what operators change. Rules: at least once and never knowingly twice; whatever is tried again
-keeps its ``webhook-id``; nothing of an answer counts but its status.
+``addresses`` decides which addresses may be called, ``signing`` builds messages, ``sending`` makes one call,
+``delivery`` empties the outbox, and operators change ``hooks``. Rules: an event is sent at least once and never
+knowingly twice. A retry keeps its ``webhook-id``. Of an answer only the status counts.
 """
 
 from loop.webhooks.delivery import deliver_due

@@ -1,8 +1,8 @@
-"""Empty the outbox: take what is due, send it, write down what came of it. At least once, never knowingly twice.
+"""Empty the outbox: take due deliveries, send them, record the results. At least once, never knowingly twice.
 
-No transaction is open while a message is on its way. A process killed between the answer and the writing leaves its
-delivery to be sent again under the same ``webhook-id``. Events come in order to an address that answers; what was
-tried in vain comes later than what was not.
+No transaction is open during a call. If a process is killed between the answer and the record, the delivery is sent
+again with the same ``webhook-id``. Events arrive in order at an address that answers; a retried event arrives after
+later ones.
 """
 
 import logging
@@ -21,26 +21,26 @@ log = logging.getLogger(__name__)
 
 MINUTE, HOUR = 60, 3600
 RETRY_DELAYS_SECONDS = (30, 2 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 8 * HOUR, 16 * HOUR)
-"""Seconds after each try in vain; eight tries in 28 hours. The first is longer than a try may last."""
+"""The delay after each failed attempt: eight attempts in 28 hours. The first delay is longer than a call may take."""
 JITTER = 0.2
-"""Each pause is this share longer or shorter, so that many hooks of one dead server do not come back together."""
+"""Each delay is longer or shorter by up to this share, so that many hooks of one dead server spread their retries."""
 
 PASS_SECONDS = 30.0
-"""No try of a pass is begun later: whoever calls has other things to do, and may be asked to stop."""
+"""A pass starts no attempt after this time, because its caller has other tasks and may have to stop."""
 
 
 def deliver_due(home: Home, clock: Clock = utc_now, limit: int = 100) -> int:
-    """Send what is due, oldest event first, ``limit`` tries at most; how many were taken by their address.
+    """Send due deliveries, oldest event first, up to ``limit`` attempts; returns the number of accepted ones.
 
-    An address that failed is left alone for the rest of the pass, so that a dead one costs one time limit
-    (``sending.SECONDS``) and no more. Any number of processes may do this at once.
+    An address that fails is skipped for the rest of the pass, so a dead one costs one timeout
+    (``sending.TIMEOUT_SECONDS``). Any number of processes may do this at once.
     """
     delivered, dead, end = 0, set[int](), time.monotonic() + PASS_SECONDS
     for _ in range(limit):
         if time.monotonic() > end:
             break
         with home.store.write() as tx:
-            taken = hooks.take(tx, clock(), _again_at(clock), dead)
+            taken = hooks.take(tx, clock(), _retry_at(clock), dead)
         if taken is None:
             break
         if _send(home, taken, clock):
@@ -51,11 +51,11 @@ def deliver_due(home: Home, clock: Clock = utc_now, limit: int = 100) -> int:
 
 
 def deliver(home: Home, event: int, clock: Clock = utc_now) -> None:
-    """Send one event now to whom it still waits for, unless another process is at it."""
+    """Send one event now to every hook that still waits for it, unless another process is sending it."""
     tried = set[int]()
     while True:
         with home.store.write() as tx:
-            taken = hooks.take(tx, clock(), _again_at(clock), tried, event)
+            taken = hooks.take(tx, clock(), _retry_at(clock), tried, event)
         if taken is None:
             return
         tried.add(taken.hook.id)
@@ -63,19 +63,19 @@ def deliver(home: Home, event: int, clock: Clock = utc_now) -> None:
 
 
 def _send(home: Home, taken: Delivery, clock: Clock) -> bool:
-    """One try, and what came of it, written down."""
-    answer = _try(home, taken, clock())
+    """Make one attempt and record its result; returns whether it was accepted."""
+    answer = _attempt(home, taken, clock())
     last = taken.attempts > len(RETRY_DELAYS_SECONDS) or taken.hook.removed_at is not None
-    status = Status.DELIVERED if answer.taken else Status.GIVEN_UP if last else Status.WAITING
+    status = Status.DELIVERED if answer.accepted else Status.GIVEN_UP if last else Status.WAITING
     with home.store.write() as tx:
-        written = hooks.settle(tx, taken, status, answer.said, clock())
-    said = {"delivery": taken.id, "hook": taken.hook.id, "kind": taken.event.kind, "attempt": taken.attempts}
-    said |= {"answer": answer.said, "status": status if written else "settled by another"}
-    log.log(logging.INFO if answer.taken else logging.WARNING, "webhook", extra=said)
-    return answer.taken
+        written = hooks.settle(tx, taken, status, answer.text, clock())
+    fields = {"delivery": taken.id, "hook": taken.hook.id, "kind": taken.event.kind, "attempt": taken.attempts}
+    fields |= {"answer": answer.text, "status": status if written else "settled by another"}
+    log.log(logging.INFO if answer.accepted else logging.WARNING, "webhook", extra=fields)
+    return answer.accepted
 
 
-def _try(home: Home, taken: Delivery, now: datetime) -> sending.Answer:
+def _attempt(home: Home, taken: Delivery, now: datetime) -> sending.Answer:
     if taken.hook.removed_at is not None:
         return sending.Answer(False, "the webhook was removed")
     return sending.post(
@@ -86,9 +86,9 @@ def _try(home: Home, taken: Delivery, now: datetime) -> sending.Answer:
     )
 
 
-def _again_at(clock: Clock) -> Callable[[int], datetime]:
+def _retry_at(clock: Clock) -> Callable[[int], datetime]:
     def at(attempts: int) -> datetime:
-        pause = RETRY_DELAYS_SECONDS[min(attempts, len(RETRY_DELAYS_SECONDS)) - 1]
-        return clock() + timedelta(seconds=pause * secrets.SystemRandom().uniform(1 - JITTER, 1 + JITTER))
+        delay = RETRY_DELAYS_SECONDS[min(attempts, len(RETRY_DELAYS_SECONDS)) - 1]
+        return clock() + timedelta(seconds=delay * secrets.SystemRandom().uniform(1 - JITTER, 1 + JITTER))
 
     return at

@@ -1,4 +1,4 @@
-"""What operators change: add an address, take it away, ask for a test."""
+"""Add, remove and test webhooks, for operators."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,11 +13,11 @@ from loop.webhooks import addresses, delivery, signing
 
 SUBSCRIBABLE_KINDS = tuple(kind for kind in Kind if kind is not Kind.TEST)
 MAX_HOOKS = 50
-"""Hooks at a time: every event is written once more for each."""
+"""The limit of webhooks: each adds one row per event."""
 
 
 def add(home: Home, url: str, kinds: Sequence[str], actor: str, now: datetime) -> Hook:
-    """Tell an address of these kinds of event (none given: of all). The answer holds the secret, to be shown this once.
+    """Send events of these kinds (default: all) to an address. The result contains the secret, to be shown only once.
 
     Raises ``BadHook`` for an address that may not be called or does not resolve.
     """
@@ -25,24 +25,24 @@ def add(home: Home, url: str, kinds: Sequence[str], actor: str, now: datetime) -
     if unknown:
         raise BadHook(f"expected kinds among {', '.join(SUBSCRIBABLE_KINDS)}; got {unknown[0][:40]!r}")
     addresses.permitted(addresses.parse(url), private=home.settings.webhooks_private)
-    wanted = [kind for kind in SUBSCRIBABLE_KINDS if kind in kinds or not kinds]
+    subscribed = [kind for kind in SUBSCRIBABLE_KINDS if kind in kinds or not kinds]
     with home.store.exclusive() as tx:
         if len(hooks.live(tx)) >= MAX_HOOKS:
-            raise BadHook(f"expected at most {MAX_HOOKS} webhooks; `loop webhooks remove` one first")
-        return hooks.add(tx, url, signing.secret(), wanted, actor, now)
+            raise BadHook(f"expected at most {MAX_HOOKS} webhooks; run `loop webhooks remove` first")
+        return hooks.add(tx, url, signing.secret(), subscribed, actor, now)
 
 
 def remove(home: Home, hook: int, now: datetime) -> None:
-    """Tell it nothing more. Raises ``BadHook``."""
+    """Send no more events to a hook. Raises ``BadHook``."""
     with home.store.write() as tx:
         hooks.remove(tx, hook, now)
 
 
 def ping(home: Home, hook: int, actor: str, clock: Clock = utc_now) -> Delivery:
-    """Send a ``webhook.test`` to one hook now, on the way that every event takes. Raises ``BadHook``."""
+    """Send a ``webhook.test`` to one hook now, through the same code as every event. Raises ``BadHook``."""
     with home.store.write() as tx:
-        found = hooks.get(tx, hook)
-        event = outbox.record_for(tx, Kind.TEST, messages.test(actor), [found.id], clock())
+        target = hooks.get(tx, hook)
+        event = outbox.record_for(tx, Kind.TEST, messages.test(actor), [target.id], clock())
     delivery.deliver(home, event.id, clock)
     with home.store.read() as tx:
-        return next(each for each in hooks.deliveries(tx, found.id) if each.event.id == event.id)
+        return next(each for each in hooks.deliveries(tx, target.id) if each.event.id == event.id)

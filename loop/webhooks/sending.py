@@ -1,7 +1,7 @@
-"""One call: to an address that was looked at, within one deadline, without following anybody anywhere.
+"""Make one call: to a checked address, within one deadline, without following redirects.
 
-Of the answer only the status is read; a body, however long, is left where it is. Proxies of the environment are not
-used: a proxy would resolve the name again.
+Only the status of the answer is read; its body is not. Proxies from the environment are not used, because a proxy would
+resolve the name again.
 """
 
 import ssl
@@ -17,15 +17,15 @@ from loop.errors import BadHook, one_line
 from loop.webhooks.addresses import Resolve, Target, permitted
 
 TIMEOUT_SECONDS = 10.0
-"""For everything: connecting, TLS, sending, and the last header of the answer."""
+"""The limit for the whole call: connecting, TLS, sending, and the answer's headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Was the message taken, and the status or why there was none."""
+    """Whether the message was accepted, and the status, or why no status was received."""
 
-    taken: bool
-    said: str
+    accepted: bool
+    text: str
 
 
 def post(
@@ -37,14 +37,14 @@ def post(
     seconds: float = TIMEOUT_SECONDS,
     resolve: Resolve | None = None,
 ) -> Answer:
-    """Send a message once. What goes wrong is an answer, not an error."""
-    said = {"host": target.authority} | headers
+    """Send a message once. A failure is an answer, not an error."""
+    sent_headers = {"host": target.authority} | headers
     url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
     try:
         backend = _Pinned(permitted(target, private=private, resolve=resolve), time.monotonic() + seconds)
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend) as pool,
-            pool.stream("POST", url, headers=[*said.items()], content=body) as response,
+            pool.stream("POST", url, headers=[*sent_headers.items()], content=body) as response,
         ):
             return _answer(response.status)
     except BadHook as error:
@@ -57,18 +57,18 @@ def post(
 
 def _answer(status: int) -> Answer:
     if 300 <= status < 400:
-        return Answer(False, f"{status}: expected the address itself, not a redirect")
+        return Answer(False, f"{status}: expected an answer of the address itself, got a redirect")
     return Answer(200 <= status < 300, str(status))
 
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Certificates that the system trusts; reading them takes tens of milliseconds."""
+    """The system's trusted certificates, cached because reading them takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
 class _Pinned(httpcore.NetworkBackend):
-    """Connects to the given addresses whatever the host is called; the URL's host stays in Host and in TLS."""
+    """Connects only to the given addresses. The URL's host is still used in the Host header and in TLS."""
 
     def __init__(self, addresses: list[str], deadline: float) -> None:
         self._addresses = addresses
@@ -76,19 +76,19 @@ class _Pinned(httpcore.NetworkBackend):
 
     def connect_tcp(
         self,
-        host: str,  # noqa: ARG002 (the pool's word for whom to connect to; ours are the addresses)
+        host: str,  # noqa: ARG002 (the checked addresses replace it)
         port: int,
         timeout: float | None = None,  # noqa: ARG002 (one deadline holds for all)
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """The first address that answers."""
-        for hope, address in zip(range(len(self._addresses), 0, -1), self._addresses, strict=True):
-            share = _left(self._deadline) / hope  # a silent address leaves time for those after it
+        """Connect to the first address that answers."""
+        for remaining, address in zip(range(len(self._addresses), 0, -1), self._addresses, strict=True):
+            share = _left(self._deadline) / remaining  # a silent address leaves time for the next ones
             try:
                 stream = httpcore.SyncBackend().connect_tcp(address, port, share, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if hope == 1:
+                if remaining == 1:
                     raise
             else:
                 return _Timed(stream, self._deadline)
@@ -96,22 +96,22 @@ class _Pinned(httpcore.NetworkBackend):
 
 
 class _Timed(httpcore.NetworkStream):
-    """A stream whose every step must end before one deadline: a server that drips gains nothing by it."""
+    """A stream with one deadline for all steps, so that a slow server cannot prolong the call."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream = stream
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 (as above)
-        """Some bytes."""
+        """Read some bytes."""
         return self._stream.read(max_bytes, _left(self._deadline))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 (as above)
-        """All of the bytes."""
+        """Write all bytes."""
         self._stream.write(buffer, _left(self._deadline))
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._stream.close()
 
     def start_tls(

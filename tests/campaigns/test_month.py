@@ -33,7 +33,7 @@ from tests.helpers import stores
 
 PEOPLE = 6
 WHY = Attribution("ops", "it was time")
-BETWEEN = "TooFewSignatures: feed: expected 1 valid signatures by keys certified"
+BETWEEN = "TooFewSignatures: feed: expected 1 valid signatures by certified keys"
 """What a phone says that looks between a rotation's new root and the feed that it certifies; it stays on its model."""
 
 

@@ -160,7 +160,7 @@ def test_bad_days_are_one_line(loop: Shell) -> None:
     loop("init")
     assert "loop versions" in loop.refused("promote", 99, "--reason", "x")
     assert "loop versions" in loop.refused("verdict", 99)
-    assert "champion already" in loop.refused("promote", 1, "--reason", "x")
+    assert "already champion" in loop.refused("promote", 1, "--reason", "x")
     assert "no earlier champion" in loop.refused("rollback", "--reason", "x")
     assert "cnn or svm" in loop.refused("retrain", "--family", "rnn")
     assert "nowhere" in loop.refused("import", "nowhere", "--source", "a")

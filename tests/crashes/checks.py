@@ -32,7 +32,7 @@ def _verified(home: Home, now: datetime, but: str = "") -> Iterator[str]:
     """``loop verify``, but for one of its checks."""
     for found in verify.verify(home, now).findings:
         if found.severity >= Severity.BROKEN and found.check != but:
-            yield f"verify: {found.check}: expected {found.expected}, {found.came}"
+            yield f"verify: {found.check}: expected {found.expected}, {found.actual}"
 
 
 def _device(home: Home, now: datetime) -> Iterator[str]:
@@ -80,5 +80,5 @@ def _tidy(home: Home) -> Iterator[str]:
     """No file that nothing names, nothing half-written, nothing under a digest that is not its own."""
     with home.store.read() as tx:
         named = files.named(versions.every(tx))
-    yield from (f"orphan {path.name}" for name, path in files.lying(home.artifacts) if name not in named)
+    yield from (f"orphan {path.name}" for name, path in files.stored(home.artifacts) if name not in named)
     yield from (f"unfinished {path}" for path in files.unfinished(home.settings.home))

@@ -25,7 +25,7 @@ from tests.crashes.points import POINTS, STEPS, Lock, Phase, Point
 from tests.crashes.process import Plan, begin, ended
 from tests.crashes.site import BACKENDS, Site, Templates
 
-UNCERTIFIED = "device: feed: expected 1 valid signatures by keys certified, got 0"
+UNCERTIFIED = "device: feed: expected 1 valid signatures by certified keys, got 0"
 EVERYWHERE = [(point, act, backend) for point in POINTS for act in ACTS for backend in BACKENDS]
 
 

@@ -1,4 +1,4 @@
-"""A home with registered versions whose files are real, and keys of its own."""
+"""A home with keys and with registered versions that have real files."""
 
 from datetime import datetime
 from pathlib import Path
@@ -22,18 +22,18 @@ WHY = Attribution("ops", "a reason")
 
 
 def no_passphrase(path: Path) -> str | None:
-    """Nobody is asked."""
+    """No passphrase."""
     raise AssertionError(f"{path} is encrypted")
 
 
 class Office:
-    """Whoever publishes: a home, the folder it publishes to, a clock."""
+    """A publisher: a home, the folder to which it publishes, a clock."""
 
     def __init__(self, home: Home, folder: Path) -> None:
         self.home, self.folder, self.now = home, folder, NOW
 
     def register(self, family: str = "cnn", wrong: bool = False) -> int:
-        """One more version with real files, promoted."""
+        """Register and promote a version with real files."""
         with self.home.store.exclusive() as tx:
             run = runs.claim(tx, family, "night", runs.me(), 60, self.now)
             number = runs.reserve(tx, run.id)
@@ -52,31 +52,31 @@ class Office:
         return new.number
 
     def create(self, passphrase: str | None = None) -> bytes:
-        """Keys; root 1, as the app gets it."""
+        """Create keys; returns root 1, as it is built into the app."""
         authority.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
         return authority.chain(self.home)[0].document
 
-    def publish(self, now: datetime | None = None, to: Path | None = None, **wish: object) -> Feed:
-        """One publication."""
-        made = publish.Options(**wish)  # type: ignore[arg-type]  # a test's own words
+    def publish(self, now: datetime | None = None, to: Path | None = None, **options: object) -> Feed:
+        """Publish once."""
+        made = publish.Options(**options)  # type: ignore[arg-type]  # keyword arguments of the test
         return publish.publish(self.home, to or self.folder, made, no_passphrase, WHY, now or self.now)
 
     def rotate(self, recover: bool = False, replace: tuple[str, ...] = ()) -> None:
-        """One rotation with the keys of the home."""
-        wish = authority.RotationOptions(replace=replace, recover=recover)
+        """Rotate once, with the keys of the home."""
+        options = authority.RotationOptions(replace=replace, recover=recover)
         folders = [authority.folder(self.home)]
-        authority.rotate(self.home, wish, folders, no_passphrase, None, WHY, self.now)
+        authority.rotate(self.home, options, folders, no_passphrase, None, WHY, self.now)
 
 
 def sync(office: Office, folder: Path, root: bytes) -> client.Synced:
-    """A device on the published folder."""
+    """Sync a device from the published folder."""
     with client.at(str(office.folder)) as source:
         return client.sync(source, folder, CHANNEL, office.now, root=root)
 
 
 @pytest.fixture
 def office(store: Store, tmp_path: Path) -> Office:
-    """An office on each database in turn, with one champion."""
+    """An office with one champion, on each database."""
     home = Home(Settings(home=tmp_path / "home"), store, Artifacts(tmp_path / "home" / "artifacts"))
     made = Office(home, tmp_path / "site")
     made.register()
@@ -85,7 +85,7 @@ def office(store: Store, tmp_path: Path) -> Office:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Office:
-    """The same on SQLite only, for what does not depend on the database."""
+    """An office on SQLite only, for tests that do not depend on the database."""
     store = Store(f"sqlite:///{tmp_path / 'loop.db'}")
     stores.migrate(store)
     home = Home(Settings(home=tmp_path / "home"), store, Artifacts(tmp_path / "home" / "artifacts"))

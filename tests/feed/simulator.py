@@ -1,6 +1,6 @@
-"""A publisher and its server in memory: honest by default, and with every lever that an attacker would like to have.
+"""A publisher and its server in memory, honest by default; an attacker may change any part of them.
 
-``Publisher`` signs; ``Shelf`` is what the server shows, a dictionary from path to bytes that a test may tamper with.
+``Publisher`` signs; ``Shelf`` holds the server's files, a dictionary from path to bytes that a test may change.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ Key = Ed25519PrivateKey
 
 
 def key(name: str) -> Key:
-    """The same key for the same name, in every run."""
+    """A key that depends only on the name."""
     return Key.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
 
@@ -49,7 +49,7 @@ def id_of(private: Key) -> str:
 
 @cache
 def model(version: int, family: str = "cnn", wrong: bool = False) -> tuple[bytes, bytes]:
-    """A stripes model that says what it is, and its golden vectors; ``wrong``: vectors it does not live up to."""
+    """A stripes model with metadata, and its golden vectors; ``wrong``: vectors that it does not reproduce."""
     spec = model_pb2().Model.FromString(stripes.image_model(bias=version / 100))
     spec.description.metadata.userDefined["loop.family"] = family
     spec.description.metadata.userDefined["loop.version"] = str(version)
@@ -77,7 +77,7 @@ def release(version: int, data: bytes, golden: bytes, **changes: Any) -> Release
 
 @dataclass
 class Shelf:
-    """What a server shows; a ``Source``. ``opened`` lists what was asked for, with offsets."""
+    """The files of a server; a ``Source``. ``opened`` lists the requested paths and offsets."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     opened: list[tuple[str, int]] = field(default_factory=list)
@@ -95,36 +95,36 @@ class Shelf:
 
 @dataclass
 class Publisher:
-    """Root keys a, b, c with a threshold of two, one feed key; writes to its shelf."""
+    """A publisher with root keys a, b, c, a threshold of two and one feed key; it writes to its shelf."""
 
     now: datetime = NOW
     shelf: Shelf = field(default_factory=Shelf)
     root_keys: list[Key] = field(default_factory=lambda: [key("root-a"), key("root-b"), key("root-c")])
     feed_keys: list[Key] = field(default_factory=lambda: [key("feed-1")])
     sequence: int = 0
-    before: bytes = b""  # a feed of earlier
+    before: bytes = b""  # an earlier feed
 
     def __post_init__(self) -> None:
-        """Root 1."""
+        """Write root 1."""
         self.app_root = roots.first({id_of(k): k for k in self.root_keys}, 2, self.certified(), self.now)
         self.trusted = trust.begin(self.app_root)
         self.roots = {root_path(1): self.app_root}
         self.shelf.files |= self.roots
 
     def certified(self, expires: datetime | None = None) -> dict[str, document.FeedKey]:
-        """The feed keys as roots name them."""
+        """The feed keys as entries of a root."""
         named: dict[str, document.FeedKey] = {}
         for private in self.feed_keys:
             named |= roots.feed_key(private, expires or self.now + YEAR)
         return named
 
     def change(self, **changes: Any) -> Change:
-        """The next root's content: as it is, but for the changes."""
+        """The next root's content: the current one with changes."""
         publics = {id_of(k): envelope.public_half(k) for k in self.root_keys}
         return replace(Change(self.certified(), publics), **changes)
 
     def rotate(self, *signers: Key, **changes: Any) -> bytes:
-        """The next root, signed by the old and present root keys or by ``signers``; shown at once."""
+        """Sign the next root with the old and current root keys, or with ``signers``, and put it on the shelf."""
         chosen = signers or (*self.root_keys,)
         data = roots.next_root(self.trusted, self.change(**changes), {id_of(k): k for k in chosen}, self.now)
         self.trusted = trust.follow(self.trusted, data)
@@ -135,7 +135,7 @@ class Publisher:
         return data
 
     def feed(self, version: int = 1, family: str = "cnn", wrong: bool = False, **changes: Any) -> Feed:
-        """The next feed, naming a version whose files are put on the shelf; changes of feed or release."""
+        """The next feed, for a version whose files are put on the shelf; ``changes`` apply to feed or release."""
         data, golden = model(version, family, wrong)
         of_release = {name: changes.pop(name) for name in list(changes) if name in Release.__slots__}
         named = release(version, data, golden, **of_release)
@@ -153,7 +153,7 @@ class Publisher:
         return replace(made, **changes)
 
     def sign(self, feed: Feed | bytes, signers: Iterable[Key] | None = None) -> bytes:
-        """Signed bytes, not shown."""
+        """Signed bytes, not put on the shelf."""
         body = feed if isinstance(feed, bytes) else document.feed_bytes(feed)
         return envelope.seal(body, self.feed_keys if signers is None else signers)
 
@@ -163,5 +163,5 @@ class Publisher:
         return data
 
     def publish(self, version: int = 1, **changes: Any) -> bytes:
-        """Honestly: the next feed, signed and shown."""
+        """Sign the next feed and put it on the shelf."""
         return self.show(self.sign(self.feed(version, **changes)))

@@ -1,4 +1,4 @@
-"""``loop feed`` and ``loop device`` as their users meet them: the circle, JSON that parses, refusals of one line."""
+"""``loop feed`` and ``loop device``: the whole cycle, valid JSON, and errors of one line."""
 
 import json
 import re
@@ -48,11 +48,11 @@ class Shell:
         return out
 
     def json(self, *arguments: object, status: int = 0) -> Any:
-        """The command's JSON."""
+        """The command's parsed JSON output."""
         return json.loads(self(*arguments, "--json", status=status))
 
     def refused(self, *arguments: object) -> str:
-        """The one line on standard error of a command that fails."""
+        """The one line that a failing command prints on standard error."""
         self(*arguments, status=1)
         line = self.err.strip()
         assert "\n" not in line
@@ -67,7 +67,7 @@ def loop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 @pytest.mark.slow
 def test_the_whole_circle(loop: Shell) -> None:
-    """Keys, publish, sync, rotate, roll back, publish, sync, verify: from the command line only."""
+    """Keys, publish, sync, rotate, roll back, publish, sync and verify work from the command line."""
     made = loop.json("feed", "keys", "--create", "--save-root", "root.json")
     assert (made["root"], made["epoch"], made["thresholds"]) == (1, 1, {"roots": 2, "feeds": 1})
     assert len(made["keys"]) == 4
@@ -85,9 +85,9 @@ def test_the_whole_circle(loop: Shell) -> None:
     third = loop.json("feed", "publish", "--to", "site")
     assert third["sequence"] > first["sequence"]
     assert len(third["withdrawn"]) == 1
-    said = loop("device", "sync", "--url", "site", "--state", "phone")
-    assert "version 2 was withdrawn" in said
-    assert "\nversion 1\n" in said
+    output = loop("device", "sync", "--url", "site", "--state", "phone")
+    assert "version 2 was withdrawn" in output
+    assert "\nversion 1\n" in output
     status = loop.json("device", "status", "--state", "phone")
     assert (status["root"], status["sequence"], status["current"]["version"]) == (2, third["sequence"], 1)
     assert "version 1" in loop("device", "status", "--state", "phone")
@@ -98,7 +98,7 @@ def test_the_whole_circle(loop: Shell) -> None:
 
 
 def test_a_refusal_names_its_rule(loop: Shell) -> None:
-    """A device that refuses says which rule, on one line or as JSON, and ends with status 1."""
+    """A device that refuses names the rule, on one line or as JSON, and exits with status 1."""
     loop("feed", "keys", "--create", "--save-root", "root.json")
     loop("feed", "publish", "--to", "site")
     assert "StateUnreadable" in loop.refused("device", "sync", "--url", "site", "--state", "phone")
@@ -108,20 +108,20 @@ def test_a_refusal_names_its_rule(loop: Shell) -> None:
     assert loop.refused("device", "sync", "--url", "site", "--state", "phone").startswith(
         "TooFewSignatures: feed: expected 1"
     )
-    said = loop.json("device", "sync", "--url", "site", "--state", "phone", status=1)
-    assert said["refused"] == "TooFewSignatures"
+    document = loop.json("device", "sync", "--url", "site", "--state", "phone", status=1)
+    assert document["refused"] == "TooFewSignatures"
     assert "TooFewSignatures" in loop.refused("feed", "verify", "site")
 
 
 def test_mistakes_are_one_line(loop: Shell) -> None:
-    """Each says what was expected and what to do."""
+    """Each mistake gives one line that states what was expected and what to do."""
     assert "--create" in loop.refused("feed", "publish", "--to", "site")
     assert "--create" in loop.refused("feed", "verify", "site")
     loop("feed", "keys", "--create")
     assert "rotate" in loop.refused("feed", "keys", "--create")
     assert "rollback" in loop.refused("feed", "withdraw", "1", "--reason", "bad")
     assert "no version 9" in loop.refused("feed", "withdraw", "9", "--reason", "bad")
-    assert "six digits" in loop.refused("feed", "rotate", "--reason", "x", "--replace-root", "zz")
+    assert "first six or more digits" in loop.refused("feed", "rotate", "--reason", "x", "--replace-root", "zz")
     assert "--rollout" in loop.refused("feed", "publish", "--to", "site", "--urgent", "--rollout", "5")
     assert "--ios" in loop.refused("device", "sync", "--url", "site", "--state", "p", "--ios", "twelve")
     assert "app's root document" in loop.refused("device", "sync", "--url", "s", "--state", "p", "--root", "nowhere")
@@ -129,7 +129,7 @@ def test_mistakes_are_one_line(loop: Shell) -> None:
 
 
 def test_passphrase_from_the_environment(loop: Shell) -> None:
-    """Keys are encrypted with it and opened with it, and `loop settings` does not show it."""
+    """A passphrase in the environment encrypts and opens keys, and `loop settings` does not print it."""
     loop.monkeypatch.setenv("LOOP_KEY_PASSPHRASE", "geheim")
     loop("feed", "keys", "--create")
     folder = loop.folder / "home" / "keys"
@@ -141,7 +141,7 @@ def test_passphrase_from_the_environment(loop: Shell) -> None:
 
 
 def test_root_keys_from_elsewhere(loop: Shell) -> None:
-    """Root keys that lie on two sticks are found there; without them the feed key alone rotates nothing."""
+    """Root keys are found in the folders given with --keys; without root keys a rotation is refused."""
     loop("feed", "keys", "--create")
     for number, path in enumerate(sorted((loop.folder / "home" / "keys").glob("r*.pem"))):
         (loop.folder / f"stick-{number}").mkdir()
@@ -154,7 +154,7 @@ def test_root_keys_from_elsewhere(loop: Shell) -> None:
 
 
 def test_adopt_after_a_lost_store(loop: Shell) -> None:
-    """`loop feed keys --adopt` takes a published folder's roots into an empty store, and only into an empty one."""
+    """`loop feed keys --adopt` copies a published folder's roots into a store without roots, and only then."""
     loop("feed", "keys", "--create")
     loop("feed", "publish", "--to", "site")
     assert "already" in loop.refused("feed", "keys", "--adopt", "site")
@@ -166,7 +166,7 @@ def test_adopt_after_a_lost_store(loop: Shell) -> None:
 
 
 def test_the_commands_in_the_documentation_exist(loop: Shell) -> None:
-    """Every command and option that docs/feed.md shows is one that `--help` knows."""
+    """Every command and option in docs/feed.md appears in `--help`."""
     text = (ROOT / "docs/feed.md").read_text(encoding="utf-8")
     lines = re.findall(r"^loop (feed|device) (\w+)([^#\n]*)", text, re.M)
     assert len(lines) >= 7

@@ -1,4 +1,4 @@
-"""Canonical JSON, documents and envelopes: one way to write each, and no way to break the reader."""
+"""Canonical JSON, documents and envelopes have one encoding each, and no input crashes a parser."""
 
 import json
 from contextlib import suppress
@@ -22,9 +22,9 @@ OBJECTS = st.dictionaries(TEXTS, VALUES, max_size=4)
 
 
 def fits(value: object) -> bool:
-    """Not too deep to be written."""
+    """Whether the value is shallow enough; brackets inside its strings count as levels when it is parsed."""
     try:
-        canonical.encode(value)
+        canonical.require_shallow(canonical.encode(value))
     except refusals.NotCanonical:
         return False
     return True
@@ -34,7 +34,7 @@ def fits(value: object) -> bool:
 @settings(deadline=None)
 @given(OBJECTS.filter(fits))
 def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
-    """parse(encode(x)) is x, and encode is what Python's sorted, compact JSON says."""
+    """parse(encode(x)) equals x, and encode gives Python's sorted, compact JSON."""
     data = canonical.encode(value)
     assert canonical.parse(data) == value
     assert json.loads(data) == value
@@ -43,8 +43,8 @@ def test_what_is_written_is_read_back(value: dict[str, object]) -> None:
 @pytest.mark.slow
 @settings(deadline=None)
 @given(OBJECTS.filter(fits), st.data())
-def test_one_value_one_spelling(value: dict[str, object], data: st.DataObject) -> None:
-    """A changed byte is refused, or it is another value: no two spellings of one."""
+def test_one_value_one_encoding(value: dict[str, object], data: st.DataObject) -> None:
+    """A changed byte is refused or gives another value: no value has two encodings."""
     written = bytearray(canonical.encode(value))
     at = data.draw(st.integers(0, len(written) - 1))
     written[at] = data.draw(st.integers(0, 255))
@@ -57,8 +57,8 @@ def test_one_value_one_spelling(value: dict[str, object], data: st.DataObject) -
 
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=50).map(str.encode))
-def test_no_bytes_break_a_reader(data: bytes) -> None:
-    """Whatever comes, the readers answer with a value or with their own error."""
+def test_no_bytes_crash_a_parser(data: bytes) -> None:
+    """For any bytes the parsers return a value or raise their own error."""
     for read in (canonical.parse, document.parse_feed, document.parse_root, envelope.unseal):
         with suppress(FeedRefused):
             read(data)
@@ -68,7 +68,7 @@ def test_no_bytes_break_a_reader(data: bytes) -> None:
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_no_changed_byte_survives_a_signature(data: st.DataObject) -> None:
-    """A byte changed anywhere in a signed feed is refused, or changes only what no signature by our key depends on."""
+    """A byte changed anywhere in a signed feed is refused, or lies outside what our key signed."""
     p = Publisher()
     good = p.publish(1)
     publics = {id_of(k): envelope.public_half(k) for k in p.feed_keys}
@@ -79,8 +79,8 @@ def test_no_changed_byte_survives_a_signature(data: st.DataObject) -> None:
         assert not envelope.signers(envelope.unseal(bytes(bad)), publics)
 
 
-def test_values_come_back_whole() -> None:
-    """Feeds and roots survive being written: every field."""
+def test_values_survive_encoding() -> None:
+    """Feeds and roots keep every field when they are written and parsed."""
     p = Publisher()
     feed = p.feed(2, withdrawn=("0" * 64, "1" * 64), rollout_percent=7, minimum_ios="17.4")
     assert document.parse_feed(document.feed_bytes(feed)) == feed
@@ -92,14 +92,14 @@ def test_values_come_back_whole() -> None:
 
 
 def test_the_same_arguments_give_the_same_bytes() -> None:
-    """Ed25519 is deterministic, and so is everything around it: signatures in any order of keys are the same file."""
+    """Sealing is deterministic: keys in any order give the same file."""
     p, keys = Publisher(), [key("x"), key("y"), key("z")]
     feed = p.feed(1)
     assert p.sign(feed, keys) == p.sign(feed, keys[::-1])
 
 
 def test_numbers_at_the_edge() -> None:
-    """2^53 - 1 is a number here, 2^53 is none."""
+    """2^53 - 1 is accepted, 2^53 is refused."""
     assert canonical.parse(b'{"n":9007199254740991}') == {"n": canonical.MAX_INTEGER}
     with pytest.raises(refusals.NotCanonical):
         canonical.parse(b'{"n":9007199254740992}')
@@ -108,7 +108,7 @@ def test_numbers_at_the_edge() -> None:
 
 
 def test_depth_at_the_edge() -> None:
-    """Eight levels are read, nine are not, a million cost nothing."""
+    """Eight levels are accepted, nine are refused, and a million are refused cheaply."""
     deep = {"a": {"a": {"a": {"a": {"a": {"a": {"a": 1}}}}}}}
     assert canonical.parse(canonical.encode(deep)) == deep
     with pytest.raises(refusals.NotCanonical):
@@ -136,7 +136,7 @@ def test_depth_at_the_edge() -> None:
     ],
 )
 def test_fields_out_of_range(field: str, value: str) -> None:
-    """A field of another kind or range is one line that names it."""
+    """A field of a wrong type or range gives one line that names the field."""
     data = document.feed_bytes(Publisher().feed(1))
     assert field.encode() in data
     with pytest.raises((refusals.BadDocument, refusals.UnknownFormat)) as caught:
@@ -145,7 +145,7 @@ def test_fields_out_of_range(field: str, value: str) -> None:
 
 
 def test_a_key_signs_only_what_it_signed() -> None:
-    """The control of all signatures: the right key over the right bytes counts, and only that."""
+    """Control: a signature counts only for its own key and its own bytes."""
     signed = envelope.unseal(envelope.seal(b'{"a":1}', [key("x")]))
     publics = {id_of(key("x")): envelope.public_half(key("x")), id_of(key("y")): envelope.public_half(key("y"))}
     assert envelope.signers(signed, publics) == {id_of(key("x"))}
@@ -154,5 +154,5 @@ def test_a_key_signs_only_what_it_signed() -> None:
 
 
 def test_times_are_utc_seconds() -> None:
-    """What is written is read back to the second."""
+    """Times are written and read in UTC, to the second."""
     assert document.when(NOW) == "2026-05-03T03:00:00Z"

@@ -1,4 +1,4 @@
-"""Who may sign: first keys, rotation, recovery, withdrawal, and private halves that stay private."""
+"""First keys, rotation, recovery, withdrawal, and private keys that stay private."""
 
 import shutil
 from dataclasses import replace
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 def test_rotation_revokes_at_once(small: Office, tmp_path: Path) -> None:
-    """After a rotation devices take the new key's feed, and the old key's no more."""
+    """After a rotation devices accept the new key's feed and refuse the old key's."""
     root = small.create()
     small.publish()
     old = keys.load_many(authority.signing_keys(small.home, authority.trusted(small.home), NOW), no_passphrase)
@@ -35,7 +35,7 @@ def test_rotation_revokes_at_once(small: Office, tmp_path: Path) -> None:
 
 
 def test_a_recovery_survives_a_lost_root_key(small: Office, tmp_path: Path) -> None:
-    """One of three root keys is lost: the other two make the next root, with a successor in its place."""
+    """If one of three root keys is lost, the other two sign the next root, which replaces it."""
     root = small.create()
     small.publish()
     lost = next(path for path in authority.folder(small.home).glob("root-*.pem"))
@@ -46,11 +46,11 @@ def test_a_recovery_survives_a_lost_root_key(small: Office, tmp_path: Path) -> N
     assert done.root == 2
     names = authority.trusted(small.home).root.root_keys
     assert not [id_ for id_ in names if id_.startswith(lost.stem[-12:])]
-    small.rotate()  # and the new set can sign, too
+    small.rotate()  # the new set can sign too
 
 
 def test_too_few_root_keys(small: Office) -> None:
-    """With one of three left nothing is signed, nothing is written."""
+    """With one of three root keys left, nothing is signed and nothing is written."""
     small.create()
     for path in list(authority.folder(small.home).glob("root-*.pem")):
         path.unlink()
@@ -62,7 +62,7 @@ def test_too_few_root_keys(small: Office) -> None:
 
 
 def test_withdrawal(small: Office, tmp_path: Path) -> None:
-    """Not while it is champion; then the feed names it, its file is gone, devices leave it; not twice."""
+    """A former champion can be withdrawn once: the feed names it, its file is removed, and devices drop it."""
     root = small.create()
     small.publish()
     small.register()
@@ -85,14 +85,14 @@ def test_withdrawal(small: Office, tmp_path: Path) -> None:
 
 
 def test_an_expired_feed_key(small: Office) -> None:
-    """After its year the key signs no more, and the message says what to do."""
+    """An expired feed key does not sign, and the message states what to do."""
     small.create()
     with pytest.raises(NotPublishable, match="loop feed rotate"):
         small.publish(NOW + timedelta(days=366))
 
 
 def test_private_keys_are_private(small: Office) -> None:
-    """Mode 0600 in a folder of 0700; one that others may read is refused like an open door."""
+    """Key files have mode 0600 in a folder of mode 0700, and a file that others may read is refused."""
     small.create()
     folder = authority.folder(small.home)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -104,30 +104,30 @@ def test_private_keys_are_private(small: Office) -> None:
 
 
 def test_encrypted_keys(small: Office) -> None:
-    """With a passphrase the files hold no key in the clear; the wrong one opens nothing and is not repeated."""
+    """Encrypted files contain no plain key, and a wrong passphrase opens none and is not printed."""
     small.create("geheim")
     path = next(authority.folder(small.home).glob("feed-*.pem"))
     assert b"ENCRYPTED" in path.read_bytes()
     keys.load(path, lambda path: "geheim")
     for wrong in ("falsch", None):
         with pytest.raises(BadKey) as caught:
-            keys.load(path, lambda path, wrong=wrong: wrong)  # type: ignore[misc]  # bound per turn
+            keys.load(path, lambda path, wrong=wrong: wrong)  # type: ignore[misc]  # bound in each iteration
         assert "falsch" not in str(caught.value)
 
 
-def test_a_key_file_that_lies(small: Office, tmp_path: Path) -> None:
-    """A file that is named after another key than it holds is refused."""
+def test_a_key_file_with_a_wrong_name(small: Office, tmp_path: Path) -> None:
+    """A file that is named after a key that it does not contain is refused."""
     small.create()
     path = next(authority.folder(small.home).glob("feed-*.pem"))
     keys.save(tmp_path / "other", "feed", key("mallory"), None)
     shutil.copy(next((tmp_path / "other").iterdir()), path)
     path.chmod(0o600)
-    with pytest.raises(BadKey, match="the file holds"):
+    with pytest.raises(BadKey, match="expected key"):
         small.publish()
 
 
 def test_no_second_first_keys(small: Office) -> None:
-    """Root 1 is made once; a threshold out of reach never."""
+    """Root 1 is created once, and never with a threshold that the keys cannot reach."""
     with pytest.raises(NotPublishable, match="threshold"):
         authority.create(small.home, 2, 3, 365, None, WHY, NOW)
     small.create()
@@ -138,7 +138,7 @@ def test_no_second_first_keys(small: Office) -> None:
 @pytest.mark.parametrize("table", ["feed_roots", "feed_entries", "withdrawals"])
 @pytest.mark.parametrize("verb", ["UPDATE {} SET actor = 'x'", "DELETE FROM {}"])
 def test_append_only_in_the_database(office: Office, table: str, verb: str) -> None:
-    """Not even raw SQL changes or deletes what the feed must not forget."""
+    """Raw SQL can neither change nor delete the feed's roots, entries and withdrawals."""
     office.create()
     office.publish()
     office.register()
@@ -147,8 +147,8 @@ def test_append_only_in_the_database(office: Office, table: str, verb: str) -> N
         tx.execute(text(verb.format(table)))
 
 
-def test_roots_that_nobody_would_follow_are_not_made() -> None:
-    """The maker of a root asks the devices' own rules."""
+def test_roots_that_no_device_would_follow_are_not_written() -> None:
+    """Writing a root applies the devices' own rules."""
     p = Publisher()
     with pytest.raises(NotPublishable, match="2 valid signatures"):
         roots.next_root(p.trusted, p.change(), {id_of(p.root_keys[0]): p.root_keys[0]}, NOW)

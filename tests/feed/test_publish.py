@@ -1,4 +1,4 @@
-"""Champions to a folder of static files: what is written, what is refused, and a sequence that only rises."""
+"""Publishing champions to a folder: the files, the refusals, and a sequence that only rises."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 
 def test_the_whole_circle(office: Office, tmp_path: Path) -> None:
-    """Publish, sync, promote, sync, roll back, sync: a rollback is a newer feed that names an older digest."""
+    """A device follows a promotion and a rollback; a rollback is a newer feed that names an older digest."""
     root = office.create()
     first = office.publish()
     assert sync(office, tmp_path / "phone", root).current.version == 1
@@ -51,7 +51,7 @@ def test_the_whole_circle(office: Office, tmp_path: Path) -> None:
 
 
 def test_two_families_two_channels(office: Office) -> None:
-    """Every family's champion has a channel; a look through a device's eyes finds all in order."""
+    """Every family's champion has a channel, and the check as a new device accepts all of them."""
     office.register("svm")
     root = office.create()
     feed = office.publish(rollout_percent=25)
@@ -62,7 +62,7 @@ def test_two_families_two_channels(office: Office) -> None:
 
 
 def test_the_files_are_static(small: Office) -> None:
-    """Exactly the files that the documentation names; what never changes is not written twice."""
+    """The folder has exactly the documented files, and immutable files are written once."""
     small.create()
     release = small.publish().channels[CHANNEL]
     names = {path.relative_to(small.folder).as_posix() for path in small.folder.rglob("*") if path.is_file()}
@@ -75,7 +75,7 @@ def test_the_files_are_static(small: Office) -> None:
 
 
 def test_the_feed_goes_last(small: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a feed names lies there before it."""
+    """All files that a feed names are written before the feed."""
     small.create()
     written: list[str] = []
     whole = durable.write_whole
@@ -91,7 +91,7 @@ def test_the_feed_goes_last(small: Office, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("lost", ["store", "folder", "both"])
 def test_the_sequence_rises_through_restored_backups(small: Office, tmp_path: Path, lost: str) -> None:
-    """Whichever of store and folder comes back from a backup: the next sequence is above every published one."""
+    """After a restore of the store, the folder or both, the next sequence is above every published one."""
     root = small.create()
     small.publish()
     small.home.store.close()
@@ -116,8 +116,8 @@ def test_the_sequence_rises_through_restored_backups(small: Office, tmp_path: Pa
 
 
 @pytest.mark.parametrize("floor", ["store", "folder"])
-def test_the_sequence_rises_though_the_clock_stands(small: Office, floor: str, tmp_path: Path) -> None:
-    """With a clock far in the past the store, or else the folder, says how far the sequence was."""
+def test_the_sequence_rises_with_a_clock_in_the_past(small: Office, floor: str, tmp_path: Path) -> None:
+    """With a clock far in the past the sequence continues from the store or from the folder."""
     small.create()
     first = small.publish()
     past = NOW - timedelta(days=20)
@@ -130,7 +130,7 @@ def test_the_sequence_rises_though_the_clock_stands(small: Office, floor: str, t
 
 
 def test_a_forgotten_rotation_is_found_in_the_folder(small: Office, tmp_path: Path) -> None:
-    """A store from before a rotation learns the newer root from the folder, for the old root vouches for it."""
+    """A store from before a rotation takes the newer root from the folder, because the old root certifies it."""
     small.create()
     small.publish()
     small.home.store.close()
@@ -147,7 +147,7 @@ def test_a_forgotten_rotation_is_found_in_the_folder(small: Office, tmp_path: Pa
 
 
 def test_a_lost_store_adopts_the_folder(small: Office, tmp_path: Path) -> None:
-    """With the store gone but the keys there, the published chain is taken over, and devices go on."""
+    """After the store was lost but not the keys, the published chain is adopted and devices continue."""
     root = small.create()
     small.rotate()
     last = small.publish()
@@ -164,34 +164,34 @@ def test_a_lost_store_adopts_the_folder(small: Office, tmp_path: Path) -> None:
     sync(small, tmp_path / "phone", root)
 
 
-def test_what_no_device_would_take_is_not_published(small: Office) -> None:
-    """A champion that fails its golden vectors (promoted with --override) stops here; the folder stays as it was."""
+def test_a_model_that_no_device_would_accept_is_not_published(small: Office) -> None:
+    """A champion that fails its golden vectors (promoted with --override) is not published; the folder is unchanged."""
     small.create()
     small.publish()
     before = (small.folder / "feed.json").read_bytes()
     small.register(wrong=True)
-    with pytest.raises(NotPublishable, match="no device would take it"):
+    with pytest.raises(NotPublishable, match="no device would accept it"):
         small.publish()
     assert (small.folder / "feed.json").read_bytes() == before
 
 
-def test_somebody_elses_folder(small: Office) -> None:
-    """A folder with another publisher's root or feed is not touched."""
+def test_the_folder_of_another_publisher(small: Office) -> None:
+    """A folder with another publisher's root or feed is refused and not changed."""
     small.create()
     other = Publisher()
     (small.folder / "root").mkdir(parents=True)
     (small.folder / "root" / "1.json").write_bytes(other.app_root)
-    with pytest.raises(NotPublishable, match="another root"):
+    with pytest.raises(NotPublishable, match="expected this store's root"):
         small.publish()
     (small.folder / "root" / "1.json").unlink()
     (small.folder / "feed.json").write_bytes(other.publish(1, sequence=canonical.MAX_INTEGER))
-    with pytest.raises(NotPublishable, match="none of our keys"):
+    with pytest.raises(NotPublishable, match="not signed by our keys"):
         small.publish()
     assert not list(small.folder.glob("models/*"))
 
 
 def test_the_last_sequence(small: Office) -> None:
-    """Past 2^53 - 1 nothing is signed, and the message says how to begin anew; then it does."""
+    """Beyond 2^53 - 1 nothing is signed, and the message names the command that restarts sequences."""
     root = small.create()
     feed = small.publish()
     signers = keys.load_many(authority.signing_keys(small.home, authority.trusted(small.home), NOW), no_passphrase)
@@ -206,7 +206,7 @@ def test_the_last_sequence(small: Office) -> None:
 
 
 def test_verify_sees_what_a_device_would(small: Office) -> None:
-    """Expired keys and files that were tampered with are found without a device."""
+    """``verify`` finds expired keys and changed files without a device."""
     root = small.create()
     release = small.publish().channels[CHANNEL]
     with client.at(str(small.folder)) as source:
@@ -219,7 +219,7 @@ def test_verify_sees_what_a_device_would(small: Office) -> None:
 
 
 def test_two_publishers_at_once(office: Office) -> None:
-    """Publications queue at the folder; every sequence is given once."""
+    """Two publications into one folder wait for each other, and each sequence is used once."""
     root = office.create()
     with ThreadPoolExecutor(4) as pool:
         given = sorted(feed.sequence for feed in pool.map(lambda _: office.publish(), range(8)))
@@ -233,9 +233,7 @@ def test_two_publishers_at_once(office: Office) -> None:
 
 @pytest.mark.slow
 def test_killed_while_publishing(small: Office) -> None:
-    """SIGKILL at every file operation of a publication: devices see the old feed or the new one, never half of it, and
-    the next publication needs no help and has a higher sequence.
-    """
+    """After SIGKILL at any file operation devices see the old or the new feed, and the next publication succeeds."""
     root = small.create()
     small.publish()
     kills = 0
@@ -260,7 +258,7 @@ def test_killed_while_publishing(small: Office) -> None:
 
 
 def test_settings_rule_the_feed(small: Office) -> None:
-    """Expiry and confirmation rate are those of the settings."""
+    """The feed's expiry and confirmation rate are those of the settings."""
     small.home = replace(
         small.home, settings=Settings(home=small.home.settings.home, feed_expires_hours=5, confirm_rate=0.25)
     )
@@ -271,7 +269,7 @@ def test_settings_rule_the_feed(small: Office) -> None:
 
 
 def test_a_folder_that_cannot_be_written(small: Office) -> None:
-    """Nothing is half published; the message names the place."""
+    """If a folder cannot be written, no feed is published, and the message names the path."""
     small.create()
     small.publish()
     before = (small.folder / "feed.json").read_bytes()

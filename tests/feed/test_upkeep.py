@@ -1,4 +1,4 @@
-"""The feed keeps up with what moved, by itself; on both databases."""
+"""Upkeep publishes the feed when its content changed, on both databases."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -14,19 +14,19 @@ from tests.feed.conftest import WHY, Office, sync
 
 
 def follow(office: Office) -> upkeep.Upkeep:
-    """One look, at the office's time."""
+    """Run upkeep once, at the office's time."""
     return upkeep.follow(office.home, WHY, office.now)
 
 
 def test_without_keys_there_is_nothing_to_keep_up(office: Office) -> None:
-    """A loop that nobody gave keys works; it says what is missing."""
+    """Without keys upkeep does nothing and states what is missing."""
     done = follow(office)
     assert (done.action, done.feed) == (Action.NO_KEYS, None)
     assert not office.home.settings.published.exists()
 
 
-def test_first_look_publishes_and_the_second_does_not(office: Office) -> None:
-    """No publication without a reason: a sequence is not spent on nothing."""
+def test_the_first_run_publishes_and_the_second_does_not(office: Office) -> None:
+    """Without a change upkeep does not publish."""
     office.create()
     first, second = follow(office), follow(office)
     assert (first.action, second.action) == (Action.PUBLISHED, Action.UNCHANGED)
@@ -34,7 +34,7 @@ def test_first_look_publishes_and_the_second_does_not(office: Office) -> None:
 
 
 def test_a_promotion_and_a_rollback_reach_the_phone(office: Office, tmp_path: Path) -> None:
-    """Each move is a newer feed; the phone follows there and back."""
+    """A promotion and a rollback each give a newer feed, and the phone follows both."""
     root = office.create()
     office.folder = office.home.settings.published
     seen = []
@@ -53,7 +53,7 @@ def test_a_promotion_and_a_rollback_reach_the_phone(office: Office, tmp_path: Pa
 
 
 def test_half_of_its_life_is_the_time_to_renew(office: Office) -> None:
-    """A fault has the other half to be mended in."""
+    """A feed is renewed after half of its life."""
     office.create()
     feed = follow(office).feed
     assert feed is not None
@@ -67,8 +67,8 @@ def test_half_of_its_life_is_the_time_to_renew(office: Office) -> None:
     assert renewed.feed.expires > feed.expires
 
 
-def test_a_renewal_changes_no_plan(office: Office) -> None:
-    """Rollout and urgency of a model stay what its publisher wished; the next model begins with the setting."""
+def test_a_renewal_keeps_rollout_and_urgency(office: Office) -> None:
+    """A renewal keeps a model's rollout and urgency; the next model starts with the setting."""
     office.create()
     office.publish(to=office.home.settings.published, rollout_percent=10)
     office.now += timedelta(days=6)
@@ -82,7 +82,7 @@ def test_a_renewal_changes_no_plan(office: Office) -> None:
 
 
 def test_a_withdrawal_is_a_reason(office: Office) -> None:
-    """Devices learn of it from the next feed, at once."""
+    """A withdrawal is published at once."""
     office.create()
     office.register()
     follow(office)
@@ -94,7 +94,7 @@ def test_a_withdrawal_is_a_reason(office: Office) -> None:
 
 
 def test_a_rotation_is_a_reason(office: Office) -> None:
-    """The feed is signed again by the new key before the old one is forgotten."""
+    """After a rotation the feed is signed again with the new key."""
     office.create()
     follow(office)
     office.rotate()
@@ -102,7 +102,7 @@ def test_a_rotation_is_a_reason(office: Office) -> None:
 
 
 def test_a_key_that_is_not_here_is_an_error_and_undoes_nothing(office: Office) -> None:
-    """The move stands, the feed stays as it was, the message says where the key was looked for."""
+    """Without the key the move stands, the feed is unchanged, and the message names the key's folder."""
     office.create()
     before = follow(office).feed
     for key in authority.folder(office.home).glob("feed-*.pem"):
@@ -110,14 +110,14 @@ def test_a_key_that_is_not_here_is_an_error_and_undoes_nothing(office: Office) -
     office.register()
     with pytest.raises(NotPublishable, match="feed key"):
         follow(office)
-    told = upkeep.tell(office.home, Attribution("ops", "again"), office.now)
-    assert told.sequence is None
-    assert told.said.startswith("not published: expected 1 feed keys")
+    outcome = upkeep.tell(office.home, Attribution("ops", "again"), office.now)
+    assert outcome.sequence is None
+    assert outcome.said.startswith("not published: expected 1 feed keys")
     assert upkeep.published(office.home) == before
 
 
 def test_a_strange_file_in_its_place_is_not_overwritten(office: Office) -> None:
-    """Somebody else's folder is not ours to publish to."""
+    """A feed file with other content is refused and not overwritten."""
     office.create()
     folder = office.home.settings.published
     folder.mkdir(parents=True)

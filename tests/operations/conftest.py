@@ -1,4 +1,4 @@
-"""A home with a past: two nights' versions with real files, uploads, a feed with keys, a webhook, API keys."""
+"""A home with history: two nights' versions with real files, uploads, a feed with keys, a webhook, API keys."""
 
 import shutil
 from collections.abc import Iterator
@@ -31,22 +31,22 @@ HOUR = timedelta(hours=1)
 
 
 COST = dict(key_encryption.SCRYPT_COST)
-"""What sealing costs outside of the tests."""
+"""The cost of scrypt outside the tests."""
 
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A passphrase is tried in milliseconds here; one test looks at the real price."""
+    """Make scrypt fast; one test checks the real cost."""
     monkeypatch.setitem(key_encryption.SCRYPT_COST, "n", 1 << 12)
 
 
 def no_passphrase(path: Path) -> str | None:
-    """Nobody is asked."""
+    """No passphrase."""
     raise AssertionError(f"{path} is encrypted")
 
 
 class Site:
-    """A home, and what happens in it."""
+    """A home, and actions on it."""
 
     def __init__(self, url: str, folder: Path, now: datetime) -> None:
         self.url, self.now = url, now
@@ -58,7 +58,7 @@ class Site:
             corrections.set_salt(tx, "salt")
 
     def upload(self, people: int = 3, each: int = 4, first: int = 0) -> None:
-        """Uploads of several people."""
+        """Store uploads of several people."""
         random = np.random.default_rng(first)
         sent = [
             Upload(f"person-{who}", digit(random.integers(0, 255, (28, 28), np.uint8)), label=n, key=f"k{n}")
@@ -68,11 +68,11 @@ class Site:
         assert all(isinstance(each, Receipt) for each in accept_many(self.home.store, sent, 0.4, self.now))
 
     def register(self, family: str = "cnn") -> int:
-        """One more version with real files and a snapshot of all that teaches, promoted."""
+        """Register and promote a version with real files and a snapshot of all training uploads."""
         return self.publish_version(self.begin(family))
 
     def begin(self, family: str = "cnn") -> values.Version:
-        """A night up to where its files lie on disk and no row names them."""
+        """Run a night until its files are on disk but no row names them."""
         home, now = self.home, self.now
         with home.store.exclusive() as tx:
             run = runs.claim(tx, family, "night", runs.me(), 60, now)
@@ -97,7 +97,7 @@ class Site:
         )
 
     def publish_version(self, new: values.Version) -> int:
-        """The night's last transaction: the version, its verdict, the ledger, the run's end."""
+        """Run the night's last transaction: the version, its verdict, the ledger, the run's end."""
         with self.home.store.exclusive() as tx:
             runs.hold(tx, new.run_id)
             verdict = values.Verdict(new.number, "good enough", "passed", {"n": 1}, self.now)
@@ -107,22 +107,22 @@ class Site:
         return new.number
 
     def create_keys(self, passphrase: str | None = None) -> bytes:
-        """The feed's keys; root 1, as the app gets it."""
+        """Create the feed's keys; returns root 1, as it is built into the app."""
         authority.create(self.home, 3, 2, 365, passphrase, WHY, self.now)
         return authority.first(self.home)
 
     def publish(self) -> int:
-        """Publish to the home's own folder; the sequence."""
+        """Publish to the home's own folder; returns the sequence."""
         settings = self.home.settings
         return publish.publish(self.home, settings.published, publish.Options(), no_passphrase, WHY, self.now).sequence
 
     def sync(self, folder: Path, root: bytes) -> client.Synced:
-        """A device on the published folder."""
+        """Sync a device from the published folder."""
         with client.at(str(self.home.settings.published)) as source:
             return client.sync(source, folder, CHANNEL, self.now, root=root)
 
     def live(self) -> None:
-        """A past with a little of everything; ends now."""
+        """Create a history with every kind of row, ending now."""
         self.upload()
         self.register()
         self.register()
@@ -145,14 +145,14 @@ class Site:
 
 
 def numbers(home: Home) -> set[int]:
-    """The versions that there are."""
+    """The numbers of all versions."""
     with home.store.read() as tx:
         return {each.number for each in versions.every(tx)}
 
 
 @pytest.fixture(scope="session")
 def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """A folder with a home that has a past, made once, and its first root."""
+    """A folder with a home with history, made once, and its first root."""
     folder = tmp_path_factory.mktemp("past")
     made = Site(f"sqlite:///{folder / 'loop.db'}", folder, utc_now())
     made.live()
@@ -163,7 +163,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
 
 @pytest.fixture
 def small(past: tuple[Path, bytes], tmp_path: Path) -> Iterator[Site]:
-    """A home with a past on SQLite, for what does not depend on the database."""
+    """A home with history on SQLite, for tests that do not depend on the database."""
     folder, root = past
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     made = Site(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, utc_now())
@@ -174,7 +174,7 @@ def small(past: tuple[Path, bytes], tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def site(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """A home with a past, on each database in turn."""
+    """A home with history, on each database."""
     if url.startswith("sqlite"):
         yield request.getfixturevalue("small")
         return

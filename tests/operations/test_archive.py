@@ -1,4 +1,4 @@
-"""A backup from a stranger: whatever is in the file, it is refused before anything is touched."""
+"""A malicious backup is refused before anything changes."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ def members(data: bytes) -> Members:
 
 
 def packed(files: Members, form: int = tarfile.USTAR_FORMAT) -> bytes:
-    """An archive of these."""
+    """An archive of these files."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz", format=form) as tar:
         for info, data in files:
@@ -39,10 +39,10 @@ def packed(files: Members, form: int = tarfile.USTAR_FORMAT) -> bytes:
 
 
 def listed(files: Members) -> Members:
-    """The same with a list that agrees: the stranger can count, too."""
-    found = json.loads(files[-1][1])
-    found["members"] = {info.name: [len(data), digest(data)] for info, data in files[:-1]}
-    return [*files[:-1], plain("manifest.json", json.dumps(found).encode())]
+    """The same files with a matching manifest, because an attacker can write one."""
+    document = json.loads(files[-1][1])
+    document["members"] = {info.name: [len(data), digest(data)] for info, data in files[:-1]}
+    return [*files[:-1], plain("manifest.json", json.dumps(document).encode())]
 
 
 def plain(name: str, data: bytes = b"x", **changes: object) -> tuple[tarfile.TarInfo, bytes]:
@@ -55,12 +55,12 @@ def plain(name: str, data: bytes = b"x", **changes: object) -> tuple[tarfile.Tar
 
 
 def with_(*extra: tuple[tarfile.TarInfo, bytes]) -> Callable[[Members], bytes]:
-    """The archive with more in it."""
+    """The archive with additional files."""
     return lambda files: packed(listed([*extra, *files]))
 
 
 def changed(prefix: str, change: Callable[[bytes], bytes]) -> Callable[[Members], bytes]:
-    """The archive with the first file of these changed, and the list, too."""
+    """The archive with the first file of this prefix changed, and a matching manifest."""
 
     def made(files: Members) -> bytes:
         at = next(i for i, (info, _) in enumerate(files) if info.name.startswith(prefix))
@@ -71,12 +71,12 @@ def changed(prefix: str, change: Callable[[bytes], bytes]) -> Callable[[Members]
 
 
 def manifest(change: Callable[[dict[str, object]], object]) -> Callable[[Members], bytes]:
-    """The archive with another list."""
+    """The archive with a changed manifest."""
 
     def made(files: Members) -> bytes:
-        found = json.loads(files[-1][1])
-        change(found)
-        return packed([*files[:-1], plain("manifest.json", json.dumps(found).encode())])
+        document = json.loads(files[-1][1])
+        change(document)
+        return packed([*files[:-1], plain("manifest.json", json.dumps(document).encode())])
 
     return made
 
@@ -92,32 +92,32 @@ ATTACKS: dict[str, Callable[[Members], bytes]] = {
     "a device": with_(plain(NAME, b"", type=tarfile.CHRTYPE, devmajor=1, devminor=8)),
     "a pipe": with_(plain(NAME, b"", type=tarfile.FIFOTYPE)),
     "a folder": with_(plain("tables", b"", type=tarfile.DIRTYPE)),
-    "a long name, which tarfile would read into memory": lambda files: packed(
+    "a long name that tarfile would read into memory": lambda files: packed(
         [plain("tables/" + "x" * 300), *files], tarfile.GNU_FORMAT
     ),
     "an extended header": lambda files: packed([plain("é" * 80), *files], tarfile.PAX_FORMAT),
     "a file that we do not write": with_(plain("loop.toml", b"home = '/'")),
-    "a table that there is not": with_(plain("tables/sqlite_master/00000001.jsonl", b"{}\n")),
+    "an unknown table": with_(plain("tables/sqlite_master/00000001.jsonl", b"{}\n")),
     "the same file twice": lambda files: packed(listed([files[0], *files])),
     "a wrong digest": lambda files: packed([plain(files[0][0].name, b"other"), *files[1:]]),
-    "an artifact under another's name": with_(plain(NAME, b"not what it says")),
-    "a file that the list does not know": lambda files: packed([plain(NAME), *files]),
-    "a file less than the list knows": lambda files: packed(files[1:]),
-    "something after the list": lambda files: packed([*files, plain(NAME)]),
+    "an artifact under another's name": with_(plain(NAME, b"other content")),
+    "a file that the manifest lacks": lambda files: packed([plain(NAME), *files]),
+    "a missing file": lambda files: packed(files[1:]),
+    "a file after the manifest": lambda files: packed([*files, plain(NAME)]),
     "no list": lambda files: packed(files[:-1]),
-    "an artifact less than the rows name": lambda files: packed(
+    "a missing artifact that a row names": lambda files: packed(
         listed([each for each in files if not each[0].name.endswith(".mlmodel")])
     ),
     "a row too many": changed("tables/facts", lambda data: data + b'{"key":"x","value":"y"}\n'),
     "a row with a column too many": changed("tables/facts", lambda data: data.replace(b'"value"', b'"x":1,"value"')),
     "a row of another type": changed("tables/sources", lambda data: data.replace(b'"id":1', b'"id":"1"')),
     "a row that breaks the schema": changed("tables/sources", lambda data: data.replace(b'"train"', b'"judge"')),
-    "a row that points at nothing": changed("tables/corrections", lambda d: d.replace(b'_id":1', b'_id":77')),
-    "no rows but noise": changed("tables/versions", lambda data: b"\xff\x00{" * 10),
+    "a row that refers to a missing row": changed("tables/corrections", lambda d: d.replace(b'_id":1', b'_id":77')),
+    "noise instead of rows": changed("tables/versions", lambda data: b"\xff\x00{" * 10),
     "deeply nested rows": changed("tables/versions", lambda data: b"[" * 100_000 + b"\n"),
     "another schema": manifest(lambda found: found.update(schema="0002")),
     "another format": manifest(lambda found: found.update(format=2)),
-    "a list of the wrong kind": manifest(lambda found: found.update(members=[])),
+    "a manifest of the wrong type": manifest(lambda found: found.update(members=[])),
     "a time without a zone": manifest(lambda found: found.update(made_at="2026-01-01T00:00:00")),
     "rows that are not numbers": manifest(lambda found: found.update(tables={"facts": "1"})),
     "cut off": lambda files: packed(files)[:-200],
@@ -129,7 +129,7 @@ ATTACKS: dict[str, Callable[[Members], bytes]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_refused(small: Site, tmp_path: Path, attack: str) -> None:
-    """The attack is refused in one line; no row changed, and no file appeared outside of the artifacts."""
+    """The attack is refused in one line; no row changes, and no file appears outside the artifacts."""
     made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)
     before = rows(small.home)
     bad = tmp_path / "bad.tar.gz"
@@ -144,15 +144,15 @@ def test_refused(small: Site, tmp_path: Path, attack: str) -> None:
 
 
 def test_the_control(small: Site, tmp_path: Path) -> None:
-    """Taken apart and put together again without an attack, the archive is taken."""
+    """Control: an archive that is unpacked and packed again without an attack is accepted."""
     made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)
     again = tmp_path / "again.tar.gz"
     again.write_bytes(packed(listed(members(made.path.read_bytes()))))
     assert restore.restore(small.home, again, REPLACE, small.now).rows["versions"] == 2
 
 
-def test_sizes_that_are_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A header that promises terabytes, and zeros that unpack for ever, are refused within megabytes."""
+def test_false_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header with a size of terabytes, and zeros that unpack without end, are refused within megabytes."""
     info = tarfile.TarInfo("tables/facts/00000001.jsonl")
     info.size = 1 << 40
     header = info.tobuf(tarfile.GNU_FORMAT)
@@ -161,7 +161,7 @@ def test_sizes_that_are_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         file.write(header)
     with bomb.open("rb") as read, pytest.raises(BadBackup, match="expected at most"):
         archive.check(read, lambda n: None)
-    monkeypatch.setattr(archive, "FREE", 1 << 20)
+    monkeypatch.setattr(archive, "EXTRA_BYTES", 1 << 20)
     info.name, info.size = NAME, 900 << 20
     with gzip.open(bomb, "wb") as file:
         file.write(info.tobuf(tarfile.USTAR_FORMAT))
@@ -183,8 +183,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), where=st.sampled_from(["packed", "inside"]))
 def test_any_change_is_found(sample: bytes, tmp_path: Path, seed: int, where: str) -> None:
-    """A byte changed anywhere, packed or inside, or an end cut off, never passes as another backup."""
-    chance = random.Random(seed)  # noqa: S311 (a test's own chance)
+    """A backup with one changed byte, packed or unpacked, or with a truncated end is never accepted as different."""
+    chance = random.Random(seed)  # noqa: S311 (a test: no secret)
     data = bytearray(sample if where == "packed" else gzip.decompress(sample))
     if chance.random() < 0.2:
         del data[chance.randrange(len(data)) :]
@@ -194,8 +194,8 @@ def test_any_change_is_found(sample: bytes, tmp_path: Path, seed: int, where: st
     path.write_bytes(bytes(data) if where == "packed" else gzip.compress(bytes(data), 1))
     with (tmp_path / "x.tar.gz").open("rb") as file:
         try:
-            found = archive.check(file, lambda n: None)
+            manifest = archive.check(file, lambda n: None)
         except LoopError:
             return
     with io.BytesIO(sample) as original:
-        assert found == archive.check(original, lambda n: None)  # padding, a header's own checksum-free field
+        assert manifest == archive.check(original, lambda n: None)  # padding, a header's own checksum-free field

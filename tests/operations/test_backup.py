@@ -1,4 +1,4 @@
-"""Backup and restore: the same home again, on either database, and nothing of what must not be taken back."""
+"""A restored home equals the old one, on either database, and undoes nothing that must stay."""
 
 import stat
 from collections.abc import Iterator
@@ -31,22 +31,22 @@ REPLACE = restore.Options(replace=True)
 
 
 def rows(home: Home) -> dict[str, bytes]:
-    """Every row of every table, as a backup has them; the record of restorations apart."""
+    """Every row of every table in the form of a backup, without the records of restores."""
     with home.store.frozen() as tx:
-        found = {name: b"".join(dump.parts(tx, name)) for name in dump.tables()}
-    lines = found["runs"].splitlines(keepends=True)
-    return found | {"runs": b"".join(line for line in lines if b"restored from the backup" not in line)}
+        tables = {name: b"".join(dump.parts(tx, name)) for name in dump.tables()}
+    lines = tables["runs"].splitlines(keepends=True)
+    return tables | {"runs": b"".join(line for line in lines if b"restored from the backup" not in line)}
 
 
 def sound(home: Home, now: object) -> None:
-    """`loop verify` finds nothing."""
-    found = verify.verify(home, now).findings  # type: ignore[arg-type]  # a moment
-    assert worst(found) < Severity.WARNING, found
+    """Require that `loop verify` finds nothing wrong."""
+    findings = verify.verify(home, now).findings  # type: ignore[arg-type]  # a moment
+    assert worst(findings) < Severity.WARNING, findings
 
 
 @pytest.fixture
 def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Home]:
-    """Another home, with nothing in it, on the other database than ``site``'s."""
+    """An empty home, on the database that ``site`` does not use."""
     other = f"sqlite:///{tmp_path / 'other.db'}"
     if url.startswith("sqlite"):
         other = stores.emptied(request.getfixturevalue("postgres"))
@@ -58,7 +58,7 @@ def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 
 @pytest.mark.slow
 def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: Path) -> None:
-    """Every row and every file comes back, from SQLite to PostgreSQL and from PostgreSQL to SQLite."""
+    """Every row and every file is restored, from SQLite to PostgreSQL and from PostgreSQL to SQLite."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
     done = restore.restore(empty, made.path, restore.Options(), site.now)
@@ -69,7 +69,7 @@ def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: 
 
 
 def test_into_the_same_home(site: Site, tmp_path: Path) -> None:
-    """What was done since the backup is gone, but only after --replace; triggers guard the ledger as before."""
+    """A restore with --replace removes later changes, and triggers protect the ledger again afterwards."""
     before = rows(site.home)
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     site.upload(first=10)
@@ -85,8 +85,8 @@ def test_into_the_same_home(site: Site, tmp_path: Path) -> None:
             tx.execute(text(statement))
 
 
-def test_numbers_are_never_given_again(site: Site, tmp_path: Path) -> None:
-    """Versions, uploads, runs, events: what was given after the backup is not given to others after the restoration."""
+def test_numbers_are_never_reused(site: Site, tmp_path: Path) -> None:
+    """Numbers of versions, uploads, runs and events from after the backup are not reused after the restore."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     site.upload(first=10)
     assert site.register() == 3
@@ -103,8 +103,8 @@ def test_numbers_are_never_given_again(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_lost_store_leaps(site: Site, empty: Home, tmp_path: Path) -> None:
-    """Where nobody knows what was given since, upload and event numbers leap; versions in the feed are known."""
+def test_a_lost_store_skips_numbers(site: Site, empty: Home, tmp_path: Path) -> None:
+    """If later numbers are unknown, upload and event numbers skip a margin; version numbers are in the feed."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     for _ in range(3):
         site.register()
@@ -121,21 +121,21 @@ def test_a_lost_store_leaps(site: Site, empty: Home, tmp_path: Path) -> None:
         assert sequences.last(tx)["corrections"] > given["corrections"] + 900_000
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, site.now)
-        assert runs.reserve(tx, run.id) == 6  # 5 stands in the feed
+        assert runs.reserve(tx, run.id) == 6  # the feed has version 5
 
 
-def test_the_feed_never_goes_back(site: Site, tmp_path: Path) -> None:
-    """A device that saw the newest feed takes the one after the restoration: same store, rotated keys, clock behind."""
+def test_the_sequence_never_falls(site: Site, tmp_path: Path) -> None:
+    """After a restore with rotated keys and a late clock, a device with the newest feed accepts the next one."""
     phone = tmp_path / "phone"
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     site.register()
-    wish, folders = authority.RotationOptions(), [authority.folder(site.home)]
-    authority.rotate(site.home, wish, folders, no_passphrase, None, WHY, site.now)
+    options, folders = authority.RotationOptions(), [authority.folder(site.home)]
+    authority.rotate(site.home, options, folders, no_passphrase, None, WHY, site.now)
     site.now += timedelta(hours=1)
     newest = site.publish()
     assert site.sync(phone, site.root).current.version == 3  # type: ignore[union-attr]  # it has one
     restore.restore(site.home, made.path, REPLACE, site.now)
-    site.now -= timedelta(hours=1)  # so that the clock does not hide a sequence that fell
+    site.now -= timedelta(hours=1)  # so that the clock does not hide a lower sequence
     assert site.publish() > newest
     done = site.sync(phone, site.root)
     assert done.current is not None
@@ -143,8 +143,8 @@ def test_the_feed_never_goes_back(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_feed_never_goes_back_where_the_store_was_lost(site: Site, empty: Home, tmp_path: Path) -> None:
-    """The published folder, or at the worst the clock, remembers the sequence."""
+def test_the_sequence_never_falls_after_a_lost_store(site: Site, empty: Home, tmp_path: Path) -> None:
+    """After the store was lost, the sequence continues from the published folder, or else from the clock."""
     phone = tmp_path / "phone"
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now, WORDS)
     newest = [site.publish() for _ in range(3)][-1]
@@ -158,7 +158,7 @@ def test_the_feed_never_goes_back_where_the_store_was_lost(site: Site, empty: Ho
 
 
 def test_what_was_revoked_or_withdrawn_stays_so(site: Site, tmp_path: Path) -> None:
-    """A key revoked, a version withdrawn and a webhook removed after the backup do not come back to life."""
+    """A revoked key, a withdrawn version and a removed webhook stay so after a restore of an older backup."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     [key] = access.every(site.home)
     access.revoke(site.home, key.id, site.now)
@@ -174,7 +174,7 @@ def test_what_was_revoked_or_withdrawn_stays_so(site: Site, tmp_path: Path) -> N
 
 
 def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
-    """A person who was erased after the backup is not in the restored store; whoever came later under the name is."""
+    """Uploads that were erased after the backup are not restored; later uploads under the same name are kept."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     erasure.erase(site.home, "person-1", "ops", site.now + HOUR)
     site.now += 2 * HOUR
@@ -188,8 +188,8 @@ def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: a restoration that only loads rows revives the key, forgets the sequence and gives numbers again."""
+def test_without_carrying_over_all_of_it_is_undone(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: a restore that only loads rows revives the key, loses the sequence and reuses numbers."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     [key] = access.every(site.home)
     access.revoke(site.home, key.id, site.now)
@@ -206,7 +206,7 @@ def test_without_what_is_kept_all_of_it_comes_back(site: Site, tmp_path: Path, m
 
 @pytest.mark.slow
 def test_another_installation_is_refused(site: Site, empty: Home, tmp_path: Path) -> None:
-    """A backup of a home with another feed does not replace this one: its phones trust other keys."""
+    """A backup of a home with another feed is refused, because its phones trust other keys."""
     schema.migrate(empty.store)
     authority.create(empty, 3, 2, 365, None, WHY, site.now)
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
@@ -215,22 +215,22 @@ def test_another_installation_is_refused(site: Site, empty: Home, tmp_path: Path
     assert numbers(empty) == set()
 
 
-def test_not_while_somebody_works(site: Site, tmp_path: Path) -> None:
-    """A server that gave a sign of life, or a night under way, is stopped first; a dead one is no obstacle."""
+def test_not_while_a_process_runs(site: Site, tmp_path: Path) -> None:
+    """A restore is refused while a server or a night runs; a dead process does not block it."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     with site.home.store.exclusive() as tx:
         heartbeats.beat(tx, "elsewhere:x:1", "api", site.now)
-    with pytest.raises(OpsError, match="api elsewhere:x:1 is at work"):
+    with pytest.raises(OpsError, match="api elsewhere:x:1 is running"):
         restore.restore(site.home, made.path, REPLACE, site.now)
     later = site.now + timedelta(minutes=3)
     with site.home.store.exclusive() as tx:
         runs.claim(tx, "cnn", "night", runs.me(), 600, later)
-    with pytest.raises(OpsError, match="run 3 is at work"):
+    with pytest.raises(OpsError, match="run 3 is running"):
         restore.restore(site.home, made.path, REPLACE, later)
 
 
-def test_a_run_of_the_past_does_not_go_on(site: Site, tmp_path: Path) -> None:
-    """A night that ran when the backup was made is over in the restored store, and can write nothing."""
+def test_a_restored_run_does_not_continue(site: Site, tmp_path: Path) -> None:
+    """A night that ran when the backup was made has ended in the restored store, and can write nothing."""
     with site.home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", "elsewhere:x:1", 60, site.now)
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
@@ -239,8 +239,8 @@ def test_a_run_of_the_past_does_not_go_on(site: Site, tmp_path: Path) -> None:
         assert runs.get(tx, run.id).status is values.RunStatus.FAILED
 
 
-def test_rolled_back_history_comes_along(small: Site, tmp_path: Path) -> None:
-    """The ledger's chain goes on where the backup's ended."""
+def test_a_history_with_a_rollback_is_restored(small: Site, tmp_path: Path) -> None:
+    """After a restore the ledger's chain continues from the backup's last line."""
     registry.rollback(small.home, "cnn", None, WHY, small.now)
     small.publish()
     made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)

@@ -1,4 +1,4 @@
-"""A backup's file: whole or not at all, for its owner alone, of one moment; rows that come back as they were."""
+"""A backup's file is complete or absent, readable by its owner only, of one moment, and restores the same rows."""
 
 import gzip
 import os
@@ -28,15 +28,15 @@ __all__ = ["empty"]  # the fixture
 
 @pytest.mark.slow
 def test_private_keys_only_when_asked_for_and_sealed(site: Site, empty: Home, tmp_path: Path) -> None:
-    """Without a passphrase no key is in the file; with it, only the passphrase opens them, and none is overwritten."""
+    """Private keys are only in a backup with a passphrase, need that passphrase, and overwrite no other key."""
     secret = b"".join(path.read_bytes().split(b"\n")[1] for path in authority.folder(site.home).glob("*.pem"))
     bare = backup.backup(site.home, tmp_path / "bare.tar.gz", site.now)
     assert "keys.sealed" not in bare.manifest.members
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now, WORDS)
     assert secret not in gzip.decompress(made.path.read_bytes())
-    with pytest.raises(BadKey, match="another passphrase"):
+    with pytest.raises(BadKey, match="wrong passphrase"):
         restore.restore(empty, made.path, restore.Options(passphrase=WORDS + "!"), site.now)
-    assert schema.current(empty.store) is None, "a wrong passphrase must be found before anything is touched"
+    assert schema.current(empty.store) is None, "a wrong passphrase must be found before anything changes"
     restore.restore(empty, made.path, restore.Options(passphrase=WORDS), site.now)
     files = {path.name: path.read_bytes() for path in authority.folder(empty).iterdir()}
     assert files == {path.name: path.read_bytes() for path in authority.folder(site.home).iterdir()}
@@ -48,14 +48,14 @@ def test_private_keys_only_when_asked_for_and_sealed(site: Site, empty: Home, tm
         backup.backup(site.home, tmp_path / "c.tar.gz", site.now, "short")
 
 
-def test_guessing_a_passphrase_is_dear() -> None:
-    """Each guess takes 128 MiB: what OWASP asks of scrypt."""
+def test_guessing_a_passphrase_is_expensive() -> None:
+    """Each guess takes 128 MiB, as OWASP recommends for scrypt."""
     assert 128 * COST["n"] * COST["r"] == 128 << 20
 
 
 @pytest.mark.slow
 def test_while_uploads_run(site: Site, tmp_path: Path) -> None:
-    """Backups made while another thread stores uploads are each of one moment: restored, they verify clean."""
+    """Each backup made during uploads is of one moment, and verifies without findings after a restore."""
     stop = threading.Event()
 
     def feed() -> None:
@@ -71,18 +71,18 @@ def test_while_uploads_run(site: Site, tmp_path: Path) -> None:
     writer.join()
     counts = [each.manifest.tables["corrections"] for each in made]
     assert all(count % 6 == 0 for count in counts), "half a transaction"
-    assert counts[-1] > counts[0], "nothing was uploaded meanwhile: the test tests nothing"
+    assert counts[-1] > counts[0], "nothing was uploaded in the meantime, so the test tests nothing"
     for each in made:
         restore.restore(site.home, each.path, REPLACE, site.now)
         sound(site.home, site.now)
 
 
 def test_not_over_another_file_and_not_half(small: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An existing file is kept; a backup that fails (a rotten artifact, no space) leaves nothing."""
+    """An existing file is not overwritten, and a failed backup (a damaged artifact, no space) leaves no file."""
     path = tmp_path / "out" / "b.tar.gz"
     path.parent.mkdir()
     path.write_bytes(b"mine")
-    with pytest.raises(BadBackup, match="exists already"):
+    with pytest.raises(BadBackup, match="already exists"):
         backup.backup(small.home, path, small.now)
     path.unlink()
     monkeypatch.setattr(archive.Writer, "close", lambda *rest: Path("/dev/full").write_bytes(b"x"))
@@ -97,7 +97,7 @@ def test_not_over_another_file_and_not_half(small: Site, tmp_path: Path, monkeyp
 
 @pytest.mark.slow
 def test_a_backup_killed_anywhere(small: Site, tmp_path: Path) -> None:
-    """SIGKILL at every operation on a file: there is no file of that name, or a whole one."""
+    """After SIGKILL at any file operation the backup's file is absent or complete."""
     path, point = tmp_path / "out" / "b.tar.gz", 0
     path.parent.mkdir()
     status = -1
@@ -129,8 +129,8 @@ MOMENTS = st.datetimes(values.datetime(1970, 1, 1), values.datetime(9000, 1, 1),
 @pytest.mark.slow
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies=st.lists(st.tuples(st.dictionaries(st.text("k"), JSON, max_size=3), MOMENTS), max_size=5))
-def test_rows_there_and_back(store: Store, bodies: list[tuple[dict[str, object], values.datetime]]) -> None:
-    """Whatever text, numbers and times a row holds, its line makes the same row again."""
+def test_rows_survive_a_dump_and_a_load(store: Store, bodies: list[tuple[dict[str, object], values.datetime]]) -> None:
+    """A row with any text, numbers and times is restored from its line unchanged."""
     with store.exclusive() as tx, replacement.unlocked(tx):
         replacement.clear(tx)
         tx.add_all(tables.Event(kind="webhook.test", body=body, happened_at=moment) for body, moment in bodies)

@@ -1,4 +1,4 @@
-"""The operators' commands as their users meet them: one screen, clear lines, JSON that parses, exit statuses."""
+"""The operators' commands: one screen, one line per finding, valid JSON, exit statuses."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 
 def test_verify(shell: Shell) -> None:
-    """Silent success with its counts; every finding and exit status 1 otherwise."""
+    """`loop verify` prints counts if all is well, and every finding with exit status 1 otherwise."""
     home: Home = shell.office.home
     new = Site(home.settings.url, shell.folder, utc_now())
     new.register()
@@ -38,13 +38,13 @@ def test_verify(shell: Shell) -> None:
     assert shell("verify", status=1).count("artifacts") >= 3  # version 1 of this home has made-up digests
     for suffix in (".mlmodel", ".npz"):
         flip(artifact(home, 2, suffix))
-    found = shell.json("verify", status=1)
-    assert found["counts"]["versions"] == 2
-    assert len([each for each in found["findings"] if "has digest" in each["came"] or "digest" in each["came"]]) >= 2
+    document = shell.json("verify", status=1)
+    assert document["counts"]["versions"] == 2
+    assert len([each for each in document["findings"] if "digest" in each["came"]]) >= 2
 
 
 def sound(shell: Shell) -> Site:
-    """A home whose every file is real, in the shell's place."""
+    """A home with real files only, in the shell's place."""
     shutil.rmtree(shell.folder / "home")
     made = Site(f"sqlite:///{shell.folder / 'real.db'}", shell.folder, utc_now())
     made.live()
@@ -54,7 +54,7 @@ def sound(shell: Shell) -> Site:
 
 @pytest.mark.slow
 def test_doctor(shell: Shell) -> None:
-    """A line each, the worst last; the exit status says whether something is broken; settings count, too."""
+    """`loop doctor` prints one line per finding, the worst last, and exits with 1 if something is broken."""
     sound(shell)
     assert {each["severity"] for each in shell.json("doctor")} <= {"ok", "note"}
     for path in (shell.folder / "home" / "keys").glob("feed-*"):
@@ -67,8 +67,8 @@ def test_doctor(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_there_and_back(shell: Shell) -> None:
-    """Backup, loss, restoration, by command line, with the keys; a second restoration wants --replace."""
+def test_backup_and_restore(shell: Shell) -> None:
+    """Backup and restore work from the command line with keys, and a second restore needs --replace."""
     site = sound(shell)
     shell.monkeypatch.setenv("LOOP_KEY_PASSPHRASE", "twelve characters")
     made = shell.json("backup", "b.tar.gz", "--keys")
@@ -86,9 +86,9 @@ def test_there_and_back(shell: Shell) -> None:
 
 
 def test_gc(shell: Shell) -> None:
-    """A dry run lists what it would delete, and deletes nothing."""
+    """A dry run of `loop gc` lists what it would delete, and deletes nothing."""
     home: Home = shell.office.home
-    home.artifacts.put(b"nobody's", ".npz")
+    home.artifacts.put(b"unnamed", ".npz")
     assert "would delete" in shell("gc", "--dry-run", "--grace-hours", "0")
     for expected in (1, 0):
         swept = shell.json("gc", "--grace-hours", "0")["swept"]
@@ -96,8 +96,8 @@ def test_gc(shell: Shell) -> None:
 
 
 def test_status(shell: Shell) -> None:
-    """Champion, nights, queues, feed, disk, warnings: on one screen of eighty columns, and as JSON."""
-    said = shell("status")
+    """`loop status` shows champion, nights, queues, feed, disk and warnings on one screen, and as JSON."""
+    screen = shell("status")
     for word in (
         "champion    cnn version 1 passed",
         "last night",
@@ -105,14 +105,15 @@ def test_status(shell: Shell) -> None:
         "feed        sequence",
         "GiB free",
     ):
-        assert word in said, said
-    assert len(said.splitlines()) < 24
-    found = shell.json("status")
-    assert (found["champions"][0]["version"], found["paused"], found["last"]["status"]) == (1, None, "finished")
+        assert word in screen, screen
+    assert len(screen.splitlines()) < 24
+    document = shell.json("status")
+    champion = document["champions"][0]
+    assert (champion["version"], document["paused"], document["last"]["status"]) == (1, None, "finished")
 
 
 def shown(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """The screen's lines, as a terminal of eighty columns has them."""
+    """The screen's lines, on a terminal of eighty columns."""
     monkeypatch.setattr(output.console, "_force_terminal", True)
     monkeypatch.setattr(output.console, "_width", 80)
     monkeypatch.setattr(output.console, "no_color", True)
@@ -123,7 +124,7 @@ def shown(site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 def test_every_state_on_one_screen(
     site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A night under way, a failed one before it, a pause, an expired feed: shown, and never wider than the terminal."""
+    """A running night, a failed one, a pause and an expired feed are shown, never wider than the terminal."""
     site.now += timedelta(days=9)
     reason = "the artifacts' disk had no space for 526,112 bytes; free some and run again, " * 2
     with site.home.store.exclusive() as tx:
@@ -143,7 +144,7 @@ def test_every_state_on_one_screen(
 def test_an_empty_home(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing happened yet, and the screen says so."""
+    """The screen of an empty home states that nothing has happened yet."""
     text = "\n".join(shown(Site(url, tmp_path, utc_now()), monkeypatch, capsys))
     for words in ("none; `loop init`", "none yet", "not published", "0 to be scored"):
         assert words in text, text

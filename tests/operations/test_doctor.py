@@ -1,4 +1,4 @@
-"""``loop doctor``: every injected fault is found, with its fix, and a healthy home raises no alarm."""
+"""``loop doctor`` finds every injected fault, with its fix, and reports nothing for a healthy home."""
 
 import os
 import subprocess
@@ -33,73 +33,73 @@ BROKEN, WARNING = Severity.BROKEN, Severity.WARNING
 
 
 def examined(site: Site) -> list[Finding]:
-    """What is not in order."""
-    found = doctor.examine(doctor.opened(site.home.settings), site.now)
-    return [each for each in found if each.severity >= WARNING]
+    """Warnings and broken findings."""
+    findings = doctor.examine(doctor.opened(site.home.settings), site.now)
+    return [each for each in findings if each.severity >= WARNING]
 
 
 def resettled(site: Site, **changes: object) -> None:
-    """Other settings."""
+    """Change settings."""
     site.home = replace(site.home, settings=site.home.settings.model_copy(update=changes))
 
 
 def beat(site: Site, holder: str, age: timedelta) -> None:
-    """A scheduler's sign of life."""
+    """Write a scheduler's heartbeat."""
     with site.home.store.write() as tx:
         heartbeats.beat(tx, holder, scheduler.PROCESS_NAME, site.now - age)
 
 
 def test_a_healthy_home(site: Site) -> None:
-    """Nothing is wrong with it, with a living scheduler and without; and looking changes nothing on the disk."""
+    """A healthy home has no warning, with or without a scheduler, and the checks change nothing on disk."""
     beat(site, runs.me(), timedelta(seconds=10))
     before = sorted(site.home.settings.home.rglob("*"))
-    found = doctor.examine(doctor.opened(site.home.settings), site.now)
-    assert worst(found) < WARNING, found
+    findings = doctor.examine(doctor.opened(site.home.settings), site.now)
+    assert worst(findings) < WARNING, findings
     looked = {*doctor.FIRST, *doctor.ROWLESS, *doctor.QUICK, *doctor.THOROUGH, *doctor.SLOW}
-    assert {each.check for each in found if each.severity is Severity.OK} >= looked - {"keys", "sqlite"}  # notes
+    assert {each.check for each in findings if each.severity is Severity.OK} >= looked - {"keys", "sqlite"}  # notes
     assert sorted(site.home.settings.home.rglob("*")) == before
 
 
 def no_database(site: Site) -> None:
-    """Another file, or a server that is not there."""
+    """The database is another file, or a server that does not exist."""
     url = "sqlite:////nowhere/loop.db" if site.home.store.is_sqlite else "postgresql+psycopg://x@127.0.0.1:1/x"
     resettled(site, database_url=SecretStr(url))
 
 
 def older_schema(site: Site) -> None:
-    """A database that was not migrated."""
+    """The database was not migrated."""
     schema.migrate(site.home.store, "0003")
 
 
 def rotten_champion(site: Site) -> None:
-    """A bit turned in what phones are given."""
+    """One bit of the champion's model changed."""
     flip(artifact(site.home, 2))
 
 
 def missing_weights(site: Site) -> None:
-    """A file of an older version is gone."""
+    """A file of an older version is missing."""
     artifact(site.home, 1, ".npz").unlink()
 
 
 def file_for_folder(site: Site) -> None:
-    """Where reports of runs should go, a file lies."""
+    """A file is in place of the folder for logs."""
     (site.home.settings.home / "logs").write_text("")
 
 
 def no_feed_key(site: Site) -> None:
-    """The key that signs was moved away."""
+    """The feed key is missing."""
     for path in authority.folder(site.home).glob("feed-*"):
         path.unlink()
 
 
 def open_feed_key(site: Site) -> None:
-    """Everybody may read it."""
+    """Others may read the feed key."""
     for path in authority.folder(site.home).glob("feed-*"):
         path.chmod(0o644)
 
 
 def locked_feed_key(site: Site) -> None:
-    """It wants a passphrase that nobody gave."""
+    """The feed key needs a passphrase that is not set."""
     authority.rotate(
         site.home,
         authority.RotationOptions(),
@@ -113,57 +113,57 @@ def locked_feed_key(site: Site) -> None:
 
 
 def ageing_feed_key(site: Site) -> None:
-    """It ends soon."""
+    """The feed key expires soon."""
     folders = [authority.folder(site.home)]
     authority.rotate(site.home, authority.RotationOptions(days=10), folders, no_passphrase, None, WHY, site.now)
 
 
 def feed_expired(site: Site) -> None:
-    """Nobody renewed it."""
+    """The feed was not renewed."""
     site.now += 8 * DAY
 
 
 def feed_behind(site: Site) -> None:
-    """The champion moved and phones were not told."""
+    """The champion moved, but the feed was not published."""
     site.register()
 
 
-def feed_gone(site: Site) -> None:
-    """The folder was emptied."""
+def feed_missing(site: Site) -> None:
+    """The published folder is empty."""
     (site.home.settings.published / "feed.json").unlink()
 
 
 def clock_behind(site: Site) -> None:
-    """The machine came up with the wrong time."""
+    """The machine has the wrong time."""
     site.now -= timedelta(hours=3)
 
 
-def corpus_gone(site: Site) -> None:
-    """The base corpus is not where it was said to be."""
+def corpus_missing(site: Site) -> None:
+    """The base corpus is not in the folder of the settings."""
     resettled(site, corpus="mnist", mnist=Path("/nowhere/mnist"))
 
 
 def corpus_rotten(site: Site) -> None:
-    """It is there, with other bytes."""
+    """The base corpus has other bytes."""
     path = site.home.settings.home / "mnist.npz"
     path.write_bytes(b"not it")
     resettled(site, corpus="mnist", mnist=path)
 
 
 def scheduler_silent(site: Site) -> None:
-    """One on another machine has said nothing for an hour."""
+    """A scheduler on another machine had its last heartbeat an hour ago."""
     beat(site, "elsewhere:boot:1", timedelta(hours=1))
 
 
 def scheduler_killed(site: Site) -> None:
-    """One on this machine said something ten seconds ago, but its process is gone."""
+    """A scheduler on this machine had a heartbeat ten seconds ago, but its process is dead."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     beat(site, f"{runs.me().rpartition(':')[0]}:{dead.pid}", timedelta(seconds=10))
 
 
 def arrivals_wait(site: Site) -> None:
-    """Uploads that no champion has read for hours."""
+    """Uploads have waited for hours to be scored."""
     with site.home.store.write() as tx:
         if tx.get(tables.Arrival, 1) is None:
             tx.add(tables.Arrival(correction_id=1))
@@ -171,20 +171,20 @@ def arrivals_wait(site: Site) -> None:
 
 
 def deliveries_wait(site: Site) -> None:
-    """Events that no hook was told."""
+    """Events were not delivered to a webhook."""
     with site.home.store.write() as tx:
         tx.execute(text("UPDATE deliveries SET status = 'waiting'"))
     site.now += timedelta(hours=3)
 
 
 def run_abandoned(site: Site) -> None:
-    """A night whose machine is gone."""
+    """The machine of a night is down."""
     with site.home.store.exclusive() as tx:
         runs.claim(tx, "cnn", "night", "elsewhere:boot:1", 1, site.now - timedelta(minutes=5))
 
 
 def nights_failing(site: Site) -> None:
-    """Three, one after the other."""
+    """Three nights in a row failed."""
     for _ in range(3):
         with site.home.store.exclusive() as tx:
             run = runs.claim(tx, "cnn", "night", runs.me(), 60, site.now)
@@ -192,14 +192,14 @@ def nights_failing(site: Site) -> None:
 
 
 def key_expired(site: Site) -> None:
-    """An app's key ended and nobody saw it."""
+    """An app's key has expired."""
     ends = site.now + DAY
     access.create(site.home, "an app", access.Role.APP, expires=ends, actor="ops", now=site.now)
     site.now += 2 * DAY
 
 
 def public_without_keys(site: Site) -> None:
-    """The address is public, and nobody may call."""
+    """The address is public, and no API key exists."""
     [key] = access.every(site.home)
     access.revoke(site.home, key.id, site.now)
     resettled(site, serve=Serving(host="0.0.0.0"))  # noqa: S104 (that is the fault)
@@ -219,7 +219,7 @@ IN_ROWS: dict[str, Fault] = {
     "nights failing": (nights_failing, "nights", BROKEN, "loop logs"),
     "key expired": (key_expired, "API keys", WARNING, "loop keys create"),
 }
-"""Faults that a database shows, on each of them."""
+"""Faults in the rows, tested on each database."""
 IN_FILES: dict[str, Fault] = {
     "rotten champion": (rotten_champion, "artifacts", BROKEN, "restore"),
     "a file for a folder": (file_for_folder, "folders", BROKEN, "move"),
@@ -229,8 +229,8 @@ IN_FILES: dict[str, Fault] = {
     "ageing feed key": (ageing_feed_key, "keys", WARNING, "rotate"),
     "feed expired": (feed_expired, "feed", BROKEN, "loop feed publish"),
     "feed behind": (feed_behind, "feed", WARNING, "loop feed publish"),
-    "feed gone": (feed_gone, "feed", WARNING, "loop feed publish"),
-    "corpus gone": (corpus_gone, "corpus", BROKEN, "LOOP_MNIST"),
+    "feed missing": (feed_missing, "feed", WARNING, "loop feed publish"),
+    "corpus missing": (corpus_missing, "corpus", BROKEN, "LOOP_MNIST"),
     "corpus rotten": (corpus_rotten, "corpus", BROKEN, "LOOP_MNIST"),
     "public without keys": (public_without_keys, "API keys", BROKEN, "loop keys create"),
 }
@@ -240,35 +240,35 @@ IN_FILES: dict[str, Fault] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", IN_ROWS)
 def test_a_fault_in_the_rows_is_found(site: Site, fault: str) -> None:
-    """It is found by the check that should, as bad as it is, with what was expected, what came, and the fix."""
+    """A fault in the rows is found by its check, with its severity, expected and actual state, and fix."""
     found_by_its_check(site, IN_ROWS[fault])
 
 
 @pytest.mark.parametrize("fault", IN_FILES)
 def test_a_fault_in_the_files_is_found(small: Site, fault: str) -> None:
-    """The same for faults that have nothing to do with the database."""
+    """A fault in files, keys or settings is found by its check, with its severity and fix."""
     found_by_its_check(small, IN_FILES[fault])
 
 
 def found_by_its_check(site: Site, fault: Fault) -> None:
-    """Inject it, and look."""
+    """Inject the fault, and check the findings."""
     inject, check, severity, fix = fault
     inject(site)
-    found = examined(site)
-    mine = [each for each in found if each.check == check]
-    assert {each.severity for each in mine} == {severity}, found
+    findings = examined(site)
+    mine = [each for each in findings if each.check == check]
+    assert {each.severity for each in mine} == {severity}, findings
     assert mine[0].expected
-    assert mine[0].came
-    assert fix in mine[0].fix or fix in mine[0].came, mine
+    assert mine[0].actual
+    assert fix in mine[0].fix or fix in mine[0].actual, mine
 
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[None]:
-    """A small file system of its own; a skip where this machine does not allow one."""
+    """Mount a small file system; skips the test if this machine does not allow it."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)  # noqa: S607 (the system's)
     if done.returncode:
-        pytest.skip("may not mount here")
+        pytest.skip("this machine does not allow a mount")
     try:
         yield
     finally:
@@ -280,18 +280,18 @@ def mounted(folder: Path, options: str) -> Iterator[None]:
     ("options", "check", "expected"),
     [
         ("size=50m", "disk", "GiB free"),
-        ("size=2g,nr_inodes=500", "disk", "files more"),
-        ("ro,size=2g", "folders", "write"),
+        ("size=2g,nr_inodes=500", "disk", "free inodes"),
+        ("ro,size=2g", "folders", "writable"),
     ],
     ids=["bytes", "inodes", "read-only"],
 )
 def test_a_disk_that_is_full_or_read_only(small: Site, options: str, check: str, expected: str) -> None:
-    """A real file system under the published folder, without bytes, inodes or leave to write."""
+    """A file system without free bytes, without free inodes or without write access is found."""
     folder = small.home.settings.home / "published"
     with mounted(folder, options):
         resettled(small, feed_folder=folder)
-        found = [each for each in examined(small) if each.check == check]
-        assert [(each.severity, expected in each.expected) for each in found] == [(BROKEN, True)], found
+        mine = [each for each in examined(small) if each.check == check]
+        assert [(each.severity, expected in each.expected) for each in mine] == [(BROKEN, True)], mine
 
 
 LOOK = """
@@ -308,9 +308,9 @@ for found in doctor.machine.folders(doctor.Installation(home, None)):
 
 @pytest.mark.slow
 def test_another_user(small: Site) -> None:
-    """The same home looked at by somebody else: the folders refuse."""
+    """Another user gets a finding that the folders are not writable."""
     if os.geteuid() != 0:
-        pytest.skip("only root may become another")
+        pytest.skip("only root may change the user")
     command = [sys.executable, "-c", LOOK, str(small.home.settings.home)]
     for user, expected in (("0", ""), ("65534", "folders BROKEN run this as the user of the loop")):
         done = subprocess.run([*command, user], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
@@ -319,7 +319,7 @@ def test_another_user(small: Site) -> None:
 
 
 def test_a_damaged_sqlite_file(small: Site) -> None:
-    """Pages written over are found, however the database answers else."""
+    """Overwritten pages of the database file are found, even if queries still work."""
     path = Path(small.home.store.url.database or "")
     small.home.store.compact()
     small.home.store.close()
@@ -330,19 +330,19 @@ def test_a_damaged_sqlite_file(small: Site) -> None:
     assert worst(examined(small)) is BROKEN
 
 
-def test_no_file_is_made_by_looking(tmp_path: Path) -> None:
-    """A doctor who is called to a place without a home leaves none behind."""
-    found = doctor.examine(doctor.opened(Settings(home=tmp_path / "no", corpus="digits")), utc_now())
-    assert worst(found) is BROKEN
+def test_checks_create_no_file(tmp_path: Path) -> None:
+    """Checking a folder without a home creates none."""
+    findings = doctor.examine(doctor.opened(Settings(home=tmp_path / "no", corpus="digits")), utc_now())
+    assert worst(findings) is BROKEN
     assert not (tmp_path / "no").exists()
-    assert any(each.check == "not looked at" for each in found)
+    assert any(each.check == "not looked at" for each in findings)
 
 
 def test_a_database_server_with_another_clock(site: Site) -> None:
-    """PostgreSQL's own clock is compared; SQLite has none."""
+    """A difference to PostgreSQL's clock is found; SQLite has no clock."""
     with site.home.store.read() as tx:
         server = health.server_clock(tx)
     assert (server is None) == site.home.store.is_sqlite
     site.now += timedelta(minutes=10)
-    found = [each for each in examined(site) if each.check == "clock"]
-    assert [each.severity for each in found] == ([] if site.home.store.is_sqlite else [BROKEN])
+    mine = [each for each in examined(site) if each.check == "clock"]
+    assert [each.severity for each in mine] == ([] if site.home.store.is_sqlite else [BROKEN])

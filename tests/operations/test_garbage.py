@@ -1,4 +1,4 @@
-"""``loop gc``: it takes what lies about, and never what a version names, whatever happens at the same time."""
+"""``loop gc`` removes unused files and expired rows, and never a file that a version names."""
 
 import os
 import signal
@@ -35,14 +35,14 @@ def orphan(home: Home, what: bytes) -> Path:
 
 
 def age(path: Path, site: Site, hours: float) -> None:
-    """Written so long ago."""
+    """Set the age of a file."""
     then = (site.now - timedelta(hours=hours)).timestamp()
     os.utime(path, (then, then))
 
 
-def lying(home: Home) -> set[Path]:
+def stored(home: Home) -> set[Path]:
     """The artifacts in the folder."""
-    return {path for _, path in files.lying(home.artifacts)}
+    return {path for _, path in files.stored(home.artifacts)}
 
 
 def named(home: Home) -> set[Path]:
@@ -52,28 +52,28 @@ def named(home: Home) -> set[Path]:
 
 
 def mess(site: Site) -> None:
-    """A little of everything that may go; the clock goes on past its age."""
+    """Create every kind of removable file and row, and advance the clock beyond its age."""
     home = site.home
     for n in range(3):
         orphan(home, b"left %d" % n)
     (home.artifacts.root / "aa").mkdir(exist_ok=True)
     (home.artifacts.root / "aa" / ".new-x").write_bytes(b"half")
     (home.settings.home / "logs").mkdir()
-    (home.settings.home / "logs" / "run-1.log").write_text("said")
+    (home.settings.home / "logs" / "run-1.log").write_text("text")
     authority.withdraw(home, 1, WHY, site.now)
     with home.store.write() as tx:
         tx.execute(text("UPDATE deliveries SET status = 'delivered'"))
-        heartbeats.beat(tx, "gone:x:1", "api", site.now)
+        heartbeats.beat(tx, "dead:x:1", "api", site.now)
     site.now += 40 * DAY
 
 
-def test_what_goes(site: Site) -> None:
-    """Everything that may go is counted by a dry run, goes in a real one, and is not there for a third."""
+def test_what_is_removed(site: Site) -> None:
+    """A dry run counts everything removable, the next run removes it, and a third finds nothing."""
     mess(site)
     before = rows(site.home)
     counted = garbage.sweep(site.home, garbage.Options(dry_run=True), site.now)
     assert rows(site.home) == before
-    assert len(lying(site.home)) == 12
+    assert len(stored(site.home)) == 12
     swept = garbage.sweep(site.home, garbage.Options(), site.now)
     found = {each.what: (each.count, each.bytes) for each in swept}
     assert found == {
@@ -87,12 +87,12 @@ def test_what_goes(site: Site) -> None:
         "signs of life": (1, None),
     }
     assert {each.what: each.count for each in counted} | {"events": 8} == {each.what: each.count for each in swept}
-    assert lying(site.home) == named(site.home)
+    assert stored(site.home) == named(site.home)
     assert all(each.count == 0 for each in garbage.sweep(site.home, garbage.Options(), site.now))
 
 
-def test_a_key_is_known_for_thirty_days(site: Site) -> None:
-    """Whatever is wished: phones were promised that a key that they send again gets its first answer."""
+def test_a_key_is_remembered_for_thirty_days(site: Site) -> None:
+    """Idempotency keys are kept for thirty days for any options, because the API promises the first answer again."""
     mess(site)
     before = rows(site.home)["replays"]
     garbage.sweep(site.home, garbage.Options(days=1), site.now - 11 * DAY)
@@ -102,7 +102,7 @@ def test_a_key_is_known_for_thirty_days(site: Site) -> None:
 
 
 def test_published_files_of_withdrawn_models(small: Site) -> None:
-    """Their vectors go from the published folder, too; those of the champion and of versions that may run stay."""
+    """Golden vectors of withdrawn models are removed from the published folder; those of other versions stay."""
     small.register()
     small.publish()
     authority.withdraw(small.home, 2, WHY, small.now)
@@ -115,7 +115,7 @@ def test_published_files_of_withdrawn_models(small: Site) -> None:
 
 
 def test_a_feed_that_cannot_be_read(small: Site) -> None:
-    """Nothing goes from a folder whose feed nobody can read, and the sweep says why; all else is swept."""
+    """If the published feed cannot be read, its folder is left alone with a reason; everything else is removed."""
     (small.home.settings.published / "feed.json").write_text("{}")
     age(orphan(small.home, b"old"), small, 100)
     swept = garbage.sweep(small.home, garbage.Options(), small.now)
@@ -123,8 +123,8 @@ def test_a_feed_that_cannot_be_read(small: Site) -> None:
     assert "not a feed" in swept[2].why
 
 
-def test_what_waits_is_not_forgotten(site: Site) -> None:
-    """A delivery that still waits stays, with its event, however old."""
+def test_waiting_deliveries_stay(site: Site) -> None:
+    """A waiting delivery of any age stays, with its event."""
     with site.home.store.write() as tx:
         tx.execute(text("UPDATE deliveries SET status = 'waiting'"))
     garbage.sweep(site.home, garbage.Options(), site.now + 90 * DAY)
@@ -132,7 +132,7 @@ def test_what_waits_is_not_forgotten(site: Site) -> None:
 
 
 def test_young_files_stay(small: Site) -> None:
-    """Within the grace nothing goes; what is being written is not touched for an hour."""
+    """Files younger than the grace stay, and unfinished files stay for an hour."""
     path = orphan(small.home, b"young")
     writing = small.home.artifacts.root / ".new-w"
     writing.write_bytes(b"")
@@ -145,23 +145,23 @@ def test_young_files_stay(small: Site) -> None:
 @hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), grace=st.floats(0, 100))
 def test_never_what_a_version_names(small: Site, data: st.DataObject, grace: float) -> None:
-    """However old its files: all that versions name stays, all that none names and is older than the grace goes."""
+    """Files that versions name stay at any age; others are removed once older than the grace."""
     home = small.home
     count = data.draw(st.integers(0, 4))
-    orphans = [orphan(home, b"nobody's %d" % n) for n in range(count)]
+    orphans = [orphan(home, b"unnamed %d" % n) for n in range(count)]
     hours = st.floats(0, 1000).filter(lambda value: abs(value - grace) > 0.01)
-    ages = {path: data.draw(hours) for path in sorted(lying(home))}
+    ages = {path: data.draw(hours) for path in sorted(stored(home))}
     for path, old in ages.items():
         age(path, small, old)
     garbage.sweep(home, garbage.Options(grace_hours=grace), small.now)
-    assert lying(home) == named(home) | {path for path in orphans if ages[path] < grace}
-    for path in lying(home) - named(home):
+    assert stored(home) == named(home) | {path for path in orphans if ages[path] < grace}
+    for path in stored(home) - named(home):
         path.unlink()
 
 
 def test_a_night_between_files_and_row(site: Site) -> None:
-    """A night has written its files, one of which lay there for days already; no row names them yet: all stay."""
-    old = orphan(site.home, b"weights 3")  # of a night that was killed: the next one makes the same weights
+    """Files of a running night stay before a row names them, even one that is days old."""
+    old = orphan(site.home, b"weights 3")  # of a killed night: the next one makes the same weights
     age(old, site, 100)
     new = site.begin()
     swept = garbage.sweep(site.home, NOW, site.now)
@@ -172,11 +172,11 @@ def test_a_night_between_files_and_row(site: Site) -> None:
     sound(site.home, site.now)
 
 
-def test_age_alone_would_not_do(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: where the living run is not asked for, even a day's grace takes a file that the night will name."""
+def test_age_alone_is_not_enough(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: without the check for a running night, a day's grace removes a file that the night will name."""
     age(orphan(site.home, b"weights 3"), site, 100)
     new = site.begin()
-    monkeypatch.setattr(garbage, "_living", lambda tx, wish, now: None)
+    monkeypatch.setattr(garbage, "_running", lambda tx, options, now: None)
     assert garbage.sweep(site.home, garbage.Options(), site.now)[1].count == 1
     site.publish_version(new)
     assert worst(verify.verify(site.home, site.now).findings) is Severity.BROKEN
@@ -184,7 +184,7 @@ def test_age_alone_would_not_do(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.slow
 def test_while_nights_publish(site: Site) -> None:
-    """Nights and sweeps at once, without any grace: every version's files are there at the end."""
+    """With nights and sweeps at once and no grace, every version keeps its files."""
     stop, failed = threading.Event(), []
 
     def nights() -> None:
@@ -194,27 +194,27 @@ def test_while_nights_publish(site: Site) -> None:
                 stop.wait(0.03)
                 site.publish_version(new)
                 stop.wait(0.02)
-        except Exception as error:  # noqa: BLE001 (told by the test's own thread)
+        except Exception as error:  # noqa: BLE001 (raised again in the test's thread)
             failed.append(error)
         finally:
             stop.set()
 
     night = threading.Thread(target=nights)
     night.start()
-    sweeps = gone = 0
+    sweeps = removed = 0
     while not stop.is_set():
         orphan(site.home, b"thrown away %d" % sweeps)
-        gone += garbage.sweep(site.home, NOW, site.now + HOUR / 120)[1].count
+        removed += garbage.sweep(site.home, NOW, site.now + HOUR / 120)[1].count
         sweeps += 1
     night.join()
     assert not failed, failed
     site.publish()
     sound(site.home, site.now)
-    assert gone > 0, "no sweep ever fell between two nights: the test tests nothing"
+    assert removed > 0, "no sweep ran between two nights, so the test tests nothing"
 
 
-def test_a_run_whose_process_is_gone(site: Site) -> None:
-    """It is ended as the next night would end it, its files go, and a dry run leaves it alone."""
+def test_a_run_with_a_dead_process(site: Site) -> None:
+    """A run with a dead process is ended and its files are removed; a dry run changes nothing."""
     new = site.begin()
     with site.home.store.write() as tx:
         tx.execute(text("UPDATE runs SET holder = 'elsewhere:x:1'"))
@@ -227,17 +227,17 @@ def test_a_run_whose_process_is_gone(site: Site) -> None:
         assert runs.get(tx, new.run_id).status is values.RunStatus.FAILED
     with pytest.raises(OpsError):
         site.publish_version(new)
-    assert lying(site.home) == named(site.home)
+    assert stored(site.home) == named(site.home)
 
 
 def test_one_at_a_time(small: Site) -> None:
-    """A second sweep, or a restoration, is refused while one is at work."""
+    """A second sweep is refused while one runs."""
     with exclusive(small.home), pytest.raises(OpsError, match="another"):
         garbage.sweep(small.home, NOW, small.now)
 
 
 def swept_and_killed(site: Site, point: int) -> bool:
-    """A sweep in a process of its own that dies at the point; False if it was done before."""
+    """Sweep in a child process that dies at the point; False if the sweep ended before it."""
     child = os.fork()
     if child == 0:
         store = Store(site.url)  # connections are not shared with the parent
@@ -252,7 +252,7 @@ def swept_and_killed(site: Site, point: int) -> bool:
 
 @pytest.mark.slow
 def test_killed_anywhere(site: Site) -> None:
-    """SIGKILL at every operation on a file, one after the other: the home stays sound, and the last sweep ends it."""
+    """After SIGKILL at each file operation the home stays intact, and the last sweep finishes."""
     mess(site)
     site.publish()
     kills = 0
@@ -261,5 +261,5 @@ def test_killed_anywhere(site: Site) -> None:
         assert worst(verify.verify(site.home, site.now).findings) < Severity.WARNING
     assert kills >= 5
     garbage.sweep(site.home, NOW, site.now)
-    assert lying(site.home) == named(site.home)
+    assert stored(site.home) == named(site.home)
     sound(site.home, site.now)

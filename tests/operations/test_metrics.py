@@ -1,4 +1,4 @@
-"""What ``/metrics`` says: Prometheus's own rules, and the truth of the store."""
+"""``/metrics`` follows Prometheus's rules and agrees with the store."""
 
 import logging
 import re
@@ -44,7 +44,7 @@ def home(store: Store, url: str, tmp_path: Path) -> Home:
 
 
 def read(metrics: Metrics) -> Samples:
-    """The exposition, as Prometheus's own parser reads it."""
+    """The exposition, parsed by Prometheus's own parser."""
     families = text_string_to_metric_families(metrics.exposition(NOW).decode())
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
@@ -55,14 +55,14 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 
 def night(home: Home, status: RunStatus, minutes: int) -> None:
-    """A night of so many minutes."""
+    """Run a night of this many minutes."""
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, NOW)
         runs.finish(tx, run.id, status, "a reason", {}, NOW + timedelta(minutes=minutes))
 
 
 def test_an_empty_home_counts_to_zero(home: Home) -> None:
-    """What never happened is 0 and not absent, so that the first failure is seen as a change."""
+    """Counts of events that never happened are 0 and not absent, so that the first one is an increase."""
     found = read(Metrics(home))
     for status in ("finished", "skipped", "failed"):
         assert value(found, "loop_nights_total", family="cnn", status=status) == 0
@@ -74,7 +74,7 @@ def test_an_empty_home_counts_to_zero(home: Home) -> None:
 
 
 def test_nights_verdicts_champion(home: Home) -> None:
-    """How many nights ended how, when the last did, what judges said, who is champion since when."""
+    """Metrics give nights by status, the last night, verdicts, and the champion with its start."""
     night(home, RunStatus.FAILED, 1)
     night(home, RunStatus.SKIPPED, 2)
     night(home, RunStatus.SKIPPED, 3)
@@ -96,7 +96,7 @@ def test_nights_verdicts_champion(home: Home) -> None:
 
 
 def test_uploads_queues_beats_pause(home: Home) -> None:
-    """What waits, who lives, whether the clock stands still."""
+    """Metrics give queues, heartbeats and the pause."""
     for i in range(3):
         upload = Upload(f"geheim-{i}", digit(np.full((28, 28), 7, np.uint8)), 7, predicted=1)
         intake.accept(home.store, upload, 1e-9, NOW)
@@ -120,11 +120,11 @@ def test_uploads_queues_beats_pause(home: Home) -> None:
 
 
 def test_names_follow_the_conventions(home: Home) -> None:
-    """Prefix, base units, `_total` for counters only, a help text; nothing lands in the process's global registry."""
+    """Names have the prefix, base units and `_total` for counters only; the global registry stays empty."""
     night(home, RunStatus.FAILED, 1)
     metrics = Metrics(home)
     metrics.observe("GET /healthz", 200, 0.01)
-    Metrics(home)  # a second one of the process is no conflict
+    Metrics(home)  # a second instance in the process causes no conflict
     families = list(text_string_to_metric_families(metrics.exposition(NOW).decode()))
     assert len(families) > 20
     for family in families:
@@ -137,8 +137,8 @@ def test_names_follow_the_conventions(home: Home) -> None:
     assert not [name for family in REGISTRY.collect() for name in [family.name] if name.startswith("loop_")]
 
 
-def test_what_a_process_did(home: Home) -> None:
-    """Requests by route and class of status, uploads by kind, refusals by the error's name, commits by size."""
+def test_counters_of_a_process(home: Home) -> None:
+    """Counters give requests by route and status class, uploads by kind, refusals by error, commits by size."""
     metrics = Metrics(home)
     for status in (201, 201, 422, 503):
         metrics.observe("POST /v1/corrections", status, 0.02)
@@ -161,7 +161,7 @@ def test_what_a_process_did(home: Home) -> None:
 
 
 def test_made_up_operations_are_bounded(home: Home) -> None:
-    """A stranger who makes up methods or statuses gets no series of his own; those that are known go on counting."""
+    """Invented methods or statuses get no new series, and known series still count."""
     metrics = Metrics(home)
     metrics.observe("GET /healthz", 200, 0.01)
     for i in range(5_000):
@@ -184,7 +184,7 @@ def test_made_up_operations_are_bounded(home: Home) -> None:
 
 
 def test_counting_loses_nothing_under_threads(home: Home) -> None:
-    """Eight threads, and the sum is right."""
+    """Counts from eight threads have the right sum."""
     metrics = Metrics(home)
 
     def work() -> None:
@@ -200,10 +200,10 @@ def test_counting_loses_nothing_under_threads(home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_a_store_that_is_away(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    """The process's own counters are still told, and which facts are missing; nothing is made up."""
-    gone = Store("postgresql+psycopg://loop:geheim@127.0.0.1:1/none")
-    metrics = Metrics(Home(home.settings, gone, home.artifacts))
+def test_a_store_that_does_not_answer(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the store, the process's counters remain, and ``loop_facts_up`` names what is missing."""
+    unreachable = Store("postgresql+psycopg://loop:geheim@127.0.0.1:1/none")
+    metrics = Metrics(Home(home.settings, unreachable, home.artifacts))
     metrics.observe("GET /healthz", 200, 0.01)
     with caplog.at_level(logging.WARNING):
         found = read(metrics)
@@ -214,8 +214,8 @@ def test_a_store_that_is_away(home: Home, caplog: pytest.LogCaptureFixture) -> N
     assert "geheim" not in caplog.text
 
 
-def test_a_slow_question_is_asked_seldom() -> None:
-    """Whoever hammers on the route, from however many threads, the store is asked once in a while."""
+def test_a_slow_query_runs_rarely() -> None:
+    """At any request rate, from any number of threads, a slow query runs rarely."""
     asked: list[float] = []
 
     def slowly() -> int:
@@ -223,76 +223,76 @@ def test_a_slow_question_is_asked_seldom() -> None:
         time.sleep(0.02)
         return len(asked)
 
-    question = Cached(slowly, 0.0)
-    threads = [threading.Thread(target=question.get) for _ in range(8)]
+    query = Cached(slowly, 0.0)
+    threads = [threading.Thread(target=query.get) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     end = time.monotonic() + 1.0
     while time.monotonic() < end:
-        assert question.get() == 1  # 0.02 s of work earn two seconds of rest
+        assert query.get() == 1  # 0.02 s of work earn two seconds of rest
     assert len(asked) == 1
     assert 0.02 / store_metrics.QUERY_TIME_SHARE > 1.5
 
 
-def test_a_scrape_does_not_wait_for_a_slow_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is being found out there is no answer, or the last one; it is asked once, and then it is there."""
+def test_a_scrape_does_not_wait_for_a_slow_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a query runs, a scrape gets the last result or none; the query runs once."""
     monkeypatch.setattr(store_metrics, "SCRAPE_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(store_metrics, "QUERY_TIME_SHARE", 1e9)
     answers = iter(range(1, 100))
     go = threading.Semaphore(0)
 
-    def when_told() -> int:
+    def when_released() -> int:
         assert go.acquire(timeout=20)
         return next(answers)
 
-    question = Cached(when_told, 0.0)
+    query = Cached(when_released, 0.0)
     for _ in range(3):
         with pytest.raises(store_metrics.Unanswered):
-            question.get()
+            query.get()
     go.release()
     until = time.monotonic() + 20
-    while question._asking is not None:
+    while query._thread is not None:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert question.get() == 1  # and it is asked anew by that
-    assert question.get() == 1
+    assert query.get() == 1  # this also starts the next query
+    assert query.get() == 1
     go.release()
-    while question.get() != 2:
+    while query.get() != 2:
         assert time.monotonic() < until
 
 
-def test_a_question_that_fails_is_asked_again() -> None:
-    """An error is no answer to be kept."""
+def test_a_failed_query_is_repeated() -> None:
+    """An error is not cached."""
     answers = iter([OSError("away"), 7])
 
     def ask() -> int:
-        said = next(answers)
-        if isinstance(said, Exception):
-            raise said
-        return said
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-    question = Cached(ask, 60)
+    query = Cached(ask, 60)
     with pytest.raises(OSError, match="away"):
-        question.get()
-    assert (question.get(), question.get()) == (7, 7)
+        query.get()
+    assert (query.get(), query.get()) == (7, 7)
 
 
 def test_uploads_are_counted_from_the_index(home: Home) -> None:
-    """Not a page of pictures is read for the count, or a store of millions would be read whole at each scrape."""
-    said: list[str] = []
-    event.listen(home.store.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
+    """Counting uploads reads only the index, because a scrape of millions of rows would be too slow."""
+    statements: list[str] = []
+    event.listen(home.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     read(Metrics(home))
-    (question,) = [each for each in said if "FROM corrections GROUP BY" in " ".join(each.split())]
+    (query,) = [each for each in statements if "FROM corrections GROUP BY" in " ".join(each.split())]
     if home.store.is_sqlite:
         with home.store.read() as tx:
-            plan = " ".join(str(row) for row in tx.execute(text(f"EXPLAIN QUERY PLAN {question}")))
+            plan = " ".join(str(row) for row in tx.execute(text(f"EXPLAIN QUERY PLAN {query}")))
         assert "COVERING INDEX ix_corrections_status_id" in plan
 
 
 def test_observing_costs_microseconds(home: Home) -> None:
-    """A hundredth of what a request costs; measured 1.0 µs of processor time, a busy machine is granted ten."""
+    """Counting a request takes under ten microseconds of processor time; measured: 1.0."""
     metrics, rounds, n = Metrics(home), [], 20_000
     for _ in range(5):
         begun = time.thread_time()

@@ -1,4 +1,4 @@
-"""A restoration killed anywhere: the old home or the new one, never something between, and the next try succeeds."""
+"""A restore that is killed at any point leaves the old home or the new one, and the next restore succeeds."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ WISH = restore.Options(replace=True)
 
 
 def die() -> None:
-    """No handler, no ``finally``, no flush."""
+    """End the process without handlers, ``finally`` or flush."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -67,14 +67,14 @@ POINTS: dict[str, Callable[[], None]] = {
 
 
 def killed(url: str, home: Home, path: Path, site: Site, arm: Callable[[], None]) -> bool:
-    """A restoration in a process of its own; was it killed?"""
+    """Restore in a child process; True if it was killed."""
     child = os.fork()
     if child == 0:
         arm()
         try:
             restore.restore(Home(home.settings, Store(url), home.artifacts), path, WISH, site.now)
         except BaseException as error:  # noqa: BLE001 (the child must not go on as a test runner)
-            print(repr(error), file=sys.stderr)  # noqa: T201 (read by whoever looks into a failure)
+            print(repr(error), file=sys.stderr)  # noqa: T201 (for the analysis of a failure)
             os._exit(3)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
@@ -84,7 +84,7 @@ def killed(url: str, home: Home, path: Path, site: Site, arm: Callable[[], None]
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_in_the_middle(site: Site, tmp_path: Path, point: str) -> None:
-    """Before the commit all rows are the old ones, after it all are the new ones."""
+    """After a kill before the commit all rows are old, after it all rows are new."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     new = rows(site.home)
     site.upload(first=50)
@@ -92,7 +92,7 @@ def test_killed_in_the_middle(site: Site, tmp_path: Path, point: str) -> None:
     old = rows(site.home)
     site.home.store.close()
     assert killed(site.url, site.home, made.path, site, POINTS[point])
-    assert erasure.scrub(site.home)  # as every scheduler does: the log of what was replaced is empty, too
+    assert erasure.scrub(site.home)  # as every scheduler does; then the log of replaced rows is empty
     assert rows(site.home) == (new if point == "committed" else old)
     restore.restore(site.home, made.path, REPLACE, site.now)
     assert rows(site.home) == new
@@ -100,7 +100,7 @@ def test_killed_in_the_middle(site: Site, tmp_path: Path, point: str) -> None:
 
 
 def test_not_killed(site: Site, tmp_path: Path) -> None:
-    """The control: the same child, left alone, restores."""
+    """Control: the same child process restores if it is not killed."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     new = rows(site.home)
     site.upload(first=50)
@@ -110,7 +110,7 @@ def test_not_killed(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stride", [STRIDE, pytest.param(NO_STRIDE, marks=pytest.mark.campaign)])
 def test_killed_at_every_file(small: Site, tmp_path: Path, stride: int) -> None:
-    """Into a folder without artifacts: whatever lies there then has its digest, and the next try completes."""
+    """After a kill at any file operation every artifact has its digest, and the next restore completes."""
     made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)
     settings = small.home.settings.model_copy(update={"home": tmp_path / "new", "database_url": None})
     url = f"sqlite:///{tmp_path / 'new' / 'loop.db'}"

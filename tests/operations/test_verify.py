@@ -17,23 +17,23 @@ from tests.operations.conftest import Site
 
 
 def wrong(site: Site) -> list[str]:
-    """What is broken, a line each."""
-    found = verify.verify(site.home, site.now).findings
-    return [f"{each.check}: {each.came}" for each in found if each.severity is Severity.BROKEN]
+    """One line for each broken finding."""
+    findings = verify.verify(site.home, site.now).findings
+    return [f"{each.check}: {each.actual}" for each in findings if each.severity is Severity.BROKEN]
 
 
 def behind(home: Home, *statements: str) -> None:
-    """Change the database as whoever holds it could, triggers or not."""
+    """Change the database without triggers, as its owner could."""
     with home.store.exclusive() as tx, replacement.unlocked(tx):
         for statement in statements:
             tx.execute(text(statement))
 
 
-def test_a_sound_home(site: Site) -> None:
-    """Nothing is found where nothing is wrong, and everything was looked at."""
-    found = verify.verify(site.home, site.now)
-    assert worst(found.findings) is Severity.OK, found.findings
-    assert found.counts == {
+def test_an_intact_home(site: Site) -> None:
+    """An intact home has no findings, and everything is checked."""
+    verified = verify.verify(site.home, site.now)
+    assert worst(verified.findings) is Severity.OK, verified.findings
+    assert verified.counts == {
         "versions": 2,
         "artifacts": 9,  # both versions share their base
         "orphans": 0,
@@ -45,7 +45,7 @@ def test_a_sound_home(site: Site) -> None:
 
 
 def artifact(home: Home, number: int, suffix: str = ".mlmodel") -> Path:
-    """Where a version's file lies."""
+    """The path of a version's file."""
     with home.store.read() as tx:
         version = versions.get(tx, number)
     digest = version.artifact_digest if suffix == ".mlmodel" else version.weights_digest
@@ -53,7 +53,7 @@ def artifact(home: Home, number: int, suffix: str = ".mlmodel") -> Path:
 
 
 def flip(path: Path) -> None:
-    """One bit, as a disk would."""
+    """Change one bit of a file."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -63,68 +63,71 @@ LEDGER: dict[str, tuple[tuple[str, ...], str]] = {
     "a changed reason": (("UPDATE moves SET reason = 'another' WHERE id = 2",), "line 2 does not follow"),
     "a changed actor in the last line": (("UPDATE moves SET actor = 'nobody' WHERE id = 4",), "line 4 does not follow"),
     "a changed time": (("UPDATE moves SET moved_at = '2020-01-01 00:00:00+00:00' WHERE id = 1",), "line 1 does not"),
-    "a line taken out": (("DELETE FROM moves WHERE id = 2",), "line 3 does not follow"),
-    "the registration taken off the end": (("DELETE FROM moves WHERE id >= 3",), "version 2 was never registered"),
-    "the promotion taken off the end": (("DELETE FROM moves WHERE id = 4",), "the feed names"),
+    "a removed line": (("DELETE FROM moves WHERE id = 2",), "line 3 does not follow"),
+    "the registration removed from the end": (("DELETE FROM moves WHERE id >= 3",), "version 2 was never registered"),
+    "the promotion removed from the end": (("DELETE FROM moves WHERE id = 4",), "the feed names"),
     "another champion, links and all": (("UPDATE moves SET after = 1 WHERE id = 4",), "line 4 does not follow"),
-    "a verdict turned": (("UPDATE verdicts SET outcome = 'failed' WHERE version = 2",), "verdict passed, the verdicts"),
+    "a changed verdict": (("UPDATE verdicts SET outcome = 'failed' WHERE version = 2",), "of version 2, got passed"),
     "other bytes under a number": (
         ("UPDATE versions SET artifact_digest = base_digest WHERE number = 1",),
         "line 1 does not follow",
     ),
-    "a snapshot robbed": (("DELETE FROM snapshot_items WHERE snapshot_id = 1",), "snapshot 1 has 0"),
-    "a signed feed renumbered": (("UPDATE feed_entries SET sequence = sequence + 5",), "it says epoch 1, sequence"),
-    "the last signed feed forgotten": (("DELETE FROM feed_entries",), "feed.json has"),
+    "a smaller snapshot": (("DELETE FROM snapshot_items WHERE snapshot_id = 1",), "snapshot 1 has 0"),
+    "a renumbered signed feed": (
+        ("UPDATE feed_entries SET sequence = sequence + 5",),
+        "the signed document has epoch 1, sequence",
+    ),
+    "the last signed feed removed": (("DELETE FROM feed_entries",), "feed.json has"),
 }
 
 
 @pytest.mark.parametrize("name", LEDGER)
 def test_rows_changed_behind_the_loop(site: Site, name: str) -> None:
-    """Each change by whoever holds the database is found, and named."""
+    """Each change by the database's owner is found and named."""
     statements, expected = LEDGER[name]
     behind(site.home, *statements)
     assert any(expected in line for line in wrong(site)), wrong(site)
 
 
 FILES: dict[str, tuple[Callable[[Site], Any], str]] = {
-    "a model missing": (lambda site: artifact(site.home, 1).unlink(), "missing"),
-    "a bit turned in weights": (lambda site: flip(artifact(site.home, 2, ".npz")), "its bytes have digest"),
-    "the feed missing": (lambda site: (site.home.settings.published / "feed.json").unlink(), "feed.json: missing"),
-    "a root missing": (lambda site: (site.home.settings.published / "root/1.json").unlink(), "1.json: missing"),
-    "a bit turned in the feed": (lambda site: flip(site.home.settings.published / "feed.json"), "feed"),
-    "a published model cut": (
+    "a missing model": (lambda site: artifact(site.home, 1).unlink(), "missing"),
+    "a changed bit in weights": (lambda site: flip(artifact(site.home, 2, ".npz")), "its bytes have digest"),
+    "a missing feed": (lambda site: (site.home.settings.published / "feed.json").unlink(), "feed.json: missing"),
+    "a missing root": (lambda site: (site.home.settings.published / "root/1.json").unlink(), "1.json: missing"),
+    "a changed bit in the feed": (lambda site: flip(site.home.settings.published / "feed.json"), "feed"),
+    "a truncated published model": (
         lambda site: next((site.home.settings.published / "models").iterdir()).write_bytes(b""),
         "other bytes",
     ),
-    "the feed expired": (
+    "an expired feed": (
         lambda site: setattr(site, "now", site.now + timedelta(days=30)),
-        "expected to be read before",
+        "expected a time before its expiry",
     ),
-    "the champion moved, the feed did not follow": (lambda site: site.register(), "the feed names"),
+    "a champion that the feed does not name": (lambda site: site.register(), "the feed names"),
 }
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_changed(small: Site, name: str) -> None:
-    """Each file that is missing, rotten or old is found, and named."""
+    """Each missing, damaged or expired file is found and named."""
     damage, expected = FILES[name]
     damage(small)
     assert any(expected in line for line in wrong(small)), wrong(small)
 
 
 def test_every_finding_not_only_the_first(small: Site) -> None:
-    """Four things are wrong: four are said."""
+    """Four defects give four findings."""
     artifact(small.home, 1).unlink()
     flip(artifact(small.home, 2, ".npz"))
-    behind(small.home, LEDGER["a changed reason"][0][0], LEDGER["a snapshot robbed"][0][0])
+    behind(small.home, LEDGER["a changed reason"][0][0], LEDGER["a smaller snapshot"][0][0])
     assert len(wrong(small)) == 4, wrong(small)
 
 
 def test_orphans_are_counted(small: Site) -> None:
-    """What a killed night leaves is no fault: it is counted, and `loop gc` is named."""
-    small.home.artifacts.put(b"nobody's", ".npz")
+    """Files that a killed night left are counted in a note that names `loop gc`."""
+    small.home.artifacts.put(b"unnamed", ".npz")
     (small.home.artifacts.root / ".new-abc").write_bytes(b"")
-    found = verify.verify(small.home, small.now)
-    assert (found.counts["orphans"], found.counts["unfinished"]) == (1, 1)
-    assert [each.fix for each in found.findings] == ["loop gc"]
-    assert worst(found.findings) is Severity.NOTE
+    verified = verify.verify(small.home, small.now)
+    assert (verified.counts["orphans"], verified.counts["unfinished"]) == (1, 1)
+    assert [each.fix for each in verified.findings] == ["loop gc"]
+    assert worst(verified.findings) is Severity.NOTE

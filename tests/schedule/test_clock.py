@@ -1,4 +1,4 @@
-"""Which nights are due by the clock, whatever the clock does: never two, never none."""
+"""Each night is due exactly once by the clock, even if the clock jumps."""
 
 import time as wall
 from datetime import UTC, datetime, timedelta
@@ -21,12 +21,12 @@ from tests.helpers.slot_homes import AT_THREE, DAY, HOUR, THREE, each, every, fo
 
 @pytest.fixture
 def home(store: Store, tmp_path: Path) -> Home:
-    """A home founded in January, on each database."""
+    """A home whose base was trained in January, on each database."""
     return founded(store, tmp_path)
 
 
 def test_a_time_makes_one_slot(home: Home) -> None:
-    """Not before its time, once at it, the same one while it waits, never again once it was taken."""
+    """A time creates one slot: not before that time, the same one while it waits, and never again once taken."""
     with home.store.exclusive() as tx:  # the nights of the year until now
         stored.add(tx, Slot("clock/cnn/2026-11-19T03:00Z", "cnn", "clock", "clock", THREE - DAY))
     take(home, "clock/cnn/2026-11-19T03:00Z", THREE - DAY)
@@ -38,22 +38,22 @@ def test_a_time_makes_one_slot(home: Home) -> None:
 
 
 def test_three_missed_nights_are_caught_up_once(home: Home) -> None:
-    """Nothing ran for three days: one night, for the newest time."""
+    """After three days without a scheduler one night is due, for the newest time."""
     take(home, names(home, THREE)[0], THREE)
     assert names(home, THREE + 3 * DAY + HOUR) == ["clock/cnn/2026-11-23T03:00Z"]
     assert len(every(home)) == 2
 
 
 def test_no_night_for_times_before_the_beginning(store: Store, tmp_path: Path) -> None:
-    """Founded at ten: this morning's three o'clock was before its time."""
+    """A base trained at ten creates no slot for three o'clock of the same day."""
     young = founded(store, tmp_path, at=THREE + 7 * HOUR)
     assert names(young, THREE + 8 * HOUR) == []
     assert names(young, THREE + DAY) == ["clock/cnn/2026-11-21T03:00Z"]
 
 
 def test_no_night_without_a_base(store: Store, tmp_path: Path) -> None:
-    """A home that was never founded has nothing due, and whoever asks is told what to run."""
-    svm = founded(store, tmp_path, family="svm")  # its cnn is founded, the family of its nights is not
+    """A family without a base has no slot, and a request is refused with the command to run."""
+    svm = founded(store, tmp_path, family="svm")  # cnn has a base, the family of its nights has none
     assert names(svm, THREE) == []
     with pytest.raises(OpsError, match="loop init --family svm"):
         slots.ask(svm, "svm", "ops", THREE)
@@ -61,7 +61,7 @@ def test_no_night_without_a_base(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_clock_jumps_ahead_and_comes_back(home: Home) -> None:
-    """+7 h at 22:00 and back after half an hour: three nights in three days, each slot once."""
+    """If the clock jumps by +7 h at 22:00 and back after half an hour, three days have three nights, each once."""
     night_after_night(home, iter([THREE - DAY]))
     evening = THREE - 5 * HOUR
     jumped = [*each(evening + 7 * HOUR, 0.5), *each(evening + HOUR / 2, 72)]
@@ -70,22 +70,22 @@ def test_the_clock_jumps_ahead_and_comes_back(home: Home) -> None:
 
 @pytest.mark.slow
 def test_the_clock_is_set_back(home: Home) -> None:
-    """−7 h just after a night: not that night again, none older, and the next one at its time."""
-    night_after_night(home, iter([THREE - 2 * DAY]))  # and none yesterday: what must not be made up for
+    """If the clock is set back by 7 h just after a night, neither that night nor an older one runs again."""
+    night_after_night(home, iter([THREE - 2 * DAY]))  # yesterday had none, and must not be caught up
     moments = [THREE, *each(THREE - 7 * HOUR + HOUR / 6, 48)]
     assert night_after_night(home, iter(moments)) == [f"clock/cnn/2026-11-{day}T03:00Z" for day in (20, 21)]
 
 
 @pytest.mark.slow
 def test_a_clock_that_was_wrong_by_years_costs_no_nights(home: Home) -> None:
-    """A slot of 2099 holds up nothing once the clock is right; every night comes."""
+    """A slot of 2099 blocks no night once the clock is right."""
     night_after_night(home, iter([THREE - DAY, datetime(2099, 1, 1, 3, 0, tzinfo=UTC)]))
     taken = night_after_night(home, each(THREE - HOUR, 72))
     assert taken == [f"clock/cnn/2026-11-{day}T03:00Z" for day in (20, 21, 22)]
 
 
 def test_a_slot_of_the_future_waits_for_its_time(home: Home) -> None:
-    """Made by a clock that had jumped ahead, and not taken then: not before its time."""
+    """A slot that was created by a clock ahead of time is not due before its own time."""
     with home.store.exclusive() as tx:
         stored.add(tx, Slot("clock/cnn/2026-11-22T03:00Z", "cnn", "clock", "clock", THREE + 2 * DAY))
     assert names(home, THREE) == [AT_THREE]
@@ -93,8 +93,8 @@ def test_a_slot_of_the_future_waits_for_its_time(home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_in_autumn_no_night_comes_twice(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2026-10-25 in Helsinki, where 03:30 comes twice: one night. A cron in that zone would fire twice (control)."""
+def test_in_autumn_no_night_is_repeated(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 2026-10-25 in Helsinki, which has 03:30 twice, one night runs; a cron in that zone fires twice (control)."""
     monkeypatch.setenv("TZ", "Europe/Helsinki")
     wall.tzset()
     try:
@@ -118,12 +118,10 @@ Jump = st.timedeltas(min_value=-40 * HOUR, max_value=40 * HOUR)
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 30), Jump), min_size=1, max_size=5))
-def test_whatever_the_clock_does(
+def test_after_any_jumps_of_the_clock(
     tmp_path_factory: pytest.TempPathFactory, story: list[tuple[float, timedelta]]
 ) -> None:
-    """However often the clock jumps: a night never before its time, no slot twice, and within 48 h of a clock that
-    runs as it should at least one night that is its own.
-    """
+    """After any jumps no night runs early, no slot runs twice, and a correct clock soon brings a new night."""
     folder = tmp_path_factory.mktemp("jumps")
     store = Store(f"sqlite:///{folder / 'loop.db'}")
     stores.migrate(store)
@@ -137,13 +135,13 @@ def test_whatever_the_clock_does(
         now += timedelta(hours=hours) + jump
     assert len(taken) == len(set(taken))
     last = night_after_night(home, each(now, 72 + 40 * len(story), 100))
-    assert last, "a clock that runs as it should brings nights"
+    assert last, "expected a night from a correct clock, got none"
     assert not set(last) & set(taken)
     store.close()
 
 
-def test_newest_is_what_a_walk_finds() -> None:
-    """Bisection against walking, for expressions of every kind."""
+def test_newest_equals_a_linear_search() -> None:
+    """The bisection of ``newest`` gives the result of a linear search, for every kind of expression."""
     for cron in ("0 3 * * *", "*/7 1-3 * * *", "15 4 1 * *", "30 2 * * mon-fri", "* * * * *", "0 0 29 2 *"):
         times = slots.trigger(cron)
         since = datetime(2026, 2, 27, 2, 3, tzinfo=UTC)
@@ -155,22 +153,22 @@ def test_newest_is_what_a_walk_finds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cron", "said"),
+    ("cron", "message"),
     [
         ("0 3 * * 0", "weekdays by name"),
         ("0 3 * * 1-5", "weekdays by name"),
         ("61 3 * * *", "expected five fields"),
-        ("0 3 31 2 *", "never comes"),
+        ("0 3 31 2 *", "does not exist"),
         ("x y z a b", "expected five fields"),
     ],
 )
-def test_cron_expressions_that_are_refused(cron: str, said: str) -> None:
-    """In one line, before a scheduler starts. Numbered weekdays too: cron's 0 is Sunday, APScheduler's is Monday."""
-    with pytest.raises(BadSettings, match=said):
+def test_cron_expressions_that_are_refused(cron: str, message: str) -> None:
+    """Malformed expressions and numbered weekdays are refused with a reason."""
+    with pytest.raises(BadSettings, match=message):
         slots.trigger(cron)
 
 
 def test_apscheduler_s_sunday_is_monday() -> None:
-    """The control: what a numbered weekday would have meant."""
+    """Control: APScheduler reads weekday 0 as Monday."""
     sunday = CronTrigger.from_crontab("0 3 * * 0", timezone=UTC).get_next_fire_time(None, THREE)
     assert sunday.strftime("%A") == "Monday"

@@ -1,4 +1,4 @@
-"""A night's own process: bounded, stopped, dead before it began; what each leaves in the store and in its log."""
+"""A night's process has limits, can be stopped, and leaves its end in the store and in its log."""
 
 import os
 import signal
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # proces
 
 @pytest.fixture
 def home(founded: Home) -> Home:
-    """A founded home in which nights are only asked for."""
+    """A home with a base, in which nights run only by request."""
     return scheduled(founded)
 
 
-def shift(home: Home, corpus: Path, point: str, monkeypatch: pytest.MonkeyPatch) -> NightProcess:
-    """The night of a slot that somebody asked for, in a process of its own."""
+def start_night(home: Home, corpus: Path, point: str, monkeypatch: pytest.MonkeyPatch) -> NightProcess:
+    """The night of a requested slot, in its own process."""
     (home.settings.home / "armed").touch()
     for name, value in loop_child.environ(home.settings).items():
         monkeypatch.setenv(name, value)
@@ -46,33 +46,33 @@ def shift(home: Home, corpus: Path, point: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def slot_of(home: Home, night: NightProcess) -> Slot:
-    """Its slot now."""
+    """The current slot of a night."""
     with home.store.read() as tx:
         return stored.get(tx, night.slot.name)
 
 
 def published(home: Home) -> list[int]:
-    """Every version's number."""
+    """The number of every version."""
     with home.store.read() as tx:
         return sorted(version.number for version in versions.every(tx))
 
 
 def reaches(home: Home, step: str) -> Run:
-    """The run under way, once its row says that it has come to this step."""
+    """The run under way, once its row names this step."""
     for _ in range(1800):
         with home.store.read() as tx:
             run = runs.recent(tx, 1)[0]
         if run.status is RunStatus.RUNNING and run.step == step:
             return run
         time.sleep(0.1)
-    raise AssertionError(f"no run came to {step}: {run}")
+    raise AssertionError(f"no run reached {step}: {run}")
 
 
 @pytest.mark.slow
 def test_a_night_of_a_slot(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It publishes, takes its slot, is logged under its run's number, and shows no secret among its arguments."""
+    """A night publishes, takes its slot, is logged under its run's number, and has no secret among its arguments."""
     write(home)
-    night = shift(home, small_corpus, "end", monkeypatch)
+    night = start_night(home, small_corpus, "end", monkeypatch)
     arguments = Path(f"/proc/{night.pid}/cmdline").read_bytes()
     run = night.watch()
     assert run is not None
@@ -86,10 +86,10 @@ def test_a_night_of_a_slot(home: Home, small_corpus: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_too_much_memory(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A night that needs more than it may is ended, says so in just these words, and is not tried again."""
+    """A night over its memory limit is ended with a reason, and is not tried again."""
     write(home)
     bounded = scheduled(home, night_memory=512 * MIB)
-    night = shift(bounded, small_corpus, "grow:teach", monkeypatch)
+    night = start_night(bounded, small_corpus, "grow:teach", monkeypatch)
     run = night.watch()
     assert run is not None
     assert (run.status, run.reason) == (RunStatus.FAILED, "needed more than 512 MiB")
@@ -101,7 +101,7 @@ def test_too_much_memory(home: Home, small_corpus: Path, monkeypatch: pytest.Mon
 def test_bounds_hold_while_nothing_can_be_written(
     home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that is full just when a night is to be ended is no reason to let it go on."""
+    """A night over its limit is ended even if the disk is full at that moment."""
     write(home)
     finish, full = runs.finish, [DiskFull("no space left")]
 
@@ -111,7 +111,7 @@ def test_bounds_hold_while_nothing_can_be_written(
         finish(*arguments)
 
     monkeypatch.setattr(runs, "finish", once_full)  # here; the night's process has its own
-    night = shift(scheduled(home, night_memory=512 * MIB), small_corpus, "grow:teach", monkeypatch)
+    night = start_night(scheduled(home, night_memory=512 * MIB), small_corpus, "grow:teach", monkeypatch)
     run = night.watch()
     assert run is not None
     assert not full
@@ -122,10 +122,10 @@ def test_bounds_hold_while_nothing_can_be_written(
 
 @pytest.mark.slow
 def test_too_much_time(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same for time, by a night that does not listen to SIGTERM."""
+    """A night over its time limit is ended, even if it ignores SIGTERM."""
     write(home)
     monkeypatch.setattr(night_process, "GRACE_SECONDS", 0.5)
-    night = shift(scheduled(home, night_minutes=0.1), small_corpus, "deaf:teach", monkeypatch)
+    night = start_night(scheduled(home, night_minutes=0.1), small_corpus, "deaf:teach", monkeypatch)
     run = night.watch()
     assert run is not None
     assert (run.status, run.reason) == (RunStatus.FAILED, "took longer than 0.1 minutes")
@@ -134,9 +134,9 @@ def test_too_much_time(home: Home, small_corpus: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_sigterm_during_teach(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody ends the process: a failed run that says so, and its slot is not started again behind his back."""
+    """A night that gets SIGTERM leaves a failed run with a reason, and its slot is not started again."""
     write(home)
-    night = shift(home, small_corpus, "term:teach", monkeypatch)
+    night = start_night(home, small_corpus, "term:teach", monkeypatch)
     run = night.watch()
     assert run is not None
     assert (run.status, run.step) == (RunStatus.FAILED, "teach")
@@ -146,9 +146,9 @@ def test_sigterm_during_teach(home: Home, small_corpus: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_the_loop_stops_a_night(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scheduler that ends asks its night to end; the slot is free for the next, and as good as never tried."""
+    """A closing scheduler stops its night, and the slot is free again without counting an attempt."""
     write(home)
-    night = shift(home, small_corpus, "sleep:teach", monkeypatch)
+    night = start_night(home, small_corpus, "sleep:teach", monkeypatch)
     reaches(home, "teach")
     night.stop()
     run = night.watch()
@@ -163,10 +163,10 @@ def test_the_loop_stops_a_night(home: Home, small_corpus: Path, monkeypatch: pyt
 def test_a_night_killed_twice_is_not_tried_a_third_time(
     home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed without a word: the slot is free again, until it was tried as often as the settings say."""
+    """After SIGKILL the slot is free again, until the settings' number of attempts is reached."""
     write(home)
     command = loop_child.command(small_corpus, "kill:teach", "retrain", "--slot")
-    night = shift(home, small_corpus, "kill:teach", monkeypatch)
+    night = start_night(home, small_corpus, "kill:teach", monkeypatch)
     first = night.watch()
     assert first is not None
     assert "stopped without ending the run" in str(first.reason)
@@ -182,8 +182,8 @@ def test_a_night_killed_twice_is_not_tried_a_third_time(
 
 @pytest.mark.slow
 def test_dead_before_it_began(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that cannot even be imported leaves a failed run with its last words, and no loop of new tries."""
-    night = shift(home, small_corpus, "unimportable", monkeypatch)
+    """A process that fails at import leaves a failed run with its last log lines, and is not tried again."""
+    night = start_night(home, small_corpus, "unimportable", monkeypatch)
     run = night.watch()
     assert run is not None
     assert run.status is RunStatus.FAILED
@@ -195,9 +195,9 @@ def test_dead_before_it_began(home: Home, small_corpus: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_a_run_under_way_is_no_failure(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While somebody retrains by hand, a slot's night goes away without a trace, and the slot waits."""
+    """While a manual run is under way, a slot's night exits without a log or a run, and the slot waits."""
     with lease.hold(home, "cnn", "night", utc_now) as other:
-        night = shift(home, small_corpus, "end", monkeypatch)
+        night = start_night(home, small_corpus, "end", monkeypatch)
         assert night.watch() is None
         assert slot_of(home, night) == night.slot
         assert not list((home.settings.home / "logs").iterdir())
@@ -208,13 +208,11 @@ def test_a_run_under_way_is_no_failure(home: Home, small_corpus: Path, monkeypat
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["stop", "grip"])
 def test_a_silent_night_is_ended(home: Home, small_corpus: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """SIGSTOP past the lease, also in the middle of a write, when nobody can take over: its scheduler ends the process,
-    and the slot's second night publishes.
-    """
+    """A scheduler ends a night that was stopped past its lease, even during a write, and the next night publishes."""
     write(home)
     monkeypatch.setattr(night_process, "GRACE_SECONDS", 0.5)
     short = scheduled(home, lease_seconds=1.0)
-    night = shift(short, small_corpus, f"{how}:teach", monkeypatch)
+    night = start_night(short, small_corpus, f"{how}:teach", monkeypatch)
     first = night.watch()
     assert first is not None
     assert first.status is RunStatus.FAILED

@@ -1,4 +1,4 @@
-"""The clock as a process: four of them against one database, killed and paused nights, a wall clock that jumps."""
+"""Schedulers as processes: four on one database, killed and paused nights, a wall clock that jumps."""
 
 import signal
 import subprocess
@@ -35,7 +35,7 @@ from tests.night.test_retrain import home as taught
 
 __all__ = ["taught"]  # the fixture
 
-BEAT = 0.2  # seconds between two looks of a test's scheduler
+BEAT_SECONDS = 0.2  # a test scheduler's interval
 
 
 def every(home: Home) -> list[Run]:
@@ -45,11 +45,11 @@ def every(home: Home) -> list[Run]:
 
 
 def until(what: Callable[[], Any], seconds: float = 180) -> Any:
-    """What it says once it says something."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        if said := what():
-            return said
+    """The first true result of ``what``."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := what():
+            return result
         time.sleep(0.1)
     raise AssertionError(f"waited {seconds} s")
 
@@ -60,18 +60,18 @@ def _beats(home: Home) -> list[str]:
 
 
 def stopped(pid: int) -> bool:
-    """Has SIGSTOP reached the process?"""
+    """Whether SIGSTOP has reached the process."""
     return "\nState:\tT" in Path(f"/proc/{pid}/status").read_text()
 
 
 def ask(home: Home, count: int) -> list[str]:
-    """So many nights."""
+    """Request ``count`` nights."""
     return sorted(slots.ask(home, "cnn", "ops", utc_now()).name for _ in range(count))
 
 
 @contextmanager
 def schedulers(home: Home, corpus: Path, count: int, point: str = "end") -> Iterator[list["subprocess.Popen[str]"]]:
-    """So many ``loop schedule`` in processes of their own."""
+    """``count`` processes of ``loop schedule``."""
     output = home.settings.home / "schedulers.log"
     with output.open("a") as log:
         started = [
@@ -90,21 +90,21 @@ def schedulers(home: Home, corpus: Path, count: int, point: str = "end") -> Iter
 
 
 def exactly_once(home: Home, corpus: Path, count: int) -> None:
-    """Four schedulers, so many slots at once: each has one run, no night was tried twice, none is left."""
-    quick = scheduled(home, heartbeat_seconds=BEAT)
+    """Four schedulers give each of ``count`` slots exactly one run."""
+    quick = scheduled(home, heartbeat_seconds=BEAT_SECONDS)
     write(quick)
     asked = ask(quick, count)
     with schedulers(quick, corpus, 4, "warm") as processes:
         until(lambda: len(every(quick)) >= count and every(quick)[-1].status is not RunStatus.RUNNING, 120 + 10 * count)
-        time.sleep(5 * BEAT)
+        time.sleep(5 * BEAT_SECONDS)
         assert all(process.poll() is None for process in processes)
-    found = every(quick)
-    assert Counter(run.slot for run in found) == Counter(asked)
-    assert all(run.status in (RunStatus.FINISHED, RunStatus.SKIPPED) for run in found), found
+    done = every(quick)
+    assert Counter(run.slot for run in done) == Counter(asked)
+    assert all(run.status in (RunStatus.FINISHED, RunStatus.SKIPPED) for run in done), done
     with quick.store.read() as tx:
         assert all(stored.get(tx, name).attempts == 1 for name in asked)
     assert len(_beats(quick)) == 4
-    assert len({run.holder for run in found}) == count  # each in a process of its own
+    assert len({run.holder for run in done}) == count  # each in its own process
     assert all(process.returncode == 0 for process in processes)
     assert champion(quick) == 2
     consistent(quick)
@@ -112,23 +112,23 @@ def exactly_once(home: Home, corpus: Path, count: int) -> None:
 
 @pytest.mark.slow
 def test_four_schedulers_one_database(taught: Home, small_corpus: Path) -> None:
-    """Twelve slots, twelve runs."""
+    """Four schedulers run twelve slots exactly once each."""
     exactly_once(taught, small_corpus, 12)
 
 
 @pytest.mark.campaign
 def test_four_schedulers_two_hundred_slots(taught: Home, small_corpus: Path) -> None:
-    """The same with two hundred."""
+    """Four schedulers run two hundred slots exactly once each."""
     exactly_once(taught, small_corpus, 200)
 
 
 @pytest.mark.slow
 def test_what_plain_apscheduler_does(store: Store, tmp_path: Path) -> None:
-    """The control: four of its schedulers on one shared job store make more than sixteen runs of sixteen times."""
+    """Control: four APScheduler schedulers on one shared job store run sixteen times more than sixteen times."""
     url, done = store.url.render_as_string(hide_password=False), tmp_path / "done"
     command, pipe = [sys.executable, "-m", "tests.helpers.plain", url], subprocess.PIPE
     started = []
-    for _ in range(4):  # one after the other: the first makes the table that they share
+    for _ in range(4):  # one after the other: the first creates the shared table
         process = subprocess.Popen(
             command, cwd=loop_child.ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
         )
@@ -145,8 +145,8 @@ def test_what_plain_apscheduler_does(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_night_has_a_successor(taught: Home, small_corpus: Path) -> None:
-    """SIGKILL in the middle of teaching: the slot is started anew, and one version comes of it."""
-    quick = scheduled(taught, heartbeat_seconds=BEAT)
+    """After SIGKILL during training the slot runs again, and one version results."""
+    quick = scheduled(taught, heartbeat_seconds=BEAT_SECONDS)
     write(quick)
     ask(quick, 1)
     with schedulers(quick, small_corpus, 2, "kill:teach"):
@@ -160,8 +160,8 @@ def test_a_killed_night_has_a_successor(taught: Home, small_corpus: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_killed_scheduler_s_night_goes_on(taught: Home, small_corpus: Path) -> None:
-    """SIGKILL of the scheduler: the night ends as it should, and the next scheduler does not start it again."""
-    quick = scheduled(taught, heartbeat_seconds=BEAT)
+    """After SIGKILL of the scheduler its night still finishes, and the next scheduler does not start it again."""
+    quick = scheduled(taught, heartbeat_seconds=BEAT_SECONDS)
     write(quick)
     ask(quick, 1)
     with schedulers(quick, small_corpus, 1, "wait:teach") as processes:
@@ -172,15 +172,15 @@ def test_a_killed_scheduler_s_night_goes_on(taught: Home, small_corpus: Path) ->
         until(lambda: len(_beats(quick)) == 2)
         (quick.settings.home / "go").touch()
         until(lambda: every(quick)[-1].status is RunStatus.FINISHED)
-        time.sleep(5 * BEAT)
+        time.sleep(5 * BEAT_SECONDS)
     assert len(every(quick)) == 1
     assert champion(quick) == 2
 
 
 @pytest.mark.slow
 def test_a_paused_holder_is_refused(taught: Home, small_corpus: Path) -> None:
-    """SIGSTOP past the lease, SIGCONT after another took over: one version, and the late one is told why not."""
-    quick = scheduled(taught, lease_seconds=1.0, heartbeat_seconds=BEAT)
+    """A run that was stopped past its lease gets LeaseLost after another took over, and one version results."""
+    quick = scheduled(taught, lease_seconds=1.0, heartbeat_seconds=BEAT_SECONDS)
     write(quick)
     (name,) = ask(quick, 1)
     held = loop_child.begin(quick.settings, small_corpus, "stop:publish", "retrain", "--slot", name)
@@ -189,9 +189,9 @@ def test_a_paused_holder_is_refused(taught: Home, small_corpus: Path) -> None:
         (quick.settings.home / "armed").unlink(missing_ok=True)
         until(lambda: [run for run in every(quick) if run.status is RunStatus.FINISHED])
         held.send_signal(signal.SIGCONT)
-        said, _ = held.communicate(timeout=180)
+        output, _ = held.communicate(timeout=180)
     assert held.returncode == 1
-    assert "LeaseLost" in said
+    assert "LeaseLost" in output
     first, second = every(quick)
     assert (first.status, second.status) == (RunStatus.FAILED, RunStatus.FINISHED)
     with quick.store.read() as tx:
@@ -203,8 +203,8 @@ def test_a_paused_holder_is_refused(taught: Home, small_corpus: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_sigterm_ends_scheduler_and_night(taught: Home, small_corpus: Path) -> None:
-    """Exit status 0, the night ended at its next step, nothing published, its slot free for the next scheduler."""
-    quick = scheduled(taught, heartbeat_seconds=BEAT)
+    """On SIGTERM the scheduler exits with 0, its night ends without publishing, and the slot is free again."""
+    quick = scheduled(taught, heartbeat_seconds=BEAT_SECONDS)
     write(quick)
     (name,) = ask(quick, 1)
     with schedulers(quick, small_corpus, 1, "sleep:teach") as processes:
@@ -218,33 +218,33 @@ def test_sigterm_ends_scheduler_and_night(taught: Home, small_corpus: Path) -> N
         assert stored.get(tx, name).run_id is None
 
 
-# Without processes: the rhythm, the chores, a wall clock that jumps.
+# Without processes: the timer, the background tasks, a wall clock that jumps.
 
 
 @pytest.fixture
 def quiet(store: Store, tmp_path: Path) -> Home:
     """A home with nothing due."""
-    return scheduled(founded(store, tmp_path), heartbeat_seconds=BEAT)
+    return scheduled(founded(store, tmp_path), heartbeat_seconds=BEAT_SECONDS)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("hours", [7, -7, 24 * 365 * 30])
 def test_the_wall_clock_jumps_under_apscheduler(quiet: Home, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
-    """Beats go on after a jump in either direction; set ahead by 30 years they are not made up for."""
-    shift, beaten = timedelta(), threading.Semaphore(0)
+    """Tasks continue after a jump in either direction, and a jump of 30 years causes no backlog."""
+    jump, beaten = timedelta(), threading.Semaphore(0)
 
     class Wall(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
-            return datetime.now(tz) + shift
+            return datetime.now(tz) + jump
 
     monkeypatch.setattr(base, "datetime", Wall)
     monkeypatch.setattr(schedule, "utc_now", lambda: Wall.now(UTC))
-    monkeypatch.setattr(schedule, "CLOCK_CHECK_SECONDS", BEAT)
-    scheduler = Scheduler(quiet, chores=[BackgroundTask("beat", BEAT, beaten.release)])
+    monkeypatch.setattr(schedule, "CLOCK_CHECK_SECONDS", BEAT_SECONDS)
+    scheduler = Scheduler(quiet, tasks=[BackgroundTask("beat", BEAT_SECONDS, beaten.release)])
     scheduler.start()
     assert beaten.acquire(timeout=5)
-    shift = timedelta(hours=hours)
+    jump = timedelta(hours=hours)
     while beaten.acquire(blocking=False):
         pass
     assert all(beaten.acquire(timeout=5) for _ in range(3))
@@ -254,9 +254,9 @@ def test_the_wall_clock_jumps_under_apscheduler(quiet: Home, monkeypatch: pytest
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_nothing_starts_while_leases_are_renewed(quiet: Home) -> None:
-    """After a jump ahead a living run's lease looks expired: it has half a lease to renew it before anyone looks."""
+    """After a jump ahead a live run's lease looks expired; the run has half a lease of time to renew it."""
     now, seconds = datetime(2026, 11, 20, 2, 0, tzinfo=UTC), 0.0
-    scheduler = Scheduler(quiet, lambda: now, steady=lambda: seconds)
+    scheduler = Scheduler(quiet, lambda: now, monotonic=lambda: seconds)
     with quiet.store.exclusive() as tx:
         living = runs.claim(tx, "cnn", "night", "elsewhere:-:1", 60, now)
     now, seconds = now + timedelta(hours=7), seconds + 1
@@ -268,18 +268,18 @@ def test_nothing_starts_while_leases_are_renewed(quiet: Home) -> None:
     scheduler.tick()
     with quiet.store.read() as tx:
         assert runs.get(tx, living.id).status is RunStatus.RUNNING
-    now, seconds = now + timedelta(seconds=31), seconds + 31  # and now it is silent
+    now, seconds = now + timedelta(seconds=31), seconds + 31  # the run did not renew its lease
     scheduler.tick()
     with quiet.store.read() as tx:
         assert runs.get(tx, living.id).status is RunStatus.FAILED
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_a_chore_that_fails_is_called_again(quiet: Home, caplog: pytest.LogCaptureFixture) -> None:
-    """An error of ours in one line, a bug with its traceback; neither stops the clock or another chore."""
+def test_a_task_that_fails_is_called_again(quiet: Home, caplog: pytest.LogCaptureFixture) -> None:
+    """A LoopError is logged in one line, a bug with its traceback; neither stops the timer or another task."""
     called: Counter[str] = Counter()
 
-    def chore(name: str, error: Exception | None) -> Callable[[], None]:
+    def task(name: str, error: Exception | None) -> Callable[[], None]:
         def call() -> None:
             called[name] += 1
             if error is not None:
@@ -287,11 +287,11 @@ def test_a_chore_that_fails_is_called_again(quiet: Home, caplog: pytest.LogCaptu
 
         return call
 
-    wanted = {"sound": None, "refused": StoreUnavailable("no database"), "buggy": ZeroDivisionError("a bug")}
-    chores = [BackgroundTask(name, BEAT, chore(name, error)) for name, error in wanted.items()]
-    scheduler = Scheduler(quiet, chores=chores)
+    errors = {"sound": None, "refused": StoreUnavailable("no database"), "buggy": ZeroDivisionError("a bug")}
+    tasks = [BackgroundTask(name, BEAT_SECONDS, task(name, error)) for name, error in errors.items()]
+    scheduler = Scheduler(quiet, tasks=tasks)
     scheduler.start()
-    until(lambda: all(called[name] >= 3 for name in wanted))
+    until(lambda: all(called[name] >= 3 for name in errors))
     scheduler.close()
     assert "refused: no database" in caplog.text
     assert "ZeroDivisionError: a bug" in caplog.text
@@ -299,7 +299,7 @@ def test_a_chore_that_fails_is_called_again(quiet: Home, caplog: pytest.LogCaptu
 
 
 def test_every_has_no_backlog() -> None:
-    """The trigger: at once, then a while after now, whenever that is."""
+    """The trigger fires at once, then an interval after now, even nine days late."""
     now = datetime(2026, 11, 20, tzinfo=UTC)
     assert Every(30).get_next_fire_time(None, now) == now
     assert Every(30).get_next_fire_time(now - timedelta(days=9), now) == now + timedelta(seconds=30)
@@ -307,6 +307,6 @@ def test_every_has_no_backlog() -> None:
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_scheduler_refuses_a_cron_it_cannot_keep(quiet: Home) -> None:
-    """Before it starts, in one line."""
-    with pytest.raises(BadSettings, match="never comes"):
+    """A scheduler refuses a cron expression without any time before it starts."""
+    with pytest.raises(BadSettings, match="does not exist"):
         Scheduler(scheduled(quiet, cron="0 3 31 2 *"))

@@ -1,4 +1,4 @@
-"""Slots: taken once, by volume, by request; and paused."""
+"""Slots are taken once, are created by volume and by request, and can be paused."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,12 +25,12 @@ from tests.helpers.slot_homes import AT_THREE, DAY, HOUR, THREE, each, every, fo
 
 @pytest.fixture
 def home(store: Store, tmp_path: Path) -> Home:
-    """A home founded in January, on each database."""
+    """A home whose base was trained in January, on each database."""
     return founded(store, tmp_path)
 
 
 def uploads(home: Home, role: Role, numbers: range, now: datetime) -> None:
-    """A digit for each number, of a source on that side."""
+    """Upload one digit for each number, from a source with this role."""
     with home.store.write() as tx:
         corrections.set_salt(tx, "salt")
     source = next(name for name in map(str, range(99)) if corrections.role_of(name, "salt", 0.2) is role)
@@ -41,7 +41,7 @@ def uploads(home: Home, role: Role, numbers: range, now: datetime) -> None:
 
 
 def taught(home: Home, name: str, now: datetime) -> None:
-    """A night of the slot that freezes what there is, and finishes."""
+    """Run a night of the slot that freezes a snapshot and finishes."""
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, now, name)
         stored.take(tx, name, run.id, 2)
@@ -51,18 +51,16 @@ def taught(home: Home, name: str, now: datetime) -> None:
 
 
 def test_volume(store: Store, tmp_path: Path) -> None:
-    """Enough new uploads that teach make a night due before its time; not more often than so many hours apart; and what
-    a night has taught is not new any more.
-    """
+    """Enough new training uploads make a night due early, at most once per ``volume_hours``."""
     home = founded(store, tmp_path, volume=5, volume_hours=6.0, cron="0 3 29 2 *")
     now = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
     uploads(home, Role.TRAIN, range(4), now)
-    uploads(home, Role.HOLDOUT, range(10), now)  # judge, never teach
+    uploads(home, Role.HOLDOUT, range(10), now)  # these never train
     assert names(home, now) == []
     uploads(home, Role.TRAIN, range(4, 5), now)
     (name,) = names(home, now)
     assert name == "volume/cnn/2026-11-20T08:00:00Z"
-    assert names(home, now + 5 * HOUR) == [name]  # it waits; another hour makes no second
+    assert names(home, now + 5 * HOUR) == [name]  # it waits, and no second one is created
     taught(home, name, now + HOUR)
     uploads(home, Role.TRAIN, range(10, 14), now + HOUR)
     assert names(home, now + 7 * HOUR) == []
@@ -73,7 +71,7 @@ def test_volume(store: Store, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_volume_after_a_clock_that_was_ahead(store: Store, tmp_path: Path) -> None:
-    """A volume slot of a wrong future holds up none of the present."""
+    """A volume slot that a wrong clock created in the future blocks no present one."""
     home = founded(store, tmp_path, volume=5, cron="0 3 29 2 *")
     uploads(home, Role.TRAIN, range(5), THREE)
     (ahead,) = names(home, THREE + 30 * DAY)
@@ -82,7 +80,7 @@ def test_volume_after_a_clock_that_was_ahead(store: Store, tmp_path: Path) -> No
 
 
 def test_one_name_one_slot(home: Home) -> None:
-    """UNIQUE in the schema, not only in our code; writing a slot down twice gives the first."""
+    """The schema allows one slot per name, and adding a slot twice returns the first."""
     first = slots.ask(home, "cnn", "ops", THREE)
     with home.store.exclusive() as tx:
         assert stored.add(tx, replace(first, actor="another")) == first
@@ -95,7 +93,7 @@ def test_one_name_one_slot(home: Home) -> None:
 
 
 def test_a_slot_is_taken_once(home: Home) -> None:
-    """A second claim is refused, whatever became of the first run, as long as it said something."""
+    """A second claim is refused after any recorded end of the first run."""
     slot = slots.ask(home, "cnn", "ops", THREE)
     take(home, slot.name, THREE, RunStatus.FAILED)
     with pytest.raises(SlotTaken, match="took it"):
@@ -105,8 +103,8 @@ def test_a_slot_is_taken_once(home: Home) -> None:
         assert [run.slot for run in runs.recent(tx, 1)] == [slot.name]
 
 
-def test_a_silent_death_gives_the_slot_back(home: Home) -> None:
-    """Its lease run out: the run is failed, the slot free, twice; then it was tried often enough."""
+def test_an_expired_lease_frees_the_slot(home: Home) -> None:
+    """An expired lease fails the run and frees the slot, until the number of attempts is reached."""
     slot = slots.ask(home, "cnn", "ops", THREE)
     for attempt in (1, 2):
         now = THREE + attempt * HOUR
@@ -123,7 +121,7 @@ def test_a_silent_death_gives_the_slot_back(home: Home) -> None:
 
 
 def test_asking_twice_with_one_key(home: Home) -> None:
-    """The same actor and key: the same slot. Another actor's key is another. Without a key each is new."""
+    """One actor and key give one slot; another actor's key, or no key, gives a new slot."""
     first = slots.ask(home, "cnn", "ops", THREE, "key")
     assert slots.ask(home, "cnn", "ops", THREE + HOUR, "key") == first
     others = {slots.ask(home, "cnn", actor, THREE, key).name for actor, key in (("app", "key"), ("ops", None))}
@@ -131,30 +129,30 @@ def test_asking_twice_with_one_key(home: Home) -> None:
 
 
 def test_a_key_for_another_family(home: Home) -> None:
-    """One key asks for one thing."""
+    """A key that was used for another family is refused."""
     slots.ask(home, "cnn", "ops", THREE, "key")
     with home.store.exclusive() as tx:
         row = tx.query(tables.Slot).one()
-        row.family = "svm"  # as if it had been asked of the other family
+        row.family = "svm"  # as if it had been requested for the other family
     with pytest.raises(KeyConflict, match="night of svm"):
         slots.ask(home, "cnn", "ops", THREE, "key")
 
 
 @pytest.mark.slow
 def test_paused(home: Home) -> None:
-    """Nothing starts, slots become due all the same, and after the pause the newest runs, once."""
+    """During a pause slots become due but do not start; after it the newest one runs, once."""
     assert slots.paused(home) is None
     made = slots.pause(home, Attribution("ops", "the gate looks odd"), THREE - HOUR)
     assert slots.paused(home) == made == slots.Pause("ops", "the gate looks odd", THREE - HOUR)
     assert night_after_night(home, each(THREE - HOUR, 72)) == []
-    assert len(every(home)) == 4  # the one before the pause, too
+    assert len(every(home)) == 4  # including the one before the pause
     assert slots.resume(home) == made
     assert slots.paused(home) is None
     assert night_after_night(home, each(THREE + 3 * DAY - 2 * HOUR, 1)) == ["clock/cnn/2026-11-22T03:00Z"]
 
 
 def test_pausing_twice_keeps_the_first_reason(home: Home) -> None:
-    """Whoever comes second is told who was first; a reason too long for the fact is refused, never cut."""
+    """A second pause is refused with the first one's actor and reason; a reason that is too long is refused."""
     slots.pause(home, Attribution("ops", "first"), THREE)
     with pytest.raises(OpsError, match="by ops: first"):
         slots.pause(home, Attribution("other", "second"), THREE)

@@ -1,7 +1,7 @@
-"""A process that empties the outbox. ``python -m tests.webhooks.child URL FOLDER POINT``
+"""A process that empties the outbox: ``python -m tests.webhooks.child URL FOLDER POINT``.
 
-``all``: until nothing is left; ``sent``: killed after the first answer, before it is written down; ``taken``: killed
-before the first message is sent.
+``all``: it runs until nothing is left. ``sent``: it dies after the first answer, before that is recorded. ``taken``: it
+dies before it sends the first message.
 """
 
 import os
@@ -17,7 +17,7 @@ from loop.webhooks import sending
 
 
 def die() -> None:
-    """No handler, no ``finally``, no flush."""
+    """End the process without handlers, ``finally`` or flush."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -35,7 +35,7 @@ def main(url: str, folder: str, point: str) -> None:
         return answer
 
     sending.post = deadly
-    print("ready", flush=True)  # noqa: T201 (whoever started us waits for it)
+    print("ready", flush=True)  # noqa: T201 (the parent process waits for it)
     sys.stdin.readline()
     while webhooks.deliver_due(home):
         pass

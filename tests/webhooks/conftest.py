@@ -20,16 +20,16 @@ from tests.webhooks.receiver import Receiver, listening
 
 @dataclass(slots=True)
 class Hands:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     now: datetime = NOW
 
     def __call__(self) -> datetime:
-        """What time it is."""
+        """The current time."""
         return self.now
 
     def forward(self, **by: float) -> None:
-        """Move on."""
+        """Move the clock forward."""
         self.now += timedelta(**by)
 
 
@@ -48,12 +48,12 @@ def home(store: Store, url: str, tmp_path: Path) -> Home:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A server of this test's own."""
-    with listening() as found:
-        yield found
+    """A server for one test."""
+    with listening() as server:
+        yield server
 
 
 def happen(home: Home, what: str = "a", kind: Kind = Kind.PROMOTED) -> Event:
-    """Something happens."""
+    """Record an event."""
     with home.store.write() as tx:
         return outbox.record(tx, kind, {"what": what}, NOW)

@@ -1,4 +1,4 @@
-"""A real HTTP server that takes webhooks, or misbehaves as the path says."""
+"""A real HTTP server that accepts webhooks, or has the fault that the path names."""
 
 import base64
 import hashlib
@@ -15,29 +15,29 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """One request as it came."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
     body: bytes
 
     @property
-    def said(self) -> dict[str, Any]:
-        """The message."""
-        found: dict[str, Any] = json.loads(self.body)
-        return found
+    def message(self) -> dict[str, Any]:
+        """The parsed body."""
+        message: dict[str, Any] = json.loads(self.body)
+        return message
 
 
 @dataclass(slots=True)
 class Receiver:
-    """Where it listens, and what came."""
+    """The server's URL and its received requests."""
 
     url: str
     got: list[Got] = field(default_factory=list)
 
 
 def genuine(secret: str, got: Got) -> bool:
-    """A receiver's check, written from the convention's text and not from our code."""
+    """A receiver's check of a signature, written from the convention's text and not from our code."""
     key = base64.b64decode(secret[len("whsec_") :])
     content = got.headers["webhook-id"] + "." + got.headers["webhook-timestamp"] + "." + got.body.decode("utf-8")
     expected = base64.b64encode(hmac.new(key, content.encode("utf-8"), hashlib.sha256).digest()).decode()
@@ -46,13 +46,13 @@ def genuine(secret: str, got: Got) -> bool:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """``/status/N`` answers N; ``/drip``, ``/silent``, ``/huge``, ``/garbage`` and ``/early-hints`` misbehave."""
+    """``/status/N`` answers N; ``/drip``, ``/silent``, ``/huge``, ``/garbage`` and ``/early-hints`` are faults."""
 
     protocol_version = "HTTP/1.1"
     receiver: Receiver
 
     def do_POST(self) -> None:
-        """Take a message."""
+        """Receive a message."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.receiver.got.append(Got(self.path, headers, body))
@@ -63,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             try:
                 misbehave()
             except OSError:
-                return  # the sender hung up, as it should
+                return  # the sender disconnected, as expected
         else:
             self._answer(int(what[1]) if what[0] == "status" else 204)
 
@@ -75,7 +75,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def _drip(self) -> None:
-        """A header every tenth of a second, for three seconds: each single read is quick enough."""
+        """Send a header every tenth of a second for three seconds, so that each single read is fast enough."""
         self.wfile.write(b"HTTP/1.1 200 OK\r\n")
         for _ in range(30):
             self.wfile.write(b"X-Drip: drop\r\n")
@@ -83,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"Content-Length: 0\r\n\r\n")
 
     def _early_hints(self) -> None:
-        """Interim answers without end."""
+        """Send interim answers without end."""
         while True:
             self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
             time.sleep(0.01)
@@ -92,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(30)
 
     def _huge(self) -> None:
-        """200, and then zeros until the sender has gone."""
+        """Send 200, and then zeros until the sender disconnects."""
         self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
             self.wfile.write(bytes(1 << 16))
@@ -101,16 +101,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"\x00\xff" * 200 + b"\r\n\r\n")
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (http.server's name)
-        """Quiet."""
+        """Log nothing."""
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A thread for each sender; one that is killed in the middle of a sentence is no news."""
+    """A server with a thread per sender; a sender that is killed during a request causes no log."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Who may be called: attacks on a server that can be told to send requests."""
+"""Which addresses may be called: attacks on a server that sends requests on demand."""
 
 import socket
 
@@ -9,7 +9,7 @@ from loop.webhooks import addresses
 from loop.webhooks.addresses import parse, permitted, public
 
 PRIVATE = [
-    "0.0.0.0",  # noqa: S104 (an address to be refused)
+    "0.0.0.0",  # noqa: S104 (an address that is refused)
     "0.1.2.3",
     "10.0.0.1",
     "10.255.255.255",
@@ -77,18 +77,16 @@ PUBLIC = [
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_addresses_are_refused(address: str) -> None:
-    """Loopback, private, shared, link-local, metadata, multicast, reserved, mapped and tunnelled addresses, as a
-    literal and as what a name resolves to, alone and beside a public one.
-    """
+    """Every kind of non-public address is refused, as a literal and resolved, alone and beside a public one."""
     assert not public(address)
-    for found in ([address], ["8.8.8.8", address]):
+    for resolved in ([address], ["8.8.8.8", address]):
         with pytest.raises(BadHook, match="expected a public address"):
-            permitted(parse("https://example.org/hook"), private=False, resolve=lambda *_, found=found: found)
+            permitted(parse("https://example.org/hook"), private=False, resolve=lambda *_, resolved=resolved: resolved)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_permitted(address: str) -> None:
-    """The control: ordinary addresses, some of them neighbours of refused ones."""
+    """Control: ordinary addresses are permitted, some of them next to refused ones."""
     assert public(address)
     assert permitted(parse("https://example.org/"), private=False, resolve=lambda *_: [address]) == [address]
 
@@ -97,7 +95,7 @@ def test_public_addresses_are_permitted(address: str) -> None:
     "host", ["127.0.0.1", "[::1]", "localhost", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "[::ffff:127.0.0.1]"]
 )
 def test_spellings_of_this_machine(host: str) -> None:
-    """However loopback is written, the system's resolver says what it means, and that is what is judged."""
+    """Every spelling of a loopback address is refused, because the resolved address is checked."""
     with pytest.raises(BadHook, match=r"public address|does not resolve"):
         permitted(parse(f"http://{host}/hook"), private=False)
     assert permitted(parse("http://127.0.0.1/hook"), private=True) == ["127.0.0.1"]
@@ -135,7 +133,7 @@ def test_spellings_of_this_machine(host: str) -> None:
     ],
 )
 def test_urls_that_are_refused(url: str) -> None:
-    """Other schemes, credentials, control characters, what two parsers might read differently; nothing is repeated."""
+    """Other schemes, credentials, control characters and ambiguous URLs are refused, and the message hides secrets."""
     with pytest.raises(BadHook) as refused:
         parse(url)
     assert "geheim" not in str(refused.value)
@@ -143,17 +141,17 @@ def test_urls_that_are_refused(url: str) -> None:
 
 
 def test_what_is_shown_of_a_url() -> None:
-    """Scheme, host and port; a path or query may be a password."""
+    """Only scheme, host and port of a URL are printed, because a path or query may be a password."""
     found = parse("https://hooks.example.org:8443/services/T0/B0/geheim?token=geheim")
     assert (found.scheme, found.host, found.port) == ("https", "hooks.example.org", 8443)
     assert found.path == "/services/T0/B0/geheim?token=geheim"
-    assert found.shown == "https://hooks.example.org:8443/…"
+    assert found.masked == "https://hooks.example.org:8443/…"
     assert parse("http://[2606:4700::1111]").authority == "[2606:4700::1111]"
     assert parse("http://example.org").path == "/"
 
 
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said so, in one line."""
+    """A name that does not resolve gives an error of one line."""
 
     def nothing(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")

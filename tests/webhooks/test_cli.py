@@ -1,4 +1,4 @@
-"""``loop webhooks`` as operators meet it: a secret shown once, addresses masked, refusals of one line."""
+"""``loop webhooks`` prints a secret once, masks addresses, and refuses in one line."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from tests.webhooks.receiver import Receiver, genuine
 
 
 class Shell:
-    """Runs ``loop webhooks …`` in this process, in a home of its own."""
+    """Runs ``loop webhooks …`` in this process, in a new home."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
         self.monkeypatch, self.capsys = monkeypatch, capsys
@@ -43,11 +43,11 @@ class Shell:
         return out
 
     def json(self, *arguments: object) -> Any:
-        """The command's JSON."""
+        """The command's parsed JSON output."""
         return json.loads(self(*arguments, "--json"))
 
     def refused(self, *arguments: object) -> str:
-        """The one line on standard error of a command that fails."""
+        """The one line that a failing command prints on standard error."""
         self(*arguments, status=1)
         line = self.err.strip()
         assert "\n" not in line
@@ -61,7 +61,7 @@ def loop(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 
 def test_the_circle(loop: Shell, receiver: Receiver) -> None:
-    """Add, test, deliver, look, remove: what an operator does on the first day."""
+    """Adding, testing, delivering, listing and removing a webhook work from the command line."""
     made = loop.json("add", f"{receiver.url}/geheim?token=geheim", "--kind", "version.promoted")
     assert made["kinds"] == ["version.promoted"]
     assert made["url"] == f"{receiver.url}/…"
@@ -69,7 +69,7 @@ def test_the_circle(loop: Shell, receiver: Receiver) -> None:
     assert [(each["status"], each["answer"]) for each in tested] == [("delivered", "204")]
     happen(loop.home)
     assert "1 messages" in loop("deliver")
-    assert [got.said["type"] for got in receiver.got] == ["webhook.test", "version.promoted"]
+    assert [got.message["type"] for got in receiver.got] == ["webhook.test", "version.promoted"]
     assert all(genuine(made["secret"], got) for got in receiver.got)
     shown = loop("deliveries") + loop("list") + loop("deliveries", "--json") + loop("list", "--json")
     assert "delivered" in shown
@@ -88,8 +88,8 @@ def test_the_secret_is_shown_when_it_is_made(loop: Shell, receiver: Receiver) ->
     assert "loop webhooks test 1" in said
 
 
-def test_what_was_given_up_is_tried_anew(loop: Shell, receiver: Receiver) -> None:
-    """After the receiver was mended."""
+def test_given_up_deliveries_are_retried(loop: Shell, receiver: Receiver) -> None:
+    """`loop webhooks retry` sends given-up deliveries again."""
     loop("add", f"{receiver.url}/status/500")
     happen(loop.home)
     with loop.home.store.write() as tx:
@@ -102,7 +102,7 @@ def test_what_was_given_up_is_tried_anew(loop: Shell, receiver: Receiver) -> Non
 
 
 def test_refusals(loop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be is said in one line, with what to do, and nothing is stored."""
+    """A refused command prints one line with what to do, and stores nothing."""
     assert "expected an http or https URL" in loop.refused("add", "ftp://example.org/")
     assert "expected kinds among night.finished" in loop.refused("add", "http://127.0.0.1/", "--kind", "webhook.test")
     assert "no webhook 7" in loop.refused("test", 7)

@@ -1,4 +1,4 @@
-"""From the outbox to the receiver: once each, in order, again after what failed, however many are at it."""
+"""Events reach the receiver once, in order, and again after a failure, with any number of senders."""
 
 import signal
 import subprocess
@@ -30,18 +30,18 @@ def listed(home: Home, hook: int | None = None, limit: int = 1000) -> list[Deliv
 
 
 def add(home: Home, url: str, *kinds: str) -> stored.Hook:
-    """Tell an address."""
+    """Add a hook."""
     return hooks.add(home, url, kinds, "tester", NOW)
 
 
 def test_an_event_arrives_signed_and_once(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """What happened, signed with the hook's secret; a second pass sends nothing."""
+    """An event arrives signed with the hook's secret, and a second pass sends nothing."""
     hook = add(home, f"{receiver.url}/hook")
     event = happen(home, "über")
     assert (webhooks.deliver_due(home, clock), webhooks.deliver_due(home, clock)) == (1, 0)
     got = receiver.got[0]
     assert genuine(hook.secret, got)
-    assert got.said == {"type": "version.promoted", "timestamp": NOW.isoformat(), "data": {"what": "über"}}
+    assert got.message == {"type": "version.promoted", "timestamp": NOW.isoformat(), "data": {"what": "über"}}
     assert got.headers["content-type"] == "application/json"
     assert int(got.headers["webhook-timestamp"]) == int(NOW.timestamp())
     done = listed(home)[0]
@@ -49,30 +49,30 @@ def test_an_event_arrives_signed_and_once(home: Home, receiver: Receiver, clock:
     assert done.tried_at == NOW
 
 
-def test_a_hook_hears_its_kinds_from_when_it_was_added(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """Not what happened before, not other kinds; two hooks hear of one event once each."""
+def test_a_hook_gets_its_kinds_from_when_it_was_added(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """A hook gets no earlier events and no other kinds, and two hooks get an event once each."""
     happen(home, "before")
     add(home, f"{receiver.url}/promoted", "version.promoted")
     add(home, f"{receiver.url}/all")
     happen(home, "during")
     happen(home, "night", Kind.NIGHT_FINISHED)
     webhooks.deliver_due(home, clock)
-    heard = [(got.path, got.said["data"]["what"]) for got in receiver.got]
-    assert Counter(heard) == {("/promoted", "during"): 1, ("/all", "during"): 1, ("/all", "night"): 1}
+    received = [(got.path, got.message["data"]["what"]) for got in receiver.got]
+    assert Counter(received) == {("/promoted", "during"): 1, ("/all", "during"): 1, ("/all", "night"): 1}
 
 
-def test_events_come_in_order(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """By the order in which they were recorded."""
+def test_events_arrive_in_order(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """Events arrive in the order in which they were recorded."""
     add(home, receiver.url)
     for i in range(12):
         happen(home, str(i))
     webhooks.deliver_due(home, clock, limit=5)
     webhooks.deliver_due(home, clock)
-    assert [got.said["data"]["what"] for got in receiver.got] == [str(i) for i in range(12)]
+    assert [got.message["data"]["what"] for got in receiver.got] == [str(i) for i in range(12)]
 
 
-def test_eight_tries_in_about_28_hours(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """Each pause longer than the last, none off by more than a fifth; then given up, and never sent again unasked."""
+def test_eight_attempts_in_about_28_hours(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """Each delay is longer than the last and within a fifth of its plan; then the delivery is given up."""
     hook = add(home, f"{receiver.url}/status/500")
     happen(home)
     pauses = []
@@ -88,7 +88,7 @@ def test_eight_tries_in_about_28_hours(home: Home, receiver: Receiver, clock: Ha
         0.8 * due <= pause <= 1.2 * due for pause, due in zip(pauses, delivery.RETRY_DELAYS_SECONDS, strict=False)
     )
     assert 22 * 3600 < sum(pauses[:-1]) < 34 * 3600
-    assert pauses[0] > sending.TIMEOUT_SECONDS, "else another process might take it while it is being sent"
+    assert pauses[0] > sending.TIMEOUT_SECONDS, "otherwise another process could take it while it is being sent"
     last = listed(home)[0]
     assert (last.status, last.attempts, last.answer) == (Status.GIVEN_UP, 8, "500")
     clock.forward(days=30)
@@ -101,8 +101,8 @@ def test_eight_tries_in_about_28_hours(home: Home, receiver: Receiver, clock: Ha
     assert listed(home)[0].attempts == 1
 
 
-def test_pauses_are_not_all_alike(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """Jitter: what failed together does not come back together."""
+def test_delays_have_jitter(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """Deliveries that failed at the same time are retried at different times."""
     for _ in range(8):
         add(home, f"{receiver.url}/status/503")
     happen(home)
@@ -111,7 +111,7 @@ def test_pauses_are_not_all_alike(home: Home, receiver: Receiver, clock: Hands) 
 
 
 def test_a_dead_address_costs_one_try_a_pass(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """The others are served, however much waits for it."""
+    """Other hooks are served, for any number of deliveries to a dead one."""
     add(home, f"{receiver.url}/status/500")
     add(home, f"{receiver.url}/fine")
     for _ in range(6):
@@ -120,8 +120,8 @@ def test_a_dead_address_costs_one_try_a_pass(home: Home, receiver: Receiver, clo
     assert Counter(got.path for got in receiver.got) == {"/status/500": 1, "/fine": 6}
 
 
-def test_a_hook_that_was_removed_hears_nothing(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """What waits for it is given up, its secret is forgotten, and events go on without it."""
+def test_a_removed_hook_gets_nothing(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """A removed hook's waiting deliveries are given up, its secret is deleted, and new events skip it."""
     hook = add(home, receiver.url)
     happen(home)
     hooks.remove(home, hook.id, NOW)
@@ -131,8 +131,8 @@ def test_a_hook_that_was_removed_hears_nothing(home: Home, receiver: Receiver, c
     assert [(each.status, each.hook.secret) for each in listed(home)] == [(Status.GIVEN_UP, "")]
 
 
-def test_a_private_address_is_refused_at_each_try(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """Also for a hook that was added while private addresses were permitted; the log says why."""
+def test_a_private_address_is_refused_at_each_attempt(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """A hook that was added while private addresses were permitted is refused later, with the reason in the log."""
     add(home, receiver.url)
     happen(home)
     home.settings.__dict__["webhooks_private"] = False
@@ -142,18 +142,18 @@ def test_a_private_address_is_refused_at_each_try(home: Home, receiver: Receiver
 
 
 def test_a_test_message(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """Goes to the one hook, whatever kinds it asked for, at once, and says who asked."""
+    """A test message goes at once to its hook, which may have any kinds, and names the actor."""
     add(home, f"{receiver.url}/other")
     hook = add(home, f"{receiver.url}/this", "night.finished")
     done = hooks.ping(home, hook.id, "ops", clock)
     assert (done.status, done.answer) == (Status.DELIVERED, "204")
     assert [got.path for got in receiver.got] == ["/this"]
-    assert receiver.got[0].said["type"] == "webhook.test"
-    assert receiver.got[0].said["data"] == {"asked_by": "ops"}
+    assert receiver.got[0].message["type"] == "webhook.test"
+    assert receiver.got[0].message["data"] == {"asked_by": "ops"}
 
 
 def child(home: Home, point: str) -> subprocess.Popen[str]:
-    """Another process, ready to begin when it is given a line."""
+    """Another process, which starts when it gets a line on standard input."""
     command = [sys.executable, "-m", "tests.webhooks.child", home.settings.url, str(home.settings.home), point]
     made = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert made.stdout is not None
@@ -164,7 +164,7 @@ def child(home: Home, point: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "messages"), [("sent", 2), ("taken", 1)])
 def test_killed_while_sending(home: Home, receiver: Receiver, clock: Hands, point: str, messages: int) -> None:
-    """SIGKILL before or after the answer: tried again after the pause, under the same id, twice at the most."""
+    """After SIGKILL before or after the answer, the message is sent again with the same id, at most twice in all."""
     add(home, receiver.url)
     happen(home)
     killed = child(home, point)
@@ -173,7 +173,7 @@ def test_killed_while_sending(home: Home, receiver: Receiver, clock: Hands, poin
     between = listed(home)[0]
     assert (between.status, between.attempts) == (Status.WAITING, 1)
     clock.now = between.next_at - timedelta(seconds=1)
-    assert webhooks.deliver_due(home, clock) == 0  # not before its pause is over
+    assert webhooks.deliver_due(home, clock) == 0  # not before its delay is over
     clock.now = between.next_at
     assert webhooks.deliver_due(home, clock) == 1
     assert len(receiver.got) == messages
@@ -183,7 +183,7 @@ def test_killed_while_sending(home: Home, receiver: Receiver, clock: Hands, poin
 
 @pytest.mark.slow
 def test_two_processes_share_the_work(home: Home, receiver: Receiver) -> None:
-    """Each message is sent by one of them; none twice, none forgotten."""
+    """Two processes send each message exactly once in all."""
     add(home, receiver.url)
     for i in range(60):
         happen(home, str(i))
@@ -195,18 +195,18 @@ def test_two_processes_share_the_work(home: Home, receiver: Receiver) -> None:
     for each in both:
         each.communicate(timeout=60)
         assert each.returncode == 0
-    assert Counter(got.said["data"]["what"] for got in receiver.got) == {str(i): 1 for i in range(60)}
+    assert Counter(got.message["data"]["what"] for got in receiver.got) == {str(i): 1 for i in range(60)}
     assert {each.status for each in listed(home)} == {Status.DELIVERED}
 
 
-def test_without_the_claim_messages_double(
+def test_without_the_claim_messages_are_duplicated(
     home: Home, receiver: Receiver, clock: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: two that only look at what is due, and do not take it, send everything twice."""
+    """Control: two processes that read due deliveries without taking them send everything twice."""
     add(home, receiver.url)
     for i in range(10):
         happen(home, str(i))
-    monkeypatch.setattr(delivery, "_again_at", lambda clock: lambda attempts: clock())  # due again at once
+    monkeypatch.setattr(delivery, "_retry_at", lambda clock: lambda attempts: clock())  # due again at once
     post = sending.post
 
     def slowly(*args: Any, **options: Any) -> sending.Answer:
@@ -217,14 +217,14 @@ def test_without_the_claim_messages_double(
     threads = [threading.Thread(target=webhooks.deliver_due, args=(home, clock, 10)) for _ in range(2)]
     for thread in threads:
         thread.start()
-        time.sleep(0.025)  # the second looks while the first is sending
+        time.sleep(0.025)  # the second reads while the first is sending
     for thread in threads:
         thread.join(30)
     assert len(receiver.got) > len({got.headers["webhook-id"] for got in receiver.got})
 
 
-def test_who_overslept_does_not_write_over_his_successor(home: Home, receiver: Receiver, clock: Hands) -> None:
-    """A process stopped between taking and sending: another delivers; its own failure, come late, changes nothing."""
+def test_a_late_process_does_not_overwrite_its_successor(home: Home, receiver: Receiver, clock: Hands) -> None:
+    """If a process stops between taking and sending, another delivers, and the first one's late failure is ignored."""
     add(home, receiver.url)
     happen(home)
 

@@ -1,4 +1,4 @@
-"""Processes that deliver are killed again and again: nothing is forgotten, and what comes twice has one id."""
+"""Delivering processes that are killed repeatedly lose no event, and duplicates have the same id."""
 
 import random
 import signal
@@ -20,7 +20,7 @@ from tests.webhooks.test_delivery import add, child, listed
     ("events", "kills"), [(60, 1), pytest.param(4_000, 60, marks=pytest.mark.campaign)], ids=["short", "long"]
 )
 def test_killed_again_and_again(home: Home, receiver: Receiver, clock: Hands, events: int, kills: int) -> None:
-    """Two at a time, both killed: each event arrives, with at most one more message for each kill, all signed."""
+    """With two processes killed at a time, each event arrives, with at most one duplicate per kill, all signed."""
     chance = random.Random(0)  # noqa: S311 (when to kill)
     hook = add(home, receiver.url)
     for i in range(events):
@@ -42,10 +42,10 @@ def test_killed_again_and_again(home: Home, receiver: Receiver, clock: Hands, ev
     while webhooks.deliver_due(home, clock):
         pass
     times = Counter(got.headers["webhook-id"] for got in receiver.got)
-    said = {got.headers["webhook-id"]: got.said["data"]["what"] for got in receiver.got}
-    assert set(said.values()) == {str(i) for i in range(events)}
+    whats = {got.headers["webhook-id"]: got.message["data"]["what"] for got in receiver.got}
+    assert set(whats.values()) == {str(i) for i in range(events)}
     assert len(times) == events
     assert sum(times.values()) - events <= 2 * kills
     assert all(genuine(hook.secret, got) for got in receiver.got)
     assert {each.status for each in listed(home, limit=events)} == {Status.DELIVERED}
-    print(f"{events} events, {2 * kills} kills: {sum(times.values()) - events} came twice")  # noqa: T201 (a figure)
+    print(f"{events} events, {2 * kills} kills: {sum(times.values()) - events} duplicates")  # noqa: T201 (a figure)

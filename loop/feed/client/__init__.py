@@ -1,7 +1,7 @@
-"""The device's half of the feed, in Python: what an app does, for other clients to follow and for tests to attack.
+"""The device's half of the feed, in Python: a reference for other clients, and a target for attack tests.
 
-``source`` (where files come from) → ``loop.feed.trust`` (what to believe) → ``install`` (what may run) →
-``state`` (what is kept), composed in ``syncing``. The same in Swift stands in ``docs/ios/DigitLoop.swift``.
+``source`` (where files come from) → ``loop.feed.trust`` (what to trust) → ``install`` (what may run) →
+``state`` (what is kept), composed in ``syncing``. ``docs/ios/DigitLoop.swift`` is the same client in Swift.
 """
 
 from loop.feed.client.source import Folder, Missing, Server, Source, Timeouts, at

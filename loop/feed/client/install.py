@@ -1,6 +1,6 @@
-"""From a release in a trusted feed to a model that this device has run: download, verify, load, self-test.
+"""Install a release of a trusted feed: download it, verify it, load it and run its self-test.
 
-A file that passes ``feed.checks`` gets a name among the installed models, by a rename; before that it has none.
+A file becomes an installed model by a rename, after it has passed ``feed.checks``.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from loop.home import artifacts
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file to have: where it comes from, what it must be, where it belongs."""
+class Download:
+    """A file to download: its path at the source, its digest and length, and its final place."""
 
     path: str
     digest: str
@@ -27,17 +27,19 @@ class Wanted:
     place: Path
 
 
-def install(source: Source, folder: Path, channel: str, release: Release, patience: Timeouts) -> Held:
-    """Fetch what is missing, try it, and put it among the installed models. Raises ``FeedRefused``, ``DiskFull``."""
+def install(source: Source, folder: Path, channel: str, release: Release, timeouts: Timeouts) -> Held:
+    """Download missing files, check them and install them. Raises ``FeedRefused``, ``DiskFull``."""
     held = Held(release.version, release.digest, release.golden_digest)
-    model = Wanted(layout.model_path(held.digest), held.digest, release.length, states.model_file(folder, held.digest))
-    golden = Wanted(
+    model = Download(
+        layout.model_path(held.digest), held.digest, release.length, states.model_file(folder, held.digest)
+    )
+    golden = Download(
         layout.golden_path(held.golden_digest),
         held.golden_digest,
         release.golden_length,
         states.golden_file(folder, held.golden_digest),
     )
-    files = checks.Files(channel, release, *(_obtain(source, folder, each, patience) for each in (model, golden)))
+    files = checks.Files(channel, release, *(_fetch(source, folder, each, timeouts) for each in (model, golden)))
     partials = [(states.partial_file(folder, each.digest), each.place) for each in (golden, model)]
     try:
         checks.check(files)
@@ -51,20 +53,20 @@ def install(source: Source, folder: Path, channel: str, release: Release, patien
     return held
 
 
-def _obtain(source: Source, folder: Path, wanted: Wanted, patience: Timeouts) -> bytes:
-    """A file's bytes: those that are installed, as after a rollback, else those that come; not yet believed."""
-    if wanted.place.is_file() and artifacts.digest(data := wanted.place.read_bytes()) == wanted.digest:
+def _fetch(source: Source, folder: Path, file: Download, timeouts: Timeouts) -> bytes:
+    """A file's bytes, not yet checked: the installed file if there is one, as after a rollback, else a download."""
+    if file.place.is_file() and artifacts.digest(data := file.place.read_bytes()) == file.digest:
         return data
-    partial = states.partial_file(folder, wanted.digest)
-    download(source, wanted.path, wanted.length, partial, patience)
+    partial = states.partial_file(folder, file.digest)
+    download(source, file.path, file.length, partial, timeouts)
     return partial.read_bytes()
 
 
-def download(source: Source, path: str, length: int, partial: Path, patience: Timeouts) -> None:
-    """Bring a file to ``length`` bytes in ``partial``, going on where an earlier download ended.
+def download(source: Source, path: str, length: int, partial: Path, timeouts: Timeouts) -> None:
+    """Download a file of ``length`` bytes to ``partial``, resuming an earlier download.
 
-    Raises ``TooLong`` at the first byte too many (nothing is kept), ``Truncated`` when the source ends early and
-    ``Unavailable`` or ``TooSlow`` when it fails (what came is kept).
+    Raises ``TooLong`` at the first byte too many (nothing is kept), ``Truncated`` if the source ends early, and
+    ``Unavailable`` or ``TooSlow`` if it fails (received bytes are kept).
     """
     partial.parent.mkdir(parents=True, exist_ok=True)
     have = partial.stat().st_size if partial.exists() else 0
@@ -76,12 +78,12 @@ def download(source: Source, path: str, length: int, partial: Path, patience: Ti
     with source.open(path, have) as (start, pieces), partial.open("r+b" if have else "wb") as file:
         file.seek(start)
         file.truncate()
-        for piece in patience.timed(_at_most(pieces, length - start, path, partial)):
+        for piece in timeouts.timed(_at_most(pieces, length - start, path, partial)):
             file.write(piece)
         durable.sync_file(file)
-        came = file.tell()
-    if came < length:
-        raise refusals.Truncated(f"{path}: expected {length:,} bytes, got {came:,}; the next sync goes on from there")
+        received = file.tell()
+    if received < length:
+        raise refusals.Truncated(f"{path}: expected {length:,} bytes, got {received:,}; the next sync resumes there")
 
 
 def _at_most(pieces: Iterator[bytes], room: int, path: str, partial: Path) -> Iterator[bytes]:
@@ -89,5 +91,5 @@ def _at_most(pieces: Iterator[bytes], room: int, path: str, partial: Path) -> It
         room -= len(piece)
         if room < 0:
             partial.unlink()
-            raise refusals.TooLong(f"{path}: expected {-room:,} bytes less than came so far")
+            raise refusals.TooLong(f"{path}: got at least {-room:,} bytes more than expected")
         yield piece

@@ -1,7 +1,7 @@
 """Where a device gets files from: an HTTP server, or a folder of the same layout.
 
-Only ``feed.json``, numbered roots and digests become part of a URL or path. A server is asked for bytes as they lie on
-disk (no compression), is not followed to another address, and must keep up a least speed.
+Only ``feed.json``, numbered roots and digests become part of a URL or path. Requests ask for uncompressed bytes.
+Redirects are not followed, and a server must keep a minimum speed.
 """
 
 import time
@@ -19,14 +19,14 @@ CHUNK_BYTES = 64 << 10
 
 
 class Missing(Unavailable):
-    """There is no such file: the normal end of the chain of roots."""
+    """The file does not exist: the normal end of the chain of roots."""
 
 
 class Source(Protocol):
     """A place with files."""
 
     def open(self, path: str, offset: int = 0) -> AbstractContextManager[tuple[int, Iterator[bytes]]]:
-        """The file from ``offset`` on: where it really begins (the offset, or 0), and its bytes in pieces.
+        """The file from ``offset`` on: the offset at which it really begins (``offset`` or 0), and its bytes in pieces.
 
         Raises ``Missing``, ``Unavailable`` and ``TooSlow``, also while the pieces are read.
         """
@@ -35,28 +35,28 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How slow a source may be: ``seconds``, and one more for each ``bytes_per_second`` that came."""
+    """How slow a source may be: ``seconds``, plus one second for each ``bytes_per_second`` received."""
 
     seconds: float = 30
     bytes_per_second: float = 1000
     clock: Callable[[], float] = time.monotonic
 
     def timed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The pieces, until they come too slowly. Raises ``TooSlow``."""
-        begun, came = self.clock(), 0
+        """The pieces. Raises ``TooSlow`` once they arrive too slowly."""
+        begun, received = self.clock(), 0
         for piece in pieces:
-            came += len(piece)
-            spent, allowed = self.clock() - begun, self.seconds + came / self.bytes_per_second
+            received += len(piece)
+            spent, allowed = self.clock() - begun, self.seconds + received / self.bytes_per_second
             if spent > allowed:
-                raise TooSlow(f"expected {came:,} bytes within {allowed:.0f} s, it took {spent:.0f}")
+                raise TooSlow(f"expected {received:,} bytes within {allowed:.0f} s, got them after {spent:.0f} s")
             yield piece
 
 
-def read(source: Source, path: str, most: int, patience: Timeouts) -> bytes:
-    """A small file whole. Raises ``TooLong`` past ``most`` bytes, and whatever ``Source.open`` raises."""
+def read(source: Source, path: str, most: int, timeouts: Timeouts) -> bytes:
+    """A small file. Raises ``TooLong`` beyond ``most`` bytes, and the errors of ``Source.open``."""
     data = bytearray()
     with source.open(path) as (_, pieces):
-        for piece in patience.timed(pieces):
+        for piece in timeouts.timed(pieces):
             data += piece
             if len(data) > most:
                 raise TooLong(f"{path}: expected at most {most:,} bytes, got more")
@@ -65,7 +65,7 @@ def read(source: Source, path: str, most: int, patience: Timeouts) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder as ``loop feed publish`` writes it."""
+    """A folder written by ``loop feed publish``."""
 
     root: Path
 
@@ -77,7 +77,7 @@ class Folder:
         except FileNotFoundError:
             raise Missing(f"{self.root / path}: no such file") from None
         except OSError as error:
-            raise Unavailable(f"{self.root / path}: cannot be read ({error.strerror})") from None
+            raise Unavailable(f"{self.root / path}: cannot read ({error.strerror})") from None
         with file:
             file.seek(offset)
             yield offset, self._pieces(file)
@@ -87,12 +87,12 @@ class Folder:
             while piece := file.read(CHUNK_BYTES):
                 yield piece
         except OSError as error:
-            raise Unavailable(f"{self.root}: cannot be read ({error.strerror})") from None
+            raise Unavailable(f"{self.root}: cannot read ({error.strerror})") from None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Server:
-    """An HTTP server or CDN; ``client`` is closed by whoever made it (``server``)."""
+    """An HTTP server or CDN. The caller that made ``client`` closes it (``at``)."""
 
     client: httpx.Client
 
@@ -102,16 +102,19 @@ class Server:
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
         try:
             with self.client.stream("GET", path, headers=headers) as response:
-                yield _begins(response, path, offset), response.iter_raw()  # as they come, so that slowness shows
+                yield (
+                    _begins(response, path, offset),
+                    response.iter_raw(),
+                )  # one at a time, so that a slow server is noticed
         except httpx.TimeoutException:
-            raise TooSlow(f"{path}: expected an answer within the time limit, none came") from None
+            raise TooSlow(f"{path}: expected an answer within the time limit, got none") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"{path}: the server does not answer ({type(error).__name__})") from None
 
 
 @contextmanager
 def at(place: str, timeout_seconds: float = 20) -> Iterator[Source]:
-    """The source that a URL or folder names."""
+    """The source at a URL or in a folder."""
     if "://" not in place:
         yield Folder(Path(place))
         return
@@ -126,7 +129,7 @@ def at(place: str, timeout_seconds: float = 20) -> Iterator[Source]:
 
 
 def _begins(response: httpx.Response, path: str, offset: int) -> int:
-    """Where the answer begins. A server may ignore a range and send all."""
+    """The offset at which the answer begins. A server may ignore a range and send the whole file."""
     status = response.status_code
     if status == 404:
         raise Missing(f"{path}: the server has no such file")

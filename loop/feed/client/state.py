@@ -1,13 +1,13 @@
-"""What a device keeps: one small file that is replaced whole, and the models that it names.
+"""What a device keeps: one small state file, replaced atomically, and the models that it names.
 
 ::
 
     state.json                  trusted root, last sequence, device id, channel, current and previous model
-    models/DIGEST.mlmodel       installed; verified before they get this name
+    models/DIGEST.mlmodel       installed models; verified before they get this name
     golden/DIGEST.json
-    partial/DIGEST.part         a download that goes on next time
+    partial/DIGEST.part         a download that the next sync resumes
 
-``state.json`` is the switch: whatever is killed when, it names models that lie there whole.
+Replacing ``state.json`` switches models: after a kill at any point, it names models that are complete.
 """
 
 import secrets
@@ -50,27 +50,27 @@ class State:
 
 
 def begin(root: bytes, channel: str, device: str | None = None) -> State:
-    """A device that has seen nothing but the root in its app. Raises ``FeedRefused``."""
+    """The state of a new device, which has only the root in its app. Raises ``FeedRefused``."""
     return State(trust.begin(root), device or secrets.token_hex(16), channel)
 
 
 def model_file(folder: Path, digest: str) -> Path:
-    """Where an installed model lies."""
+    """The file of an installed model."""
     return folder / "models" / f"{digest}.mlmodel"
 
 
 def golden_file(folder: Path, digest: str) -> Path:
-    """Where its golden vectors lie."""
+    """The file of a model's golden vectors."""
     return folder / "golden" / f"{digest}.json"
 
 
 def partial_file(folder: Path, digest: str) -> Path:
-    """Where an unfinished download lies."""
+    """The file of an unfinished download."""
     return folder / "partial" / f"{digest}.part"
 
 
 def sound(folder: Path, held: Held | None) -> bool:
-    """Is the model there, with the bytes that were verified?"""
+    """Whether the model's file exists with the verified bytes."""
     if held is None:
         return False
     path = model_file(folder, held.digest)
@@ -78,7 +78,7 @@ def sound(folder: Path, held: Held | None) -> bool:
 
 
 def load(folder: Path) -> State | None:
-    """The state in a folder; None where none was written yet. Raises ``StateUnreadable``."""
+    """The state in a folder, or None if none was written yet. Raises ``StateUnreadable``."""
     path = folder / FILE
     try:
         plain = canonical.parse(path.read_bytes())
@@ -90,41 +90,43 @@ def load(folder: Path) -> State | None:
     except StateUnreadable:
         raise
     except (OSError, FeedRefused, KeyError, TypeError, ValueError) as error:
-        said = f"{type(error).__name__}: {error}"[:120]
-        raise StateUnreadable(f"{path}: damaged ({said}); remove the folder and begin with --root") from None
+        reason = f"{type(error).__name__}: {error}"[:120]
+        raise StateUnreadable(f"{path}: damaged ({reason}); remove the folder and start again with --root") from None
 
 
 def save(folder: Path, state: State) -> None:
-    """Replace the state. Raises ``DiskFull``; then the old one stands."""
+    """Replace the state. Raises ``DiskFull``; then the old state remains."""
     durable.write_whole(folder / FILE, canonical.encode(_plain(state)))
 
 
 def tidy(folder: Path, state: State) -> None:
     """Remove every model, golden file and partial download that the state does not name."""
-    kept = [held for held in (state.current, state.previous) if held is not None]
-    names = {model_file(folder, held.digest) for held in kept} | {golden_file(folder, h.golden_digest) for h in kept}
+    installed = [held for held in (state.current, state.previous) if held is not None]
+    names = {model_file(folder, held.digest) for held in installed}
+    names |= {golden_file(folder, held.golden_digest) for held in installed}
     for kind in ("models", "golden", "partial"):
         for path in (folder / kind).glob("*"):
             if path not in names:
                 path.unlink()
-    for path in folder.glob(f"{durable.TEMPORARY_PREFIX}*"):  # what a killed ``write_whole`` left
+    for path in folder.glob(f"{durable.TEMPORARY_PREFIX}*"):  # left by a killed ``write_whole``
         path.unlink()
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One sync at a time on a folder; the lock of a killed process is gone with it. Raises ``BadSettings``, and
-    ``DiskFull`` for whatever the disk refuses while it is held.
+    """Allow one sync at a time per folder; a killed process loses its lock.
+
+    Raises ``BadSettings``, and ``DiskFull`` for any error of the disk inside the block.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
-            held.enter_context(durable.locked(folder / LOCK, wait_seconds=None))
+            stack.enter_context(durable.locked(folder / LOCK, wait_seconds=None))
         except OSError as error:
-            raise BadSettings(f"{folder}: expected a folder to keep state in ({error.strerror})") from None
+            raise BadSettings(f"{folder}: expected a folder for the device's state ({error.strerror})") from None
         try:
             yield
         except OSError as error:
-            raise DiskFull(f"{folder}: cannot be written ({error.strerror}); free some space and sync again") from error
+            raise DiskFull(f"{folder}: cannot write ({error.strerror}); free some space and sync again") from error
 
 
 def _plain(state: State) -> Plain:
@@ -157,5 +159,5 @@ def _held(plain: Plain | None) -> Held | None:
         return None
     held = Held(int(plain["version"]), plain["digest"], plain["golden_digest"])
     if not (HEX64.fullmatch(held.digest) and HEX64.fullmatch(held.golden_digest)):
-        raise ValueError("a digest is none")
+        raise ValueError("expected SHA-256 digests")
     return held

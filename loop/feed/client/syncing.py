@@ -1,8 +1,8 @@
-"""``sync``: ask for newer roots, then the feed; believe it or not; install what it names; switch.
+"""Sync a device: fetch newer roots and the feed, accept or refuse them, install the model that the feed names, switch.
 
-Rules: what was believed is on disk before anything is done with it, so a killed device never believes less than before.
-A withdrawn model is left at once, even if its replacement does not come. The switch is one rename of one file.
-Whatever is refused leaves the device on the model that it has.
+Rules: trusted state is on disk before it is used, so a killed device never trusts an older state than before. A
+withdrawn model is dropped at once, even without a replacement. The switch is one rename of one file. After any refusal
+the device keeps its model.
 """
 
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from loop.feed.document import Feed
 from loop.feed.layout import FEED_FILE, root_path
 from loop.feed.trust import Action, Device
 
-MAX_ROOTS = 64  # a sync follows at most so many; the next one goes on
+MAX_ROOTS = 64  # per sync; the next sync continues
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync came to; ``current`` None: no model that may run, use the one in the app."""
+    """The result of a sync. With ``current`` None no installed model may run; the app uses its built-in one."""
 
     action: Action
     why: str
@@ -46,27 +46,27 @@ def sync(
     *,
     root: bytes | None = None,
     ios: tuple[int, int] | None = None,
-    patience: Timeouts | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Synced:
-    """One look for something newer. ``root`` is the document that came with the app, needed the first time only.
+    """Check for a newer model once. ``root`` is the document built into the app, needed only the first time.
 
-    Raises ``FeedRefused`` with the rule that was broken; ``state.json`` then says what still holds.
+    Raises ``FeedRefused``, which names the broken rule; ``state.json`` then has what is still trusted.
     """
-    patience = patience or Timeouts()
+    timeouts = timeouts or Timeouts()
     with states.locked(folder):
-        state = _begun(folder, channel, root)
-        state = _follow_roots(source, folder, state, patience)
-        data = sources.read(source, FEED_FILE, document.MAX_BYTES, patience)
+        state = _loaded(folder, channel, root)
+        state = _follow_roots(source, folder, state, timeouts)
+        data = sources.read(source, FEED_FILE, document.MAX_BYTES, timeouts)
         trusted, feed = trust.accept(state.trusted, data, now)
         before = state.current
-        state = _kept(folder, state, _without_withdrawn(replace(state, trusted=trusted), feed, folder))
+        state = _saved(folder, state, _without_withdrawn(replace(state, trusted=trusted), feed, folder))
         device = Device(state.device, state.channel, ios)
         choice = trust.choose(feed, device, None if state.current is None else state.current.digest)
         left = f"version {before.version} was withdrawn; " if before and before.digest in feed.withdrawn else ""
         if choice.action is Action.INSTALL:
-            held = install.install(source, folder, state.channel, choice.release, patience)
+            held = install.install(source, folder, state.channel, choice.release, timeouts)
             previous = state.current if state.current != held else state.previous
-            state = _kept(folder, state, replace(state, current=held, previous=previous))
+            state = _saved(folder, state, replace(state, current=held, previous=previous))
         states.tidy(folder, state)
     return Synced(
         action=choice.action,
@@ -82,31 +82,31 @@ def sync(
     )
 
 
-def _begun(folder: Path, channel: str, root: bytes | None) -> State:
+def _loaded(folder: Path, channel: str, root: bytes | None) -> State:
     state = states.load(folder)
     if state is None:
         if root is None:
-            raise refusals.StateUnreadable(f"{folder}: no trusted root yet; give the app's root document with --root")
+            raise refusals.StateUnreadable(f"{folder}: no trusted root yet; pass the app's root document with --root")
         state = states.begin(root, channel)
         states.save(folder, state)
     if state.channel != channel:
-        raise refusals.NoChannel(f"{folder}: expected channel {state.channel}, which it began with; got {channel}")
+        raise refusals.NoChannel(f"{folder}: expected channel {state.channel}, as at the first sync; got {channel}")
     return state
 
 
-def _follow_roots(source: Source, folder: Path, state: State, patience: Timeouts) -> State:
+def _follow_roots(source: Source, folder: Path, state: State, timeouts: Timeouts) -> State:
     for _ in range(MAX_ROOTS):
         path = root_path(state.trusted.root.version + 1)
         try:
-            data = sources.read(source, path, document.MAX_BYTES, patience)
+            data = sources.read(source, path, document.MAX_BYTES, timeouts)
         except Missing:
             return state
-        state = _kept(folder, state, replace(state, trusted=trust.follow(state.trusted, data)))
+        state = _saved(folder, state, replace(state, trusted=trust.follow(state.trusted, data)))
     return state
 
 
 def _without_withdrawn(state: State, feed: Feed, folder: Path) -> State:
-    """Off a model that was withdrawn or is no longer whole: to the previous one, else to none."""
+    """Replace a withdrawn or damaged model by the previous one, or by none."""
     usable = [
         held
         for held in (state.current, state.previous)
@@ -116,7 +116,7 @@ def _without_withdrawn(state: State, feed: Feed, folder: Path) -> State:
     return replace(state, current=current, previous=previous)
 
 
-def _kept(folder: Path, old: State, new: State) -> State:
+def _saved(folder: Path, old: State, new: State) -> State:
     if new != old:
         states.save(folder, new)
     return new

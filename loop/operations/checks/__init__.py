@@ -1,6 +1,6 @@
-"""What the doctor looks at, one noun a file. A check takes a ``Patient`` and yields findings; without any, all is well.
+"""The doctor's checks, one file per subject. A check takes an ``Installation`` and yields findings; none means passed.
 
-Checks look and change nothing. What they raise as a ``LoopError`` is a finding, too.
+Checks change nothing. A ``LoopError`` that a check raises becomes a finding.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from loop.operations.finding import Finding
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A home, whose database may not answer, at a moment of this machine's clock."""
+    """A home and this machine's time. The home's database may not answer."""
 
     home: Home
     now: datetime

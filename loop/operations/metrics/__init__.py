@@ -1,8 +1,8 @@
-"""``/metrics``: what this process did (``requests``), and what the store, the feed and the disk say (``facts``).
+"""``/metrics``: counters of this process (``requests``), and values from the store, feed and disk (``store_metrics``).
 
-Names and units follow Prometheus: ``loop_…``, ``_total`` for counters, ``_seconds`` and ``_bytes``; a moment is a
-``_timestamp_seconds``, so that a scrape never goes stale by itself. Labels are families, versions, kinds, outcomes and
-routes; never a source, a key, a path or an address. docs/operations.md says of each metric when to worry.
+Names and units follow Prometheus: ``loop_…``, ``_total`` for counters, ``_seconds`` and ``_bytes``. A time is a
+``_timestamp_seconds``, not an age, so that a scraped value stays correct. Labels are families, versions, kinds,
+outcomes and routes; never a source, a key, a path or an address. docs/operations.md states for each metric when to act.
 """
 
 from datetime import datetime
@@ -15,12 +15,12 @@ from loop.operations.metrics.store_metrics import StoreMetrics
 
 
 class Metrics(Requests):
-    """The metrics of one process and its home; a registry of its own, so that two do not share one."""
+    """The metrics of one process and its home, in their own registry."""
 
     def __init__(self, home: Home) -> None:
         super().__init__()
-        self._facts = StoreMetrics(home)
+        self._store_metrics = StoreMetrics(home)
 
     def exposition(self, now: datetime) -> bytes:
-        """All of it as Prometheus's text. A store that does not answer costs its facts; ``loop_facts_up`` says so."""
-        return generate_latest(self.registry) + generate_latest(self._facts.at(now))
+        """All metrics as Prometheus text; without the store, its metrics are missing and ``loop_facts_up`` is 0."""
+        return generate_latest(self.registry) + generate_latest(self._store_metrics.at(now))

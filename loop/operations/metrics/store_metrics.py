@@ -1,8 +1,7 @@
-"""What the store, the feed and the disk say, asked at a scrape and remembered for a while.
+"""Metrics of the store, the feed and the disk, queried at a scrape and cached for a while.
 
-A question that takes long is asked more rarely: none takes more than a hundredth of the time, however large the store
-grows; and a scrape does not wait for it. So Prometheus may scrape as often as it likes, and so may somebody who hammers
-on the route.
+A slow query runs less often: no query takes more than a hundredth of the time, for a store of any size, and a scrape
+does not wait for it. So any scrape rate is safe, even if an attacker floods the route.
 """
 
 import logging
@@ -38,92 +37,92 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 QUERY_TIME_SHARE = 0.01
 SCRAPE_WAIT_SECONDS = 1.5
-"""Prometheus gives a scrape ten seconds by default, and there are five questions."""
-SOON, LATER = 15.0, 60.0
+"""Prometheus allows a scrape ten seconds by default, and a scrape makes five queries."""
+CACHE_SECONDS, SLOW_CACHE_SECONDS = 15.0, 60.0
 RUN_ENDS = (RunStatus.FINISHED, RunStatus.SKIPPED, RunStatus.FAILED)
 MAX_VERSIONS = 20
-"""Versions that get a label of their own, the newest."""
+"""Only the newest versions get a label."""
 MAX_COUNTED = 10_000
-"""Untaught uploads are not counted past this."""
+"""Uploads that no night has used yet are counted up to this."""
 
 
 class Unanswered(LoopError):
-    """The answer is being found out; it will be there at a later scrape."""
+    """The query is still running; a later scrape gets its result."""
 
 
 @dataclass(slots=True)
 class Cached(Generic[T]):
-    """A question whose answer is kept for ``seconds``, and for longer where asking takes long.
+    """A query with a result that is cached for ``seconds``, or longer if the query is slow.
 
-    It is asked in a thread of its own: whoever wants the answer waits ``PATIENCE`` seconds, then takes the last one.
+    It runs in its own thread. A caller waits up to ``SCRAPE_WAIT_SECONDS``, then gets the last result.
     """
 
-    ask: Callable[[], T]
+    query: Callable[[], T]
     seconds: float
-    _outcome: T | Exception = field(default_factory=lambda: Unanswered("not found out yet"))
+    _outcome: T | Exception = field(default_factory=lambda: Unanswered("the first query is still running"))
     _due: float = 0.0
-    _asking: threading.Thread | None = None
+    _thread: threading.Thread | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self) -> T:
-        """The answer. Raises what asking raised, or ``Unanswered``."""
+        """The result. Raises the query's exception, or ``Unanswered``."""
         with self._lock:
-            if self._asking is None and time.monotonic() >= self._due:
-                self._asking = threading.Thread(target=self._find_out, name="metrics", daemon=True)
-                self._asking.start()
-            asking = self._asking
-        if asking is not None:
-            asking.join(SCRAPE_WAIT_SECONDS)
+            if self._thread is None and time.monotonic() >= self._due:
+                self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+                self._thread.start()
+            thread = self._thread
+        if thread is not None:
+            thread.join(SCRAPE_WAIT_SECONDS)
         outcome = self._outcome
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _find_out(self) -> None:
+    def _run(self) -> None:
         begun = time.monotonic()
         try:
-            self._outcome = self.ask()
-        except Exception as error:  # noqa: BLE001 (ours: raised in whoever asks)
+            self._outcome = self.query()
+        except Exception as error:  # noqa: BLE001 (get() raises it in the caller's thread)
             self._outcome = error
         ended = time.monotonic()
         rest = 0.0 if isinstance(self._outcome, Exception) else max(self.seconds, (ended - begun) / QUERY_TIME_SHARE)
         with self._lock:
-            self._due, self._asking = ended + rest, None
+            self._due, self._thread = ended + rest, None
 
 
 class StoreMetrics:
-    """Asks one home."""
+    """The metrics of one home."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._questions = {
-            "store": Cached(self._store, SOON),
-            "uploads": Cached(self._uploads, SOON),
-            "feed": Cached(self._feed, SOON),
-            "disk": Cached(self._disk, LATER),
-            "accuracy": Cached(self._accuracy, LATER),
+        self._queries = {
+            "store": Cached(self._store, CACHE_SECONDS),
+            "uploads": Cached(self._uploads, CACHE_SECONDS),
+            "feed": Cached(self._feed, CACHE_SECONDS),
+            "disk": Cached(self._disk, SLOW_CACHE_SECONDS),
+            "accuracy": Cached(self._accuracy, SLOW_CACHE_SECONDS),
         }
 
     def at(self, now: datetime) -> CollectorRegistry:
-        """Everything that could be found out, as a registry to be printed."""
-        found: list[Metric] = [_gauge("loop_scrape_timestamp_seconds", "This process's clock.", now.timestamp())]
-        failed = GaugeMetricFamily("loop_facts_up", "Could this be found out? 0: see the log.", labels=["about"])
-        for about, question in self._questions.items():
+        """A registry of every available metric."""
+        metrics: list[Metric] = [_gauge("loop_scrape_timestamp_seconds", "This process's clock.", now.timestamp())]
+        up = GaugeMetricFamily("loop_facts_up", "1 if the query succeeded; 0: see the log.", labels=["about"])
+        for about, query in self._queries.items():
             try:
-                found += question.get()
+                metrics += query.get()
             except LoopError as error:
                 log.warning("metrics about the %s are missing: %s", about, error)
-                failed.add_metric([about], 0)
+                up.add_metric([about], 0)
             else:
-                failed.add_metric([about], 1)
+                up.add_metric([about], 1)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected([*found, failed]))
+        registry.register(_Collected([*metrics, up]))
         return registry
 
     def _store(self) -> list[Metric]:
         family, paused = self._home.settings.schedule.family, slots.paused(self._home) is not None
         with self._home.store.read() as tx:
-            found = [
+            metrics = [
                 *_nights(family, metric_counts.nights(tx)),
                 _verdicts(metric_counts.verdicts(tx)),
                 *_champions(metric_counts.champions(tx)),
@@ -132,18 +131,18 @@ class StoreMetrics:
             running = len(health.running(tx))
             backlog, fresh = scored.backlog(tx), stored.fresh(tx, family, MAX_COUNTED)
             beats = {beat.what: beat.beat_at.timestamp() for beat in reversed(health.beats(tx))}
-        found += [
+        metrics += [
             _gauge("loop_runs_running", "Runs under way.", running),
-            _gauge("loop_paused", "1 while `loop pause` holds.", paused),
-            _gauge("loop_arrivals_waiting", "Uploads that the champion has not read yet.", backlog),
-            _gauge("loop_uploads_untaught", f"Accepted, newer than the last lesson; counted to {MAX_COUNTED}.", fresh),
-            _each("loop_webhook_deliveries", "Messages by what became of them.", "status", _all(Status, queued)),
-            _each("loop_beat_timestamp_seconds", "Last sign of life, by what lives.", "what", beats.items()),
+            _gauge("loop_paused", "1 while the loop is paused.", paused),
+            _gauge("loop_arrivals_waiting", "Uploads that the champion has not scored yet.", backlog),
+            _gauge("loop_uploads_untaught", f"Accepted since the last snapshot; counted to {MAX_COUNTED}.", fresh),
+            _each("loop_webhook_deliveries", "Deliveries by status.", "status", _all(Status, queued)),
+            _each("loop_beat_timestamp_seconds", "Last heartbeat, by process.", "what", beats.items()),
         ]
         if oldest is not None:
             waits = oldest.timestamp()
-            found.append(_gauge("loop_webhook_oldest_timestamp_seconds", "The event that waits longest.", waits))
-        return found
+            metrics.append(_gauge("loop_webhook_oldest_timestamp_seconds", "The oldest event that waits.", waits))
+        return metrics
 
     def _uploads(self) -> list[Metric]:
         with self._home.store.read() as tx:
@@ -155,9 +154,9 @@ class StoreMetrics:
         if feed is None:
             return []
         return [
-            _gauge("loop_feed_sequence", "Of the published feed.", feed.sequence),
-            _gauge("loop_feed_issued_timestamp_seconds", "When it was signed.", feed.issued.timestamp()),
-            _gauge("loop_feed_expires_timestamp_seconds", "Devices refuse it afterwards.", feed.expires.timestamp()),
+            _gauge("loop_feed_sequence", "The published feed's sequence.", feed.sequence),
+            _gauge("loop_feed_issued_timestamp_seconds", "When the feed was signed.", feed.issued.timestamp()),
+            _gauge("loop_feed_expires_timestamp_seconds", "When the feed expires.", feed.expires.timestamp()),
             _gauge("loop_feed_withdrawn", "Models that no device may run.", len(feed.withdrawn)),
         ]
 
@@ -168,20 +167,20 @@ class StoreMetrics:
         except OSError as error:
             raise LoopError(f"{home}: expected a folder that can be read ({error.strerror})") from None
         return [
-            _gauge("loop_artifacts_bytes", "Models, weights and reports.", size),
-            _gauge("loop_disk_free_bytes", "Where LOOP_HOME lies.", free),
+            _gauge("loop_artifacts_bytes", "Size of models, weights and reports.", size),
+            _gauge("loop_disk_free_bytes", "Free space on the disk of LOOP_HOME.", free),
         ]
 
     def _accuracy(self) -> list[Metric]:
         with self._home.store.read() as tx:
-            found = live_accuracy.live(tx)[: 2 * MAX_VERSIONS]
+            estimates = live_accuracy.live(tx)[: 2 * MAX_VERSIONS]
         labels = ["version", "how"]
         accuracy = GaugeMetricFamily(
-            "loop_live_accuracy_ratio", "In users' hands, each upload weighing 1/rate.", labels=labels
+            "loop_live_accuracy_ratio", "Accuracy for users; each upload weighs 1/rate.", labels=labels
         )
         low = GaugeMetricFamily("loop_live_accuracy_low_ratio", "Lower end of its 95 % interval.", labels=labels)
-        uploads = GaugeMetricFamily("loop_live_accuracy_uploads", "Uploads that it rests on.", labels=labels)
-        for one in found:
+        uploads = GaugeMetricFamily("loop_live_accuracy_uploads", "Uploads in the estimate.", labels=labels)
+        for one in estimates:
             for metric, value in ((accuracy, one.accuracy), (low, one.low), (uploads, one.n)):
                 metric.add_metric([str(one.version), one.how], value)
         return [accuracy, low, uploads]
@@ -189,20 +188,20 @@ class StoreMetrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Collected(Collector):
-    """A collector of what was found out already."""
+    """A collector of existing metrics."""
 
     metrics: list[Metric]
 
     def collect(self) -> Iterable[Metric]:
-        """All of it."""
+        """Every metric."""
         return self.metrics
 
 
 def _nights(scheduled: str, found: list[metric_counts.Nights]) -> list[Metric]:
     labels = ["family", "status"]
-    count = CounterMetricFamily("loop_nights", "Nights that ended, by how.", labels=labels)
-    ended = GaugeMetricFamily("loop_night_ended_timestamp_seconds", "The last such night's end.", labels=labels)
-    took = GaugeMetricFamily("loop_night_duration_seconds", "How long the last such night took.", labels=labels)
+    count = CounterMetricFamily("loop_nights", "Nights that ended, by status.", labels=labels)
+    ended = GaugeMetricFamily("loop_night_ended_timestamp_seconds", "End of the last such night.", labels=labels)
+    took = GaugeMetricFamily("loop_night_duration_seconds", "Duration of the last such night.", labels=labels)
     known = {(nights.family, nights.status) for nights in found}
     for status in RUN_ENDS:
         if (scheduled, status) not in known:
@@ -215,16 +214,16 @@ def _nights(scheduled: str, found: list[metric_counts.Nights]) -> list[Metric]:
     return [count, ended, took]
 
 
-def _verdicts(found: dict[tuple[str, str, str], int]) -> Metric:
-    made = CounterMetricFamily("loop_verdicts", "What judges said.", labels=["family", "question", "outcome"])
-    for key, count in found.items():
-        made.add_metric([*key], count)
-    return made
+def _verdicts(counts: dict[tuple[str, str, str], int]) -> Metric:
+    metric = CounterMetricFamily("loop_verdicts", "Verdicts by outcome.", labels=["family", "question", "outcome"])
+    for key, count in counts.items():
+        metric.add_metric([*key], count)
+    return metric
 
 
 def _champions(found: list[metric_counts.Champion]) -> list[Metric]:
-    version = GaugeMetricFamily("loop_champion_version", "The version that phones shall run.", labels=["family"])
-    since = GaugeMetricFamily("loop_champion_since_timestamp_seconds", "Since when.", labels=["family"])
+    version = GaugeMetricFamily("loop_champion_version", "The version that phones should run.", labels=["family"])
+    since = GaugeMetricFamily("loop_champion_since_timestamp_seconds", "When it became champion.", labels=["family"])
     for champion in found:
         version.add_metric([champion.family], champion.version)
         since.add_metric([champion.family], champion.since.timestamp())
@@ -232,7 +231,7 @@ def _champions(found: list[metric_counts.Champion]) -> list[Metric]:
 
 
 def _all(kinds: type[StrEnum], counts: Mapping[Any, int]) -> list[tuple[str, float]]:
-    """A count for each kind: what never happened is 0, not absent, or the first time would not be seen as a change."""
+    """A count for each kind, 0 if it never occurred: an absent series would hide the first increase."""
     return [(kind, counts.get(kind, 0)) for kind in kinds]
 
 
@@ -241,14 +240,14 @@ def _gauge(name: str, about: str, value: float) -> Metric:
 
 
 def _each(name: str, about: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
-    made = GaugeMetricFamily(name, about, labels=[label])
+    metric = GaugeMetricFamily(name, about, labels=[label])
     for which, value in values:
-        made.add_metric([which], value)
-    return made
+        metric.add_metric([which], value)
+    return metric
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    """Bytes of each file below a folder; one that goes away meanwhile counts nothing."""
+    """Bytes of each file below a folder; a file that is removed in the meantime is skipped."""
     for root, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):

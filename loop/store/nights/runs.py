@@ -79,7 +79,7 @@ def reap(tx: Session, now: datetime) -> values.Run | None:
     return None if living is None else _value(living)
 
 
-def stillborn(tx: Session, slot: slots.Slot, holder: str, reason: str, now: datetime) -> values.Run:
+def add_failed(tx: Session, slot: slots.Slot, holder: str, reason: str, now: datetime) -> values.Run:
     """Store a failed run for a night whose process ended before it claimed one. It counts as an attempt at the slot."""
     run = tables.Run(
         family=slot.family,
@@ -183,7 +183,7 @@ def _living(tx: Session, now: datetime) -> tables.Run | None:
 
 
 def _lives(run: tables.Run, now: datetime) -> bool:
-    return run.lease_until > now and not gone(run.holder)
+    return run.lease_until > now and not has_exited(run.holder)
 
 
 def _record_end(tx: Session, run: tables.Run, now: datetime) -> None:
@@ -192,7 +192,7 @@ def _record_end(tx: Session, run: tables.Run, now: datetime) -> None:
         outbox.record(tx, messages.Kind.NIGHT_FINISHED, messages.night(_value(run)), now)
 
 
-def gone(holder: str) -> bool:
+def has_exited(holder: str) -> bool:
     """Whether the holder is a process of this machine that has ended. A reused process id only delays the answer until
     the lease expires.
     """

@@ -71,7 +71,7 @@ def test_an_unproven_version_needs_the_override(visitor: Visitor, site: Site) ->
     visitor.click("promote-3")
     visitor.find("reason").send_keys("a fair")
     visitor.press("Promote")
-    visitor.dialog("expected the verdict passed, it is inconclusive")
+    visitor.dialog("expected the verdict passed, got inconclusive")
     assert champion(site) == 2
     visitor.click("override")
     visitor.press("Promote")

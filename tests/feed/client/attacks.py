@@ -1,8 +1,8 @@
-"""Every attack on the feed that we know, by its name; in TUF's conformance suite's words where they fit.
+"""Every known attack on the feed by its name, in the terms of TUF's conformance suite if they apply.
 
-An attack gets a publisher whose device runs version 1 of sequence 1, and leaves on the shelf what the attacker shows.
-An attack gets a publisher whose device runs version 1 of sequence 2, and leaves on the shelf what the attacker shows.
-attack is on a form (length, canonical JSON, ranges), and the honest twin is the control.
+An attack gets a publisher whose device runs version 1 and has seen sequence 2, and changes the publisher's shelf.
+Without the rules in ``removed`` it succeeds, which is its control. If ``removed`` is empty, the attack is on form
+(length, canonical JSON, ranges), and the honest twin is the control.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Strike = Callable[[Publisher], None]
 
 @dataclass(frozen=True)
 class Attack:
-    """What is done, what the device says, and which rules say it."""
+    """An attack, the expected refusal, and the rules that refuse it."""
 
     strike: Strike
     refusal: type[FeedRefused]
@@ -28,7 +28,7 @@ class Attack:
 
     @property
     def name(self) -> str:
-        """The function's."""
+        """The name of the attack's function."""
         return self.strike.__name__
 
 
@@ -37,12 +37,12 @@ ON_FILES: list[Attack] = []
 
 
 def on_feed(refusal: type[FeedRefused], *removed: Any) -> Callable[[Strike], Strike]:
-    """Register an attack that is refused before the feed is believed."""
+    """Register an attack that is refused before the feed is trusted."""
     return _into(ON_ROOTS_AND_FEEDS, refusal, removed)
 
 
 def on_file(refusal: type[FeedRefused], *removed: Any) -> Callable[[Strike], Strike]:
-    """Register an attack on what an honest feed names: version 2."""
+    """Register an attack on the files that an honest feed names: version 2."""
     return _into(ON_FILES, refusal, removed)
 
 
@@ -55,7 +55,7 @@ def _into(attacks: list[Attack], refusal: type[FeedRefused], removed: tuple[Any,
 
 
 def body(publisher: Publisher, old: str = "", new: str = "", **changes: Any) -> None:
-    """Show the next feed with its signed bytes changed, signed by the real feed key: the strongest attacker."""
+    """Publish the next feed with changed bytes, signed by the real feed key: the strongest attacker."""
     made = document.feed_bytes(publisher.feed(2, **changes))
     assert old.encode() in made
     publisher.show(publisher.sign(made.replace(old.encode(), new.encode(), 1)))
@@ -205,7 +205,7 @@ def bytes_that_are_no_envelope(p: Publisher) -> None:
     p.show(b"\x00\xff" * 100)
 
 
-# Another way of writing the same: each signed by the real key
+# Other encodings of the same value, each signed by the real key
 
 RATE = '"confirm_ppm":50000'
 FORMS = {
@@ -241,5 +241,5 @@ for _name, (_old, _new) in FORMS.items():
 
 
 def every() -> Iterator[Attack]:
-    """All of them."""
+    """Every attack."""
     yield from (*ON_ROOTS_AND_FEEDS, *ON_FILES)

@@ -10,12 +10,12 @@ from tests.feed.simulator import Publisher, id_of, key
 
 
 def _next(publisher: Publisher) -> str:
-    """Where a device looks for the next root."""
+    """The path of the next root."""
     return root_path(publisher.trusted.root.version + 1)
 
 
 def root(publisher: Publisher, *signers: str, **changes: Any) -> document.Root:
-    """Show a next root with these changes, signed by whom the attacker has."""
+    """Publish a next root with these changes, signed by the keys of the attacker."""
     made = replace(publisher.trusted.root, version=publisher.trusted.root.version + 1, **changes)
     publisher.shelf.files[_next(publisher)] = envelope.seal(document.root_bytes(made), [key(name) for name in signers])
     return made

@@ -1,4 +1,4 @@
-"""Attacks on the feed: every one is refused by its rule, changes nothing, and does not stop the next honest feed."""
+"""Each attack on the feed is refused by its rule, changes nothing, and does not block the next honest feed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from tests.feed.client import attacks, attacks_on_files, attacks_on_roots
 from tests.feed.client.attacks import Attack
 from tests.feed.client.conftest import Phone
 
-assert attacks_on_files.on_file is attacks.on_file  # both modules are read, and so register their attacks
+assert attacks_on_files.on_file is attacks.on_file  # both modules are imported, so their attacks are registered
 assert attacks_on_roots.on_feed is attacks.on_feed
 LISTS = ((trust, "ROOT_CHECKS"), (trust, "SIGNATURE_CHECKS"), (trust, "FEED_CHECKS"), (checks, "CHECKS"))
 named = pytest.mark.parametrize("attack", attacks.ON_ROOTS_AND_FEEDS, ids=lambda attack: attack.name)
@@ -21,7 +21,7 @@ CONTROLLED = [attack for attack in attacks.every() if attack.removed]
 
 
 def without(monkeypatch: pytest.MonkeyPatch, removed: tuple[Any, ...]) -> None:
-    """Take rules out of the device."""
+    """Remove rules from the device."""
     for rule in removed:
         if isinstance(rule, str):
             monkeypatch.setattr(trust, rule, lambda *arguments: None)
@@ -31,7 +31,7 @@ def without(monkeypatch: pytest.MonkeyPatch, removed: tuple[Any, ...]) -> None:
 
 
 def honest_feed_arrives(phone: Phone) -> None:
-    """With the attacker gone, the device goes on to version 4."""
+    """Without the attacker, the device updates to version 4."""
     publisher = phone.publisher
     publisher.shelf.files = dict(publisher.roots)
     publisher.sequence += 10
@@ -40,16 +40,14 @@ def honest_feed_arrives(phone: Phone) -> None:
 
 
 def test_there_are_many() -> None:
-    """At least as many attacks as were promised, each under a name of its own."""
+    """The suite has at least the stated number of attacks, each with a unique name."""
     assert len({attack.name for attack in attacks.every()}) == len(list(attacks.every())) >= 60
     assert len(CONTROLLED) >= 25
 
 
 @named
-def test_refused_before_anything_is_believed(phone: Phone, attack: Attack) -> None:
-    """The rule's own error; not one byte of the device's folder changes, or, where honest roots came first, none of
-    what it runs.
-    """
+def test_refused_before_anything_is_trusted(phone: Phone, attack: Attack) -> None:
+    """An attack raises its rule's error and changes no byte of the device's folder, apart from honest new roots."""
     attack.strike(phone.publisher)
     before, running = phone.bytes(), phone.version()
     with pytest.raises(attack.refusal) as caught:
@@ -58,18 +56,18 @@ def test_refused_before_anything_is_believed(phone: Phone, attack: Attack) -> No
     assert "\n" not in str(caught.value)
     after = phone.bytes()
     if len(phone.publisher.roots) > 1 and attack.refusal is not RootWithheld:
-        del before["state.json"], after["state.json"]  # a true root 2 was shown, and stays believed
+        del before["state.json"], after["state.json"]  # an honest root 2 was published, and stays trusted
     assert after == before
     assert phone.version() == running == 1
 
 
 @on_files
 def test_refused_before_it_runs(phone: Phone, attack: Attack) -> None:
-    """The feed is honest, what it names is not: the model in use stays, and nothing of the attack is kept."""
+    """If an honest feed names a bad file, the device keeps its model and no file of the attack."""
     phone.publisher.show(phone.publisher.sign(phone.publisher.feed(2)))
     attack.strike(phone.publisher)
     with pytest.raises(attack.refusal):
-        phone.sync()  # the feed itself is believed here
+        phone.sync()  # the feed itself is trusted here
     before = phone.bytes()
     with pytest.raises(attack.refusal) as caught:
         phone.sync()
@@ -81,7 +79,7 @@ def test_refused_before_it_runs(phone: Phone, attack: Attack) -> None:
 
 @pytest.mark.parametrize("attack", [*attacks.every()], ids=lambda attack: attack.name)
 def test_not_stopped(phone: Phone, attack: Attack) -> None:
-    """A refusal is no denial of service: the next honest feed is followed."""
+    """After a refusal the device follows the next honest feed."""
     if attack in attacks.ON_FILES:
         phone.publisher.publish(2)
     now = phone.publisher.now
@@ -96,7 +94,7 @@ def test_not_stopped(phone: Phone, attack: Attack) -> None:
 def test_control_without_its_rule_the_attack_succeeds(
     phone: Phone, attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the named rule that refuses: without it the device changes its trust or its model."""
+    """The named rule refuses the attack: without it the device changes its trusted state or its model."""
     if attack in attacks.ON_FILES:
         phone.publisher.publish(2)
     attack.strike(phone.publisher)
@@ -107,7 +105,7 @@ def test_control_without_its_rule_the_attack_succeeds(
 
 
 def test_honest_twin(phone: Phone) -> None:
-    """The control of all attacks on form: the same steps without an attacker install version 2, from a kept root."""
+    """Control of all attacks on form: the same steps without an attacker install version 2."""
     phone.publisher.rotate()
     phone.publisher.publish(2)
     done = phone.sync()
@@ -115,7 +113,7 @@ def test_honest_twin(phone: Phone) -> None:
 
 
 def test_a_missing_feed_changes_nothing(phone: Phone) -> None:
-    """A server without a feed is a server to ask again later."""
+    """A server without a feed leaves the device unchanged."""
     del phone.publisher.shelf.files["feed.json"]
     before = phone.bytes()
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""A device killed with SIGKILL at every file operation: it runs a whole model, trusts no less, and goes on."""
+"""A device that is killed at any file operation runs a complete model, trusts no less, and continues."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ MOST = 120
 
 
 def die_at(point: int, folder: Path) -> None:
-    """Let this process die before its ``point``-th operation on a file: nothing is flushed, no ``finally`` runs."""
+    """Kill this process before its ``point``-th file operation: nothing is flushed, no ``finally`` runs."""
     seen = 0
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
@@ -34,7 +34,7 @@ def die_at(point: int, folder: Path) -> None:
 
 
 def killed_sync(phone: Phone, point: int) -> bool:
-    """A sync in a child process that dies at the point; False if it was done before."""
+    """Sync in a child process that dies at the point; False if the sync ended before it."""
     child = os.fork()
     if child == 0:
         die_at(point, phone.folder)
@@ -46,14 +46,14 @@ def killed_sync(phone: Phone, point: int) -> bool:
 
 
 def trusted(phone: Phone) -> tuple[int, int, int]:
-    """Root, epoch, sequence: what must never fall."""
+    """Root, epoch and sequence, which must never fall."""
     state = states.load(phone.folder)
     assert state is not None
     return state.trusted.root.version, state.trusted.root.epoch, state.trusted.sequence
 
 
 def prepare(folder: Path) -> Phone:
-    """A device on version 2 (previous: 1), and a publisher that has rotated, withdrawn version 2 and names 3."""
+    """A device on version 2 (previous: 1); its publisher has rotated, withdrawn version 2 and published 3."""
     publisher = Publisher()
     phone = Phone(folder, publisher)
     publisher.publish(1)
@@ -68,8 +68,9 @@ def prepare(folder: Path) -> Phone:
 
 @pytest.mark.parametrize("remainder", range(6))
 def test_killed_at_every_file_operation(tmp_path: Path, remainder: int) -> None:
-    """From the first lock to the last tidied file (each sixth point in each of six tests): after the kill one of the
-    models that were published runs whole and trust has not fallen; then one sync comes to the same end as ever.
+    """After a kill at any point a published model runs, trust has not fallen, and one sync reaches the usual end.
+
+    Each of six tests covers every sixth point, from the first lock to the last removed file.
     """
     kills = 0
     for point in range(1 + remainder, MOST, 6):
@@ -90,7 +91,7 @@ def test_killed_at_every_file_operation(tmp_path: Path, remainder: int) -> None:
 
 
 def test_killed_while_beginning(tmp_path: Path) -> None:
-    """The very first sync of a new device, killed at every file operation, needs no help either."""
+    """After a kill at any file operation of its first sync, a new device recovers without help."""
     for point in range(1, MOST, 3):
         publisher = Publisher()
         publisher.publish(1)
@@ -103,7 +104,7 @@ def test_killed_while_beginning(tmp_path: Path) -> None:
 
 
 def test_killed_half_way_through_a_download(tmp_path: Path) -> None:
-    """The half that came is kept, and only the rest is asked for."""
+    """The received half is kept, and only the rest is requested."""
     phone = prepare(tmp_path / "phone")
     whole = phone.publisher.shelf
     child = os.fork()
@@ -117,10 +118,10 @@ def test_killed_half_way_through_a_download(tmp_path: Path) -> None:
 
 
 class _Deadly(type(Publisher().shelf)):  # type: ignore[misc]  # the shelf's own class
-    """A shelf whose reader dies in the middle of a model."""
+    """A shelf that ends the process in the middle of a model."""
 
     def open(self, path: str, offset: int = 0):
-        """The first 16 pieces of a model, then the end of this process."""
+        """Return the first 16 pieces of a model, then end this process."""
         opened = super().open(path, offset)
         return opened if not path.startswith("models/") else _Dying(opened)
 
@@ -143,7 +144,7 @@ class _Dying:
 
 
 def test_not_killed(tmp_path: Path) -> None:
-    """The control: the same child, left alone, comes to its end."""
+    """Control: the same child process finishes if it is not killed."""
     phone = prepare(tmp_path / "phone")
     assert not killed_sync(phone, 10_000)
     assert phone.version() == 3

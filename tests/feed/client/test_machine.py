@@ -1,4 +1,4 @@
-"""Any order of honest publications and attacks: a device's trust never falls, and it runs only what was champion."""
+"""In any order of publications and attacks a device's trust never falls, and it runs only former champions."""
 
 import tempfile
 from pathlib import Path
@@ -15,20 +15,20 @@ from tests.feed.client.conftest import Phone
 from tests.feed.simulator import HOUR, Publisher, key
 
 CHAMPIONS = (1, 2, 3)
-HARMLESS = {  # these need a story before them, or move the clock by a year
+HARMLESS = {  # these need earlier steps, or move the clock by a year
     attacks.rollback_to_an_older_feed,
     attacks.signed_by_an_expired_key,
     attacks.signed_by_a_revoked_key,
     attacks.mix_and_match_new_feed_old_roots,
     attacks_on_roots.root_that_takes_a_recovery_back,
-    attacks_on_files.no_channel_for_the_family,  # a true feed, by the true key
+    attacks_on_files.no_channel_for_the_family,  # an honest feed, signed by the real key
 }
 STRIKES = [a for a in attacks.ON_ROOTS_AND_FEEDS if a.strike not in HARMLESS]
 FILE_STRIKES = [a for a in attacks.ON_FILES if a.strike not in HARMLESS]
 
 
 class Following(RuleBasedStateMachine):
-    """One publisher, one device, and somebody between them."""
+    """One publisher, one device, and an attacker between them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Following(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Version 1 is published and taken."""
+        """Version 1 is published and installed."""
         self.publish(1)
         self.honest_sync()
 
@@ -53,27 +53,27 @@ class Following(RuleBasedStateMachine):
 
     @rule(recover=st.booleans())
     def rotate(self, recover: bool) -> None:
-        """A new feed key, and now and then a new epoch; published with the next feed."""
+        """A new feed key, sometimes with a new epoch; published with the next feed."""
         self.publisher.feed_keys = [key(f"feed-{self.publisher.trusted.root.version + 1}")]
         self.publisher.rotate(new_epoch=recover)
         self.publish(1)
 
     @rule(hours=st.integers(1, 20))
     def time_passes(self, hours: int) -> None:
-        """Less than a feed lives."""
+        """Time passes, less than a feed's life."""
         self.publisher.now += hours * HOUR
         self.publish(1)
 
     @rule()
     def honest_sync(self) -> None:
-        """With nobody between them the device gets what was published last."""
+        """Without an attacker the device gets the last publication."""
         done = self.phone.sync()
         assert done.sequence == self.publisher.sequence
         assert done.root == self.publisher.trusted.root.version
 
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        """Some feed of the past is shown again: an error, unless it is the newest."""
+        """A replayed feed is an error, unless it is the newest."""
         self.honest_sync()
         held = dict(self.publisher.shelf.files)
         old = data.draw(st.sampled_from(self.shown))
@@ -83,7 +83,7 @@ class Following(RuleBasedStateMachine):
 
     @rule(attack=st.sampled_from(STRIKES))
     def strike(self, attack: attacks.Attack) -> None:
-        """One of the named attacks on feeds and roots, on a device that is up to date."""
+        """A named attack on feeds or roots, on an up-to-date device."""
         self.honest_sync()
         held = self.kept()
         self.publisher.shelf.files.pop(root_path(self.publisher.trusted.root.version + 1), None)
@@ -94,7 +94,7 @@ class Following(RuleBasedStateMachine):
     @rule(attack=st.sampled_from(FILE_STRIKES))
     @precondition(lambda self: self.publisher.sequence)
     def strike_at_files(self, attack: attacks.Attack) -> None:
-        """One of the named attacks on what a feed names; the feed itself is signed by the real key and counts."""
+        """A named attack on a feed's files; the feed itself is signed by the real key and counts."""
         self.publisher.publish(2)
         files, now = dict(self.publisher.shelf.files), self.publisher.now
         attack.strike(self.publisher)
@@ -102,7 +102,7 @@ class Following(RuleBasedStateMachine):
         try:
             done = self.phone.sync()
             assert held is not None
-            assert done.current == held.current  # it runs already what the feed names: nothing was fetched
+            assert done.current == held.current  # the named model is already installed: nothing was fetched
         except FeedRefused:
             pass
         self.champions.add(2)
@@ -119,18 +119,18 @@ class Following(RuleBasedStateMachine):
         assert refused or not surely
 
     def kept(self) -> tuple[object, ...]:
-        """The publisher, before an attacker plays with it."""
+        """The publisher's state before an attack."""
         p = self.publisher
         return dict(p.shelf.files), dict(p.roots), p.trusted, p.sequence, p.now, p.feed_keys
 
     def back(self, kept: tuple[object, ...]) -> None:
-        """The publisher as it was."""
+        """Restore the publisher's state."""
         p = self.publisher
         p.shelf.files, p.roots, p.trusted, p.sequence, p.now, p.feed_keys = kept  # type: ignore[assignment]
 
     @invariant()
     def trust_never_falls(self) -> None:
-        """Epoch, root and sequence only rise (a new epoch begins its sequence anew)."""
+        """Epoch, root and sequence only rise (a new epoch restarts the sequence)."""
         state = states.load(self.phone.folder)
         if state is None:
             return
@@ -142,12 +142,12 @@ class Following(RuleBasedStateMachine):
 
     @invariant()
     def only_champions_run(self) -> None:
-        """Whatever happened, the model in use was champion once, and is whole."""
+        """The current model was champion once, and its file is complete."""
         running = self.phone.version()
         assert running is None or running in self.champions
 
     def teardown(self) -> None:
-        """Leave nothing."""
+        """Remove the folder."""
         self.folder.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""After a theft or a loss: epochs, replaced root keys, thresholds, clocks."""
+"""Recovery after a stolen or lost key: epochs, replaced root keys, thresholds, clocks."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.feed.simulator import NOW, Publisher, id_of, key
 
 
 def test_fast_forward_and_recovery(phone: Phone) -> None:
-    """A stolen feed key drives the sequence to its end; a root of a new epoch without it brings devices back."""
+    """If a stolen feed key exhausts the sequence, a root of a new epoch without that key recovers devices."""
     p, stolen = phone.publisher, phone.publisher.feed_keys
     p.publish(2, sequence=canonical.MAX_INTEGER)
     phone.sync()
@@ -28,8 +28,8 @@ def test_fast_forward_and_recovery(phone: Phone) -> None:
         phone.sync()
 
 
-def test_an_old_epoch_does_not_come_back(phone: Phone) -> None:
-    """After a recovery not even a feed of the old epoch by a key that is still certified is taken."""
+def test_an_old_epoch_stays_refused(phone: Phone) -> None:
+    """After a recovery a feed of the old epoch is refused, even if its key is still certified."""
     old = phone.publisher.publish(2, sequence=canonical.MAX_INTEGER)
     phone.publisher.rotate(new_epoch=True)
     phone.publisher.show(old)
@@ -38,7 +38,7 @@ def test_an_old_epoch_does_not_come_back(phone: Phone) -> None:
 
 
 def test_a_lost_root_key_is_replaced_by_the_other_two(phone: Phone) -> None:
-    """Two of three sign a root without the lost one; devices follow, and the lost one signs nothing any more."""
+    """Two of three root keys sign a root without the lost one; devices follow, and the lost key no longer counts."""
     p = phone.publisher
     a, b, lost = p.root_keys
     p.root_keys = [a, b, key("root-d")]
@@ -53,7 +53,7 @@ def test_a_lost_root_key_is_replaced_by_the_other_two(phone: Phone) -> None:
 
 
 def test_all_root_keys_replaced_over_two_roots(phone: Phone) -> None:
-    """The chain carries trust to keys that the app has never heard of."""
+    """The chain of roots transfers trust to keys that are not in the app."""
     p = phone.publisher
     for generation in (1, 2, 3):
         old, p.root_keys = p.root_keys, [key(f"root-{generation}-{i}") for i in range(3)]
@@ -64,7 +64,7 @@ def test_all_root_keys_replaced_over_two_roots(phone: Phone) -> None:
 
 
 def test_a_threshold_of_feed_keys(tmp_path: Path) -> None:
-    """Where two feed keys must sign, one is not enough, nor is one that has expired."""
+    """With a threshold of two feed keys, one signature is not enough, and an expired key does not count."""
     p = Publisher(feed_keys=[key("feed-1"), key("feed-2")])
     both = roots.feed_key(key("feed-1"), NOW + timedelta(days=9)) | roots.feed_key(key("feed-2"), NOW)
     root = document.Root(1, 1, NOW, p.trusted.root.root_keys, 2, both, feed_threshold=2)
@@ -80,7 +80,7 @@ def test_a_threshold_of_feed_keys(tmp_path: Path) -> None:
 
 
 def test_a_clock_set_back_does_not_revive_a_key(phone: Phone) -> None:
-    """Time is at least that of the last feed that was believed."""
+    """A device's time is at least the issue time of the last trusted feed."""
     p = phone.publisher
     old, p.feed_keys = p.feed_keys, [*p.feed_keys, key("feed-2")]
     p.rotate(

@@ -1,4 +1,4 @@
-"""A device against a real HTTP server on a socket: ranges, ends, floods, drips, redirects, errors."""
+"""A device with a real HTTP server: ranges, cut connections, endless and slow answers, redirects, errors."""
 
 import http.server
 import threading
@@ -17,7 +17,7 @@ from tests.feed.simulator import CHANNEL, NOW, Publisher, model, release
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves a shelf. ``behave`` maps a path to a way of misbehaving."""
+    """Serves a shelf. ``behave`` maps a path to a fault."""
 
     protocol_version = "HTTP/1.1"
     files: dict[str, bytes]
@@ -25,7 +25,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     asked: list[tuple[str, str | None]]
 
     def do_GET(self) -> None:
-        """One file, or what the test wants instead."""
+        """Send one file, or the test's fault."""
         path = self.path.removeprefix("/cdn/")
         wanted = self.headers.get("Range")
         self.asked.append((path, wanted))
@@ -37,8 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = self.files[path]
         if wanted and how != "no ranges":
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            shown = start if how != "other range" else start + 1
-            span = {"Content-Range": f"bytes {shown}-{len(data) - 1}/{len(data)}"}
+            begin = start if how != "other range" else start + 1
+            span = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"}
             return self.answer(206, data[start:], span)
         if how == "cut":
             return self.answer(200, data[: len(data) // 2], {}, len(data))
@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(
         self, status: int, data: bytes, headers: dict[str, str] | None = None, length: int | None = None
     ) -> None:
-        """A whole answer; with ``length``, one that promises more than it gives."""
+        """Send an answer; ``length`` overrides its Content-Length."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -62,7 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def flood(self) -> None:
-        """Bytes without end and without a length."""
+        """Send bytes without an end and without a length."""
         self.send_response(200)
         self.send_header("Connection", "close")
         self.end_headers()
@@ -74,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.flooded = True  # type: ignore[attr-defined]  # the client hung up
 
     def drip(self, data: bytes) -> None:
-        """A byte every twentieth of a second: each single read is quick enough."""
+        """Send a byte every twentieth of a second, so that each single read is fast enough."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -87,11 +87,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (http.server's name)
-        """Quiet."""
+        """Log nothing."""
 
 
 class Site:
-    """A running server and a device that asks it."""
+    """A running server and its device."""
 
     def __init__(self, folder: Path) -> None:
         self.publisher, self.folder = Publisher(), folder
@@ -103,20 +103,20 @@ class Site:
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/cdn"
 
-    def sync(self, timeout: float = 5, patience: Timeouts | None = None) -> client.Synced:
-        """One sync over the socket."""
+    def sync(self, timeout: float = 5, timeouts: Timeouts | None = None) -> client.Synced:
+        """Sync once over the socket."""
         with client.at(self.url, timeout) as source:
-            return client.sync(source, self.folder, CHANNEL, NOW, root=self.publisher.app_root, patience=patience)
+            return client.sync(source, self.folder, CHANNEL, NOW, root=self.publisher.app_root, timeouts=timeouts)
 
     def version(self) -> int | None:
-        """What the device runs."""
+        """The version that the device runs."""
         state = states.load(self.folder)
         return None if state is None or state.current is None else state.current.version
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A server, and a device on version 1; version 2 is published."""
+    """A server with version 2, and a device on version 1."""
     made = Site(tmp_path / "phone")
     made.publisher.publish(1)
     made.sync()
@@ -127,19 +127,19 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def two() -> str:
-    """Where version 2 lies."""
+    """The path of version 2."""
     return model_path(release(2, *model(2)).digest)
 
 
 def test_the_circle(site: Site) -> None:
-    """Publish, sync, roll back, sync: over a socket as in memory."""
+    """Publish, sync, roll back and sync work over a socket as in memory."""
     assert site.sync().current.version == 2
     site.publisher.publish(1)
     assert site.sync().current.version == 1
 
 
 def test_a_cut_connection_is_resumed_with_a_range(site: Site) -> None:
-    """Half came, the connection broke; the next sync asks for the other half only."""
+    """After a cut connection the next sync requests only the missing half."""
     site.handler.behave[two()] = "cut"
     with pytest.raises((refusals.Unavailable, refusals.Truncated)):
         site.sync()
@@ -151,8 +151,8 @@ def test_a_cut_connection_is_resumed_with_a_range(site: Site) -> None:
 
 
 @pytest.mark.parametrize("how", ["no ranges", "other range"])
-def test_a_server_that_knows_no_ranges(site: Site, how: str) -> None:
-    """Sent all again, the device begins again; sent another range than asked for, it refuses."""
+def test_a_server_that_ignores_ranges(site: Site, how: str) -> None:
+    """If a server sends the whole file, the download restarts; another range than requested is refused."""
     site.handler.behave[two()] = "cut"
     with pytest.raises((refusals.Unavailable, refusals.Truncated)):
         site.sync()
@@ -167,7 +167,7 @@ def test_a_server_that_knows_no_ranges(site: Site, how: str) -> None:
 
 @pytest.mark.parametrize("path", [FEED_FILE, "root/2.json", "model"])
 def test_endless_data(site: Site, path: str) -> None:
-    """The device hangs up soon after the declared or allowed length, and keeps nothing of it."""
+    """The device disconnects soon after the declared or allowed length, and keeps none of the bytes."""
     path = two() if path == "model" else path
     site.publisher.shelf.files.setdefault(path, b"x")
     site.handler.behave[path] = "flood"
@@ -182,10 +182,10 @@ def test_endless_data(site: Site, path: str) -> None:
 
 
 def test_slow_retrieval(site: Site) -> None:
-    """A drip is cut off by its average speed, a silence by the timeout of a read."""
+    """A slow answer ends by its average speed, a stalled one by the read timeout."""
     site.handler.behave[two()] = "drip"
     with pytest.raises(refusals.TooSlow):
-        site.sync(patience=Timeouts(seconds=0.3, bytes_per_second=10_000))
+        site.sync(timeouts=Timeouts(seconds=0.3, bytes_per_second=10_000))
     with pytest.raises(refusals.TooSlow):
         site.sync(timeout=0.02)
     assert site.version() == 1
@@ -193,7 +193,7 @@ def test_slow_retrieval(site: Site) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 307, 403, 410, 416, 500, 503])
 def test_other_answers(site: Site, status: int) -> None:
-    """Neither a redirect is followed nor an error page taken for a file."""
+    """A redirect is not followed, and an error page is not accepted as a file."""
     before = states.load(site.folder)
     site.handler.behave[FEED_FILE] = f"status{status}"
     with pytest.raises(refusals.Unavailable, match=str(status)):
@@ -202,7 +202,7 @@ def test_other_answers(site: Site, status: int) -> None:
     assert "elsewhere" not in [path for path, _ in site.handler.asked]
 
 
-def test_nobody_there() -> None:
-    """A closed port is one line."""
+def test_a_closed_port() -> None:
+    """A closed port gives an error of one line."""
     with client.at("http://127.0.0.1:1/") as source, pytest.raises(refusals.Unavailable, match="does not answer"):
         sources.read(source, FEED_FILE, 100, Timeouts())

@@ -1,5 +1,6 @@
-"""The Swift file cannot be compiled here; what can be compared is: constants, names, vectors, and the preprocessing,
-which stands here a second time, line by line as in the Swift file.
+"""The Swift file agrees with Python in constants, names, test vectors and preprocessing.
+
+It cannot be compiled here, so its preprocessing is repeated below in Python, line by line.
 """
 
 import json
@@ -27,19 +28,19 @@ Line = list[float]
 
 
 def constants() -> dict[str, str]:
-    """`static let` of every kind."""
+    """The Swift file's `static let` constants."""
     return dict(re.findall(r"static let (\w+)(?:: \[Double\])? = #?\"?([^\"/\n]*[^\"/\n #])", SWIFT))
 
 
 def struct(name: str) -> set[str]:
-    """The stored properties of a struct: the names in its JSON."""
+    """The stored properties of a struct, which are the names in its JSON."""
     found = re.search(rf"struct {name}: Codable[^{{]*{{(.*?)}}", SWIFT, re.S)
     assert found, name
     return {n.strip("`") for n in re.findall(r"(?<=\s)(`?\w+`?): [\[A-Z]", found[1].split("init")[0])}
 
 
 def test_constants() -> None:
-    """Every number that both sides must agree on."""
+    """Both sides have the same constants."""
     found = constants()
     expected = {
         "format": document.FORMAT,
@@ -61,7 +62,7 @@ def test_constants() -> None:
 
 
 def test_every_rule_has_its_error() -> None:
-    """The Swift cases are the Python refusals, the first letter aside."""
+    """The Swift error cases are the Python refusals, apart from the case of the first letter."""
     block = re.search(r"enum Refused: Error {(.*?)}", SWIFT, re.S)
     assert block
     cases = {
@@ -72,7 +73,7 @@ def test_every_rule_has_its_error() -> None:
 
 
 def test_json_names() -> None:
-    """Fields of every document, of the golden vectors and of an upload are spelt as here."""
+    """Fields of documents, golden vectors and uploads have the same names on both sides."""
     p = Publisher()
     feed = document.canonical.parse(document.feed_bytes(p.feed(1)))
     root = document.canonical.parse(document.root_bytes(p.trusted.root))
@@ -89,8 +90,8 @@ def test_json_names() -> None:
     assert struct("Correction") == set(schemas.Correction.model_fields)
 
 
-def test_the_rules_come_in_the_same_order() -> None:
-    """A feed is refused for the same reason on both sides: the Swift guards throw in the order of the Python checks."""
+def test_the_rules_have_the_same_order() -> None:
+    """The Swift guards throw in the order of the Python checks, so both refuse a feed for the same reason."""
     body = re.search(r"static func feed\(.*?\n    }", SWIFT, re.S)
     assert body
     thrown = re.findall(r"throw Refused\.(\w+)", body[0])
@@ -100,7 +101,7 @@ def test_the_rules_come_in_the_same_order() -> None:
 
 
 def test_vectors() -> None:
-    """The Swift file's own test vectors are what Python computes."""
+    """Python computes the Swift file's own test vectors."""
     found = constants()
     x = key("swift")
     assert found["publicKey"] == envelope.public_half(x)
@@ -117,7 +118,7 @@ def test_vectors() -> None:
 
 
 def test_the_filter_is_pillows() -> None:
-    """The resampling in the Swift file and Pillow's agree, up and down."""
+    """The Swift file's resampling equals Pillow's, for enlarging and shrinking."""
     rng = np.random.default_rng(0)
     for length, to in ((7, 3), (100, 20), (9, 20), (20, 20), (33, 1)):
         line = rng.random(length).astype(np.float32)
@@ -128,7 +129,7 @@ def test_the_filter_is_pillows() -> None:
 @pytest.mark.parametrize("width", [6, 12, 20])
 @pytest.mark.parametrize("draw", ["seven", "one", "zero", "corner"])
 def test_a_drawing_comes_out_as_in_python(draw: str, width: int) -> None:
-    """Clean drawings on a black canvas: the phone's 28×28 and ink.normalise differ by one grey level at most."""
+    """For clean drawings on a black canvas, the phone's 28×28 and ink.normalise differ by at most one grey level."""
     grey = drawing(draw, width)
     ours = ink.normalise(grey)
     theirs = normalise(grey)
@@ -136,14 +137,14 @@ def test_a_drawing_comes_out_as_in_python(draw: str, width: int) -> None:
 
 
 def test_control_the_comparison_can_fail() -> None:
-    """Another centre, filter or box is seen by the comparison above."""
+    """Control: the comparison above detects another centre, filter or box."""
     grey = drawing("seven", 12)
     shifted = np.roll(normalise(grey), 1, axis=0)
     assert np.abs(ink.normalise(grey).astype(int) - shifted).max() > 50
 
 
 def drawing(what: str, width: int) -> NDArray[np.uint8]:
-    """A stroke on a canvas of 200×240, anti-aliased as an app's canvas is."""
+    """An anti-aliased stroke on a canvas of 200×240, as in an app."""
     big = Image.new("L", (800, 960), 0)
     pen = ImageDraw.Draw(big)
     paths: dict[str, Callable[[], None]] = {

@@ -1,4 +1,4 @@
-"""What an honest device does: switch, go back, wait for its turn, leave what is withdrawn, recover after a theft."""
+"""A device switches, rolls back, waits for its rollout, and drops withdrawn and damaged models."""
 
 import errno
 from pathlib import Path
@@ -23,21 +23,21 @@ def digest(version: int) -> str:
 
 
 def test_the_first_time_needs_the_apps_root(tmp_path: Path, publisher: Publisher) -> None:
-    """No root, no trust: nothing is taken from the network on faith."""
+    """Without the app's root a device trusts nothing from the network."""
     publisher.publish(1)
     with pytest.raises(refusals.StateUnreadable, match="--root"):
         client.sync(publisher.shelf, tmp_path / "phone", CHANNEL, NOW)
 
 
 def test_a_later_root_argument_changes_nothing(phone: Phone) -> None:
-    """Once a device trusts, a root given again is not looked at: nobody is talked back."""
+    """A device with a trusted root ignores a root argument."""
     other = Publisher(root_keys=[key(f"other-{i}") for i in range(3)])
     done = client.sync(phone.publisher.shelf, phone.folder, CHANNEL, NOW, root=other.app_root)
     assert done.root == 1
 
 
 def test_switch_and_roll_back(phone: Phone) -> None:
-    """A newer entry naming an older digest is a rollback: followed, tested again, without a download."""
+    """A device follows a newer feed with an older digest, tests the model again, and downloads nothing."""
     phone.publisher.publish(2)
     assert phone.sync().previous.version == 1
     del phone.publisher.shelf.files[model_path(digest(1))]
@@ -48,7 +48,7 @@ def test_switch_and_roll_back(phone: Phone) -> None:
 
 
 def test_only_current_and_previous_are_kept(phone: Phone) -> None:
-    """A device does not fill up with models."""
+    """A device keeps only the current and the previous model."""
     for version in (2, 3, 4):
         phone.publisher.publish(version)
         phone.sync()
@@ -57,7 +57,7 @@ def test_only_current_and_previous_are_kept(phone: Phone) -> None:
 
 
 def test_nothing_new_is_nothing_done(phone: Phone) -> None:
-    """The same feed twice: the second sync asks for two files and writes none."""
+    """A second sync of the same feed requests two files and writes none."""
     before = phone.bytes()
     phone.publisher.shelf.opened.clear()
     assert phone.sync().action is Action.KEEP
@@ -66,7 +66,7 @@ def test_nothing_new_is_nothing_done(phone: Phone) -> None:
 
 
 def test_a_download_goes_on_where_it_ended(phone: Phone) -> None:
-    """What came before the cut is not asked for again."""
+    """Bytes received before the cut are not requested again."""
     phone.publisher.publish(2)
     whole = phone.publisher.shelf.files[model_path(digest(2))]
     phone.publisher.shelf.files[model_path(digest(2))] = whole[:10_000]
@@ -79,7 +79,7 @@ def test_a_download_goes_on_where_it_ended(phone: Phone) -> None:
 
 
 def test_a_poisoned_half_is_thrown_away(phone: Phone) -> None:
-    """Half of other bytes, then the honest rest: refused once, and right from the beginning the next time."""
+    """A download that starts with foreign bytes is refused once, and the next sync starts it again."""
     phone.publisher.publish(2)
     whole = phone.publisher.shelf.files[model_path(digest(2))]
     phone.publisher.shelf.files[model_path(digest(2))] = b"\x00" * 10_000
@@ -92,17 +92,17 @@ def test_a_poisoned_half_is_thrown_away(phone: Phone) -> None:
 
 
 def test_slow_retrieval(phone: Phone) -> None:
-    """A server that drips is left, however patient each single read is; what came is kept."""
+    """The device leaves a slow server, even if each single read is fast enough, and keeps the received bytes."""
     ticks = iter(range(0, 10_000, 20))
     phone.publisher.publish(2)
     with pytest.raises(refusals.TooSlow, match="expected"):
-        phone.sync(patience=Timeouts(30, 1000, lambda: next(ticks)))
+        phone.sync(timeouts=Timeouts(30, 1000, lambda: next(ticks)))
     assert phone.version() == 1
-    assert phone.sync(patience=Timeouts(30, 1000, lambda: 0.0)).current.version == 2  # the control: not slow
+    assert phone.sync(timeouts=Timeouts(30, 1000, lambda: 0.0)).current.version == 2  # the control: not slow
 
 
 def test_rollout_reaches_the_share_it_names() -> None:
-    """Of a thousand devices about a tenth takes a rollout of 10 %, and who took part at 10 % does at 30 %."""
+    """About a tenth of a thousand devices takes part in a rollout of 10 %, and all of those at 30 %."""
     names = [f"{i:032x}" for i in range(1000)]
     taken = {p: {n for n in names if trust.bucket(n, digest(2)) < p} for p in (0, 10, 30, 100)}
     assert not taken[0]
@@ -112,7 +112,7 @@ def test_rollout_reaches_the_share_it_names() -> None:
 
 
 def test_a_device_outside_the_rollout_waits(phone: Phone) -> None:
-    """At 0 % nobody moves; a device without a model takes it all the same; at 100 % everybody does."""
+    """At 0 % only devices without a model install it; at 100 % all devices do."""
     phone.publisher.publish(2, rollout_percent=0)
     assert phone.sync().current.version == 1
     fresh = Phone(phone.folder.parent / "fresh", phone.publisher)
@@ -122,23 +122,23 @@ def test_a_device_outside_the_rollout_waits(phone: Phone) -> None:
 
 
 def test_an_old_ios_keeps_what_it_has(phone: Phone) -> None:
-    """A model for a newer iOS is not even downloaded, and versions compare as numbers: 9.3 is before 13.0."""
+    """A model for a newer iOS is not downloaded, and iOS versions compare as numbers: 9.3 is before 13.0."""
     phone.publisher.publish(2, minimum_ios="13.0")
     done = client.sync(phone.publisher.shelf, phone.folder, CHANNEL, NOW, ios=(9, 3))
     assert (done.action, done.current.version) == (Action.KEEP, 1)
     assert client.sync(phone.publisher.shelf, phone.folder, CHANNEL, NOW, ios=(13, 0)).current.version == 2
 
 
-def test_urgent_is_told(phone: Phone) -> None:
-    """The app hears that it should not wait for Wi-Fi; what is urgent for some devices only cannot be signed."""
+def test_an_urgent_release(phone: Phone) -> None:
+    """A sync reports an urgent release, and an urgent release for only some devices cannot be signed."""
     phone.publisher.publish(2, urgent=True)
     assert phone.sync().urgent
     with pytest.raises(refusals.BadDocument, match="urgent"):
         phone.publisher.publish(3, urgent=True, rollout_percent=10)
 
 
-def test_a_withdrawn_model_is_left_though_nothing_replaces_it(phone: Phone) -> None:
-    """The previous one takes over at once, even where the replacement cannot be had."""
+def test_a_withdrawn_model_is_dropped_without_a_replacement(phone: Phone) -> None:
+    """The previous model replaces a withdrawn one at once, even if the new one cannot be downloaded."""
     phone.publisher.publish(2)
     phone.sync()
     phone.publisher.publish(3, withdrawn=(digest(2),))
@@ -149,7 +149,7 @@ def test_a_withdrawn_model_is_left_though_nothing_replaces_it(phone: Phone) -> N
 
 
 def test_both_models_withdrawn(phone: Phone) -> None:
-    """Then there is none, and the app uses its own."""
+    """If both models are withdrawn, the device has none, and the app uses its built-in one."""
     phone.publisher.publish(2)
     phone.sync()
     phone.publisher.publish(3, withdrawn=tuple(sorted([digest(1), digest(2)])))
@@ -160,7 +160,7 @@ def test_both_models_withdrawn(phone: Phone) -> None:
 
 
 def test_a_rotten_file_is_fetched_again(phone: Phone) -> None:
-    """A model whose bytes changed on the device is not trusted for having been trusted."""
+    """A model file that changed on the device is downloaded again."""
     path = states.model_file(phone.folder, digest(1))
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert phone.sync().action is Action.INSTALL
@@ -179,7 +179,7 @@ def test_a_rotten_file_is_fetched_again(phone: Phone) -> None:
     ids=["empty", "cut", "other_format", "path", "root_not_signed"],
 )
 def test_a_damaged_state_is_not_guessed_at(phone: Phone, damage) -> None:
-    """A state file that is not ours is refused in one line, and nothing is overwritten."""
+    """A damaged state file is refused in one line, and nothing is overwritten."""
     path = phone.folder / "state.json"
     changed = damage(path.read_bytes())
     assert changed != path.read_bytes()
@@ -191,28 +191,28 @@ def test_a_damaged_state_is_not_guessed_at(phone: Phone, damage) -> None:
 
 
 def test_one_family_for_one_folder(phone: Phone) -> None:
-    """A folder that began with one family is not turned into another's."""
-    with pytest.raises(refusals.NoChannel, match="began with"):
+    """A folder of one family refuses a sync for another."""
+    with pytest.raises(refusals.NoChannel, match="as at the first sync"):
         client.sync(phone.publisher.shelf, phone.folder, "svm.mlmodel", NOW)
 
 
 def test_a_file_in_place_of_the_folder(tmp_path: Path, publisher: Publisher) -> None:
-    """The mistake is said in one line."""
+    """A file in place of the folder gives an error of one line."""
     (tmp_path / "phone").write_text("not a folder")
     with pytest.raises(BadSettings, match="expected a folder"):
         client.sync(publisher.shelf, tmp_path / "phone", CHANNEL, NOW, root=publisher.app_root)
 
 
 @pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://host/feed", "http://[::1"])
-def test_places_that_are_none(place: str) -> None:
-    """Only http, https and folders; anything else is an error of one line."""
+def test_places_that_are_not_sources(place: str) -> None:
+    """Sources are http, https and folders; any other place gives an error of one line."""
     with pytest.raises(refusals.Unavailable), sources.at(place) as source, source.open("feed.json"):
         pass
 
 
 @pytest.mark.parametrize("where", ["os.fsync", "pathlib.Path.replace"])
 def test_a_full_disk_changes_nothing(phone: Phone, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Where the disk takes no more, one line says so, the old model stays, and with space the sync goes on."""
+    """A full disk gives an error of one line and keeps the old model; with free space the sync continues."""
     phone.publisher.publish(2)
     with monkeypatch.context() as full:
         full.setattr(where, _no_space)
@@ -223,12 +223,12 @@ def test_a_full_disk_changes_nothing(phone: Phone, monkeypatch: pytest.MonkeyPat
 
 
 def _no_space(*_: object) -> None:
-    """Stands in for whatever writes."""
+    """A write on a full disk."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_published_folder_is_a_source(phone: Phone, tmp_path: Path) -> None:
-    """The same files in a folder; a folder in place of a file is unavailable, not a crash."""
+    """A published folder works as a source, and a folder in place of a file raises Unavailable."""
     site = tmp_path / "site"
     phone.publisher.publish(2)
     for name, data in phone.publisher.shelf.files.items():
