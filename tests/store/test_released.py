@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from loop.data.digits import digit
 from loop.errors import StoreUnavailable
 from loop.intake import Receipt, Upload, accept_many
-from loop.operations import ledgercheck
+from loop.operations import ledger_check
 from loop.store import Store, schema, tables
 from loop.store.backup import sequences
 from loop.store.feedback import corrections, live_scores
@@ -178,8 +178,8 @@ def test_nights_are_kept(old: Old) -> None:
     assert digests == [(v["number"], v["artifact_digest"], snapshots[v["snapshot_id"]]) for v in old.rows["versions"]]
     assert outcomes == dict.fromkeys(old.column("versions", "number"), "passed")
     assert len(lines) == len(old.rows["moves"])
-    assert ledgercheck.chained(chain) == []
-    assert ledgercheck.sensible(chain, known, outcomes, set()) == []
+    assert ledger_check.chained(chain) == []
+    assert ledger_check.consistent(chain, known, outcomes, set()) == []
 
 
 def test_the_feed_is_kept(old: Old) -> None:
@@ -218,7 +218,7 @@ def goes_on(old: Old) -> None:
     assert receipt.id > max(old.column("corrections", "id"))
     assert add_version(old.store).number == 3
     with old.store.read() as tx:
-        assert ledgercheck.chained(ledger_chain.lines(tx)) == []
+        assert ledger_check.chained(ledger_chain.lines(tx)) == []
 
 
 def test_what_is_append_only_stays_so(old: Old) -> None:
