@@ -17,6 +17,7 @@ from loop.evaluation import digit_classifier, plots, scoring
 from loop.evaluation.digit_classifier import DigitClassifier
 from loop.evaluation.scoring import Images, Score
 from models import coreml
+from models.coreml import kinds
 
 File = Annotated[Path, typer.Argument(help="Core ML model (.mlmodel).", show_default=False, metavar="FILE.mlmodel")]
 Data = Annotated[
@@ -64,6 +65,8 @@ def inspect(file: File, as_json: Json = False) -> None:
     """Describe a Core ML file: inputs, outputs, labels, layers, lowest iOS."""
     try:
         summary = coreml.inspect(_bytes(file), name=file.name)
+    except coreml.AnotherKind as error:
+        raise BadModel(str(error)) from error
     except coreml.ModelError as error:
         raise BadModel(f"{error}; name an .mlmodel") from error
     if as_json:
@@ -74,14 +77,13 @@ def inspect(file: File, as_json: Json = False) -> None:
 
 def _bytes(file: Path) -> bytes:
     if file.is_dir():
-        raise BadModel(f"{file}: expected a file, came a folder; of .mlpackage only the .mlmodel inside can be given")
+        kind = kinds.of_folder(file)
+        raise BadModel(f"{file}: expected a Core ML model, got {kind.name}; {kind.as_model}")
     try:
         with file.open("rb") as opened:
             data = opened.read(coreml.Limits().file_bytes + 1)  # one byte too many is what the loader refuses
     except OSError as error:
         raise BadModel(f"{file} cannot be read ({error.strerror}); name an .mlmodel") from error
-    if not data:
-        raise BadModel(f"{file} is empty; name an .mlmodel")
     return data
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from loop.data import archives, corpus, digits, idx
 from loop.errors import BadImage
+from models.coreml import kinds
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
@@ -89,6 +90,9 @@ def _form(form: int) -> Callable[[], Iterator[Sample]]:
 def _person(path: Path) -> Person:
     name = _source_name(path)
     try:
+        kind = kinds.of_path(path) if path.exists() else None
+        if kind is not None and kind.as_digits:
+            raise BadImage(f"{path}: expected labelled digits, got {kind.name}; {kind.as_digits}")
         return Person(name, _reader(path))
     except OSError as error:
         raise BadImage(f"{path} cannot be read ({error.strerror}); make it readable") from error

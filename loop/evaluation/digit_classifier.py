@@ -114,6 +114,8 @@ def _predict(
 def _bad_model() -> Iterator[None]:
     try:
         yield
+    except coreml.AnotherKind as error:
+        raise BadModel(str(error)) from error
     except coreml.ModelError as error:
         raise BadModel(f"{error}; give a Core ML digit classifier that this runtime can run") from error
 

@@ -12,7 +12,7 @@ Rules:
 - Nothing outside this folder is imported but numpy and protobuf (``proto`` says how); it can be lifted out whole.
 """
 
-from .errors import BadInput, LimitExceeded, Malformed, ModelError, Unsupported
+from .errors import AnotherKind, BadInput, LimitExceeded, Malformed, ModelError, Unsupported
 from .features import Feature
 from .layers import KINDS
 from .limits import Limits
@@ -21,6 +21,7 @@ from .summary import LayerSummary, Summary, inspect
 
 __all__ = [
     "KINDS",
+    "AnotherKind",
     "BadInput",
     "Feature",
     "LayerSummary",

@@ -16,6 +16,10 @@ class Malformed(ModelError):
     """The file contradicts itself or the specification: truncated, wrong counts, missing inputs, bad values."""
 
 
+class AnotherKind(Malformed):
+    """The bytes are recognised as a file of another kind; the message names it and the next step."""
+
+
 class Unsupported(ModelError):
     """The file may be right, but asks for something that this runtime does not do; it never guesses."""
 

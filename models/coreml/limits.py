@@ -14,8 +14,8 @@ class Limits:
     file_bytes: int = 256 << 20
     fields: int = 1_000_000
     """Messages, strings and loose numbers in the file: what costs more memory parsed than stored."""
-    depth: int = 16
-    """Messages inside messages; a pipeline inside a pipeline adds three."""
+    depth: int = 32
+    """Messages inside messages; an ML Program's constants lie 17 deep, a pipeline inside a pipeline adds three."""
     layers: int = 10_000
     labels: int = 100_000
     rank: int = 8

@@ -25,8 +25,10 @@ def check(data: bytes, descriptor: Any, file: str, limits: Limits) -> None:
             inside.pop()
             continue
         counted += 1
-        if counted > limits.fields or len(inside) > limits.depth:
-            raise LimitExceeded(f"{file}: more than {limits.fields} fields or messages {limits.depth} deep")
+        if counted > limits.fields:
+            raise LimitExceeded(f"{file}: more than {limits.fields} fields and messages")
+        if len(inside) > limits.depth:
+            raise LimitExceeded(f"{file}: messages inside messages more than {limits.depth} deep")
         tag, position = _varint(data, position, end, file)
         start, position = _value(data, position, end, tag & 7, file)
         field = kind.fields_by_number.get(tag >> 3) if tag & 7 == _BYTES else None
