@@ -13,7 +13,7 @@ from loop.cli.output import Json, console, emit, percent, print_table, say, tabl
 from loop.data import labelled
 from loop.data.labelled import Labelled
 from loop.errors import BadModel, DiskFull
-from loop.evaluation import digit_classifier, plots, scoring
+from loop.evaluation import digit_classifier, plots, scales, scoring
 from loop.evaluation.digit_classifier import DigitClassifier
 from loop.evaluation.scoring import Images, Score
 from models import coreml
@@ -43,8 +43,9 @@ def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) ->
 
     Works on any file with the ten digits as labels. Assumptions about what the file does not state are printed.
     """
-    reader = digit_classifier.classifier(digit_classifier.load(_bytes(file), file.name))
+    model = digit_classifier.load(_bytes(file), file.name)
     examples = labelled.read(data)
+    reader = scales.classifier(model, examples.images, examples.labels)
     result, milliseconds, problems = _scored(reader, examples)
     if sheet is None and not as_json:
         sheet = Path(f"{file.stem}-worst.png")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from loop.errors import BadModel
 from loop.evaluation import input_adapter
-from loop.evaluation.input_adapter import SIDE, Images, InputAdapter
+from loop.evaluation.input_adapter import SIDE, Images, InputAdapter, Scale
 from models import coreml
 
 Answers = NDArray[np.floating[Any]]
@@ -50,6 +50,8 @@ class DigitClassifier:
     """The model returns a label without probabilities, so rows are one-hot."""
     assumptions: tuple[str, ...]
     """What the file states and what was assumed, one sentence each."""
+    scales: tuple[Scale, ...] = ()
+    """If the file states no scale of its array input: the candidates, the assumed one first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +69,7 @@ class _OutputAdapter:
 def runtime() -> str:
     """Digest of the code that turns a file and images into answers. Only reports with one digest are comparable."""
     here, models_package = Path(__file__).parent, Path(coreml.__file__).parent
-    own = [here / name for name in ("digit_classifier.py", "input_adapter.py")]
+    own = [here / name for name in ("digit_classifier.py", "input_adapter.py", "pixels.py")]
     sources = [*own, models_package.parent / "svm" / "tiles.py", *sorted(models_package.rglob("*.py"))]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
@@ -78,9 +80,12 @@ def load(data: bytes, name: str = "model.mlmodel") -> coreml.Model:
         return coreml.load(data, name=name)
 
 
-def classifier(model: coreml.Model) -> DigitClassifier:
-    """Adapt ``model`` to digits. Raises BadModel if its input or its labels are not those of a digit classifier."""
-    adapter = input_adapter.find(model)
+def classifier(model: coreml.Model, scale: Scale | None = None) -> DigitClassifier:
+    """Adapt ``model`` to digits; ``scale`` replaces one that the file does not state.
+
+    Raises BadModel if its input or its labels are not those of a digit classifier.
+    """
+    adapter = input_adapter.find(model, scale)
     output = _of_classifier(model) if model.labels else _of_network(model, _predict(model, adapter, _probe()))
 
     def probabilities(images: Images) -> Answers:
@@ -100,6 +105,7 @@ def classifier(model: coreml.Model) -> DigitClassifier:
         polarity=adapter.polarity,
         label_only=output.label_only,
         assumptions=(*adapter.notes, *output.notes),
+        scales=adapter.scales,
     )
 
 
@@ -107,7 +113,7 @@ def _predict(
     model: coreml.Model, adapter: InputAdapter, images: Images, outputs: tuple[str, ...] | None = None
 ) -> Outputs:
     with _bad_model():
-        return model.predict({adapter.name: adapter.prepare(images)}, outputs)
+        return model.predict(adapter.prepare(images), outputs)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Adapt 28×28 digits to a foreign model's input: its one input and its descriptions → InputAdapter.
+"""Adapt 28×28 digits to a foreign model's inputs: the inputs and their descriptions → InputAdapter.
 
 The first half of ``digit_classifier``. Rules: a convention that the file states is followed, and the input's own
 description takes precedence over the model's. Anything else is assumed to be as in MNIST (white ink on black, the
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from loop.errors import BadModel
+from loop.evaluation import pixels
+from loop.evaluation.pixels import Pixels
 from models import coreml
 from models.svm.tiles import FULL, tiles
 
@@ -41,9 +43,18 @@ _SCALES = (  # the first match counts: "0 to 255, divided by 255" is 0 to 1
 )
 
 
+Scale = tuple[float, float]
+"""Lowest and highest value of an array's pixels."""
+SCALES: tuple[Scale, ...] = ((0.0, 1.0), (0.0, 255.0), (0.0, 16.0), (-1.0, 1.0), (-0.4242, 2.8215))
+"""Usual scales of array inputs; the last is MNIST normalised by its mean 0.1307 and deviation 0.3081."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class InputAdapter:
-    """A model's input. ``prepare`` takes ``(n, 28, 28) uint8``, white on black, and returns what ``predict`` takes."""
+    """A model's input, or its many inputs of one pixel each.
+
+    ``prepare`` takes ``(n, 28, 28) uint8``, white on black, and returns what ``predict`` takes, by input.
+    """
 
     name: str
     kind: str
@@ -53,9 +64,11 @@ class InputAdapter:
     values: int
     """Numbers per image."""
     polarity: str
-    prepare: Callable[[Images], NDArray[Any]]
+    prepare: Callable[[Images], dict[str, NDArray[Any]]]
     notes: tuple[str, ...]
     """What the file states and what was assumed, in words."""
+    scales: tuple[Scale, ...] = ()
+    """If the file states no scale: the candidates, the assumed one first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,19 +80,27 @@ class _Form:
     channels: int
     shape: Callable[[Images], NDArray[Any]]
     note: str
+    scales: tuple[Scale, ...] = ()
 
 
-def find(model: coreml.Model) -> InputAdapter:
-    """The adapter for ``model``. Raises BadModel unless it has exactly one input and that input is a picture."""
-    if len(model.inputs) != 1:
+def find(model: coreml.Model, scale: Scale | None = None) -> InputAdapter:
+    """The adapter for ``model``; ``scale`` replaces one that the file does not state.
+
+    Raises BadModel unless the model has one input that is a picture, or one number for each pixel.
+    """
+    many = pixels.find(model.inputs)
+    if len(model.inputs) != 1 and many is None:
         named = ", ".join(f"{each.name!r} ({each.kind})" for each in model.inputs[:12])
-        raise BadModel(f"{model.name}: expected one input, an image or an array; got {len(model.inputs)}: {named}")
-    feature = model.inputs[0]
+        raise BadModel(
+            f"{model.name}: expected one input, an image or an array, or one number for each pixel; "
+            f"got {len(model.inputs)}: {named}"
+        )
+    feature = many.together if many else model.inputs[0]
     texts = tuple(f"{key}: {text}" for key, text in model.metadata.items())
     if feature.kind == "image":
         form = _image(feature)
     elif feature.kind == "array":
-        form = _array(model.name, feature, (feature.description, model.metadata.get("description", "")))
+        form = _array(model.name, feature, (feature.description, model.metadata.get("description", "")), scale)
     else:
         raise BadModel(f"{model.name}: input {feature.name!r}: expected an image or an array, got {feature.kind}")
     if min(form.size) < 2 or max(form.size) > _MAX_SIDE_PIXELS:
@@ -90,11 +111,17 @@ def find(model: coreml.Model) -> InputAdapter:
     resized = form.kind != "tiles" and form.size != (SIDE, SIDE)
     size_note = (f"size: 28×28 pictures resized to {_by(form.size)} (assumed; not padded)",) if resized else ()
 
-    def prepare(images: Images) -> NDArray[Any]:
-        return form.shape(images if polarity == WHITE_ON_BLACK else 255 - images)
+    def prepare(images: Images) -> dict[str, NDArray[Any]]:
+        adapted = form.shape(images if polarity == WHITE_ON_BLACK else 255 - images)
+        return many.split(adapted) if many else {feature.name: adapted}
 
-    notes = (f"input: {feature.name!r}, {form.note}", *size_note, ink_note)
-    return InputAdapter(feature.name, form.kind, form.size, prod(form.size) * form.channels, polarity, prepare, notes)
+    notes = (f"input: {_named(feature, many)}, {form.note}", *size_note, ink_note)
+    values = prod(form.size) * form.channels
+    return InputAdapter(feature.name, form.kind, form.size, values, polarity, prepare, notes, form.scales)
+
+
+def _named(feature: coreml.Feature, many: Pixels | None) -> str:
+    return many.note if many else repr(feature.name)
 
 
 def _image(feature: coreml.Feature) -> _Form:
@@ -109,12 +136,12 @@ def _image(feature: coreml.Feature) -> _Form:
     return _Form(kind, size, 3, shape, f"{kind} {_by(size)}, the grey level in all three channels")
 
 
-def _array(model: str, feature: coreml.Feature, texts: Sequence[str]) -> _Form:
+def _array(model: str, feature: coreml.Feature, texts: Sequence[str], chosen: Scale | None) -> _Form:
     size, channels, first = _layout(model, feature)
     if channels == 1 and size == (8, 8):
-        return _tiles(feature, texts)
+        return _tiles(feature, texts, chosen)
     default, why = (255.0, "integers") if feature.dtype.startswith("int") else (1.0, "the file states no range")
-    low, high, why = _scale(texts, default, why)
+    (low, high), why, scales = _scale(texts, default, why, chosen)
     axis = 1 if first else 3
 
     def shape(images: Images) -> NDArray[np.float64]:
@@ -124,18 +151,18 @@ def _array(model: str, feature: coreml.Feature, texts: Sequence[str]) -> _Form:
         return scaled.reshape(len(images), *feature.shape)
 
     note = f"array {_by(feature.shape)}, row by row, values {low:g} to {high:g} ({why})"
-    return _Form("array", size, channels, shape, note)
+    return _Form("array", size, channels, shape, note, scales)
 
 
-def _tiles(feature: coreml.Feature, texts: Sequence[str]) -> _Form:
+def _tiles(feature: coreml.Feature, texts: Sequence[str], chosen: Scale | None) -> _Form:
     """64 numbers, as the tutorial's app sends them, after scikit-learn's digits."""
-    low, high, why = _scale(texts, FULL, "as in scikit-learn's digits")
+    (low, high), why, scales = _scale(texts, FULL, "as in scikit-learn's digits", chosen)
 
     def shape(images: Images) -> NDArray[np.float64]:
         return (low + tiles(images) * ((high - low) / FULL)).reshape(len(images), *feature.shape)
 
     note = f"averages of 8×8 tiles of the ink's bounding box, values {low:g} to {high:g} ({why})"
-    return _Form("tiles", (8, 8), 1, shape, note)
+    return _Form("tiles", (8, 8), 1, shape, note, scales)
 
 
 def _layout(model: str, feature: coreml.Feature) -> tuple[tuple[int, int], int, bool]:
@@ -182,10 +209,16 @@ def _polarity(own: str, texts: Sequence[str]) -> tuple[str, str]:
     return WHITE_ON_BLACK, f"ink: {WHITE_ON_BLACK} (assumed, as in MNIST: the file states no polarity)"
 
 
-def _scale(texts: Sequence[str], default: float, why: str) -> tuple[float, float, str]:
-    """Lowest and highest value of an array input, and why. The first text that names a range counts."""
+def _scale(
+    texts: Sequence[str], default: float, why: str, chosen: Scale | None
+) -> tuple[Scale, str, tuple[Scale, ...]]:
+    """Scale of an array input, why, and what else it may be. The first text that names a range counts."""
     for text in texts:
         for low, high, pattern in _SCALES:
             if re.search(pattern, text.lower()):
-                return low, high, "read from its description"
-    return 0.0, default, f"assumed: {why}"
+                return (low, high), "read from its description", ()
+    assumed = (0.0, default)
+    scales = (assumed, *(each for each in SCALES if each != assumed))
+    if chosen is None:
+        return assumed, f"assumed: {why}", scales
+    return chosen, "chosen: the file states no range", scales

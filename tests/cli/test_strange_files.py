@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from loop.cli import app
-from loop.errors import BadImage, BadModel
 from loop.data.handwriting import people
+from loop.errors import BadImage, BadModel
 from tests.helpers import strange, stripes
 from tests.helpers.shared import SHARED
 
