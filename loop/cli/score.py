@@ -17,9 +17,14 @@ from loop.evaluation import digit_classifier, plots, scales, scoring
 from loop.evaluation.digit_classifier import DigitClassifier
 from loop.evaluation.scoring import Images, Score
 from models import coreml
-from models.coreml import kinds
+from models.coreml import kinds, package
 
-File = Annotated[Path, typer.Argument(help="Core ML model (.mlmodel).", show_default=False, metavar="FILE.mlmodel")]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="Core ML model: .mlmodel, or .mlpackage, zipped or not.", show_default=False, metavar="FILE.mlmodel"
+    ),
+]
 Data = Annotated[
     Path,
     typer.Argument(
@@ -78,14 +83,26 @@ def inspect(file: File, as_json: Json = False) -> None:
 
 def _bytes(file: Path) -> bytes:
     if file.is_dir():
-        kind = kinds.of_folder(file)
-        raise BadModel(f"{file}: expected a Core ML model, got {kind.name}; {kind.as_model}")
+        return _packed(file)
     try:
         with file.open("rb") as opened:
             data = opened.read(coreml.Limits().file_bytes + 1)  # one byte too many is what the loader refuses
     except OSError as error:
         raise BadModel(f"{file} cannot be read ({error.strerror}); name an .mlmodel") from error
     return data
+
+
+def _packed(folder: Path) -> bytes:
+    """A package's folder as the zip that it may come as, too."""
+    kind = kinds.of_folder(folder)
+    if kind.as_model:
+        raise BadModel(f"{folder}: expected a Core ML model, got {kind.name}; {kind.as_model}")
+    try:
+        return package.packed(folder)
+    except OSError as error:
+        raise BadModel(f"{folder} cannot be read ({error.strerror}); make it readable") from error
+    except coreml.ModelError as error:
+        raise BadModel(f"{error}; copy the whole package again") from error
 
 
 def _scored(reader: DigitClassifier, examples: Labelled) -> tuple[Score, float, tuple[str, ...]]:

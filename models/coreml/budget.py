@@ -1,7 +1,8 @@
 """What loading one file has asked for so far, against its limits; a pipeline's stages share one budget."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .errors import LimitExceeded, Malformed, Unsupported
 from .limits import Limits
@@ -9,10 +10,11 @@ from .limits import Limits
 
 @dataclass(slots=True)
 class Budget:
-    """Running sums over one file; ``file`` is its name, for messages."""
+    """Running sums over one file; ``file`` is its name, for messages, ``files`` are a package's beside the model."""
 
     file: str
     limits: Limits
+    files: Mapping[str, bytes] = field(default_factory=dict)
     layers: int = 0
     weights: int = 0
     values: int = 0

@@ -34,7 +34,7 @@ class Kind:
 
 _DIGITS = "give a folder or zip of <digit>/*.png, or MNIST's IDX files"
 _SWAPPED = "give the model first, the digits second"
-_MODEL = "give an .mlmodel"
+_MODEL = "give an .mlmodel or .mlpackage"
 _CONVERT = "convert the model where it was trained: docs/coreml-runtime.md, 'Converting', has the lines"
 
 
@@ -68,7 +68,7 @@ COMPILED = _model(
     "a compiled Core ML model (.mlmodelc)",
     "compiling cannot be undone: give the .mlmodel or .mlpackage that it was compiled from",
 )
-PACKAGE = _model("an ML Program (.mlpackage)", "only .mlmodel files run here: convert with convert_to='neuralnetwork'")
+PACKAGE = Kind("a Core ML package (.mlpackage)", "", _SWAPPED)
 CORE_ML = Kind("a Core ML model", "", _SWAPPED)
 KERAS = _model("a Keras model (.keras)")
 HDF5 = _model("an HDF5 file (.h5), as Keras saves models in")

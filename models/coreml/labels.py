@@ -16,7 +16,11 @@ def read(message: Any, budget: Budget) -> Labels:
     kind = message.WhichOneof("ClassLabels")
     if kind is None:
         raise budget.malformed("a classifier without class labels")
-    found = tuple(getattr(message, kind).vector)
+    return checked(tuple(getattr(message, kind).vector), budget)
+
+
+def checked(found: Labels, budget: Budget) -> Labels:
+    """Return the labels, refusing none of them or too many."""
     if len(found) > budget.limits.labels:
         raise LimitExceeded(f"{budget.file}: {len(found)} class labels, at most {budget.limits.labels} are allowed")
     if not found:

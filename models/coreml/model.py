@@ -1,7 +1,7 @@
 """``load`` and the ``Model`` it returns: any kind of Core ML model behind one way of asking.
 
-Bytes → message (``proto``) → body (``neural``, ``svm``, ``pipeline``) → model. A body takes checked arrays and gives
-arrays; ``Model`` adds what holds for all.
+Bytes → message (``package``, ``proto``) → body (``neural``, ``mil``, ``svm``, ``pipeline``) → model. A body
+takes checked arrays and gives arrays; ``Model`` adds what holds for all.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import neural, pipeline, svm, vectors
+from . import neural, package, pipeline, svm, vectors
 from .arguments import checked
 from .body import Arrays, Body
 from .budget import Budget
@@ -22,6 +22,7 @@ from .features import Feature
 from .labels import Labels
 from .limits import Limits
 from .metadata import texts
+from .mil import program
 from .proto import parse
 
 
@@ -73,10 +74,14 @@ class Model:
 
 
 def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = None) -> Model:
-    """Return the model in ``data``; ``name`` stands in error messages. Raises ``ModelError`` and nothing else."""
+    """Return the model in ``data``, a ``.mlmodel`` or a zipped ``.mlpackage``; ``name`` stands in error messages.
+
+    Raises ``ModelError`` and nothing else.
+    """
     limits = limits or Limits()
-    message = parse(data, name, limits)
-    loaded = build(message, Budget(name, limits))
+    contents = package.opened(data, name, limits)
+    message = parse(contents.model, name, limits)
+    loaded = build(message, Budget(name, limits, contents.files))
     return Model(
         name=name,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -111,4 +116,6 @@ def _build(kind: str | None, message: Any, budget: Budget) -> Body:
         return pipeline.build(message, budget, build)
     if kind in vectors.KINDS:
         return vectors.build(message, budget)
+    if kind == program.KIND:
+        return program.build(message, budget)
     raise budget.unsupported(f"a model of kind {kind or 'none'}")

@@ -13,7 +13,7 @@ Execution takes images in chunks whose working set fits the processor's cache, a
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class Step:
     plan: Plan
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    dropped: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +96,44 @@ def build(
 
     ``exact`` says that tensors have the rank the file gives them, not always 5.
     """
-    wanted = frozenset(outputs)
     shapes = {name: entrance.shape for name, entrance in entrances.items()}
-    last = {name: index for index, message in enumerate(layers) for name in message.input}
     steps: list[Step] = []
-    for index, message in enumerate(layers):
+    for message in layers:
         budget.layer()
         layer = _layer(message, shapes, layers, budget)
         compiles.check(layer, exact)
-        plan = KINDS[layer.kind](layer)
-        for shape in (*plan.shapes, (plan.scratch,)) if plan.scratch else plan.shapes:
-            layer.fits(shape)
-        budget.spend(plan.shapes, plan.macs)
+        plan = spent(KINDS[layer.kind](layer), layer)
         shapes.update(zip(message.output, plan.shapes, strict=True))
-        touched = dict.fromkeys([*message.input, *message.output])
-        dropped = tuple(name for name in touched if last.get(name, -1) <= index and name not in wanted)
-        steps.append(Step(layer.name, layer.kind, plan, tuple(message.input), tuple(message.output), dropped))
+        steps.append(Step(layer.name, layer.kind, plan, tuple(message.input), tuple(message.output)))
+    return assembled(steps, entrances, outputs, budget)
+
+
+def spent(plan: Plan, layer: Layer) -> Plan:
+    """Return ``plan``, refusing one whose tensors or work are over the limits."""
+    for shape in (*plan.shapes, (plan.scratch,)) if plan.scratch else plan.shapes:
+        layer.fits(shape)
+    layer.budget.spend(plan.shapes, plan.macs)
+    return plan
+
+
+def assembled(
+    steps: Sequence[Step], entrances: Mapping[str, Entrance], outputs: Sequence[str], budget: Budget
+) -> Network:
+    """Return the network of planned steps, each tensor dropped after its last use unless ``outputs`` names it."""
+    shapes = {name: entrance.shape for name, entrance in entrances.items()}
+    for step in steps:
+        shapes.update(zip(step.outputs, step.plan.shapes, strict=True))
     for name in outputs:
         if name not in shapes:
             raise budget.malformed(f"no layer gives the output {name!r}")
+    last = {name: index for index, step in enumerate(steps) for name in step.inputs}
+    wanted, ordered = frozenset(outputs), []
+    for index, step in enumerate(steps):
+        touched = dict.fromkeys([*step.inputs, *step.outputs])
+        dropped = tuple(name for name in touched if last.get(name, -1) <= index and name not in wanted)
+        ordered.append(replace(step, dropped=dropped))
     kept = {name: shapes[name] for name in outputs}
-    return Network(entrances, kept, tuple(steps), _chunk_size(steps, entrances, shapes))
+    return Network(entrances, kept, tuple(ordered), _chunk_size(ordered, entrances, shapes))
 
 
 def _layer(message: Any, shapes: Mapping[str, Shape], layers: Sequence[Any], budget: Budget) -> Layer:

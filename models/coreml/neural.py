@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -28,13 +28,8 @@ def build(message: Any, budget: Budget) -> Body:
     entrances = preprocessing.entrances(graph, inputs, budget)
     exact = compiles.exact(graph, inputs, budget)
     built = network.build(graph.layers, entrances, [output.name for output in outputs], exact, budget)
-    shapes = _shapes(built, outputs, graph, budget)
-
-    def run(arrays: Arrays, wanted: Wanted) -> dict[str, NDArray[Any]]:
-        found = built.run(arrays, wanted)
-        return {name: x.reshape(x.shape[0], *shapes[name]) for name, x in found.items()}
-
-    return Body(inputs, _reshaped(outputs, shapes), run, built.cost, networks=(built,))
+    shapes = shapes_of(built, outputs, graph.arrayInputShapeMapping == preprocessing.RANK5_ARRAYS, budget)
+    return plain(built, inputs, outputs, shapes)
 
 
 def _classifier(message: Any, budget: Budget) -> Body:
@@ -49,9 +44,33 @@ def _classifier(message: Any, budget: Budget) -> Body:
     tensor = _probability_tensor(graph, probabilities, budget)
     given = [tensor, *(output.name for output in others)]
     built = network.build(graph.layers, entrances, given, compiles.exact(graph, inputs, budget), budget)
+    shapes = shapes_of(built, others, graph.arrayInputShapeMapping == preprocessing.RANK5_ARRAYS, budget)
+    found = Answer(tensor, names, label, probabilities)
+    return classifier(built, inputs, reshaped(outputs, shapes), shapes, found, budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What makes a network a classifier: the tensor of its probabilities, its labels, and the names of both outputs."""
+
+    tensor: str
+    names: labels.Labels
+    label: str
+    probabilities: str | None
+
+
+def classifier(
+    built: Network,
+    inputs: tuple[Feature, ...],
+    outputs: tuple[Feature, ...],
+    shapes: Mapping[str, Shape],
+    answer: Answer,
+    budget: Budget,
+) -> Body:
+    """Return the body of a classifier; ``shapes`` are those of its outputs beside label and probabilities."""
+    tensor, names, label, probabilities = answer.tensor, answer.names, answer.label, answer.probabilities
     if math.prod(built.outputs[tensor]) != len(names):
         raise budget.malformed(f"{len(names)} labels, but {tensor!r} has the shape {built.outputs[tensor]}")
-    shapes = _shapes(built, others, graph, budget)
 
     def tensors(wanted: Wanted) -> Wanted:
         return wanted & shapes.keys() | ({tensor} if wanted & {label, probabilities} else set())
@@ -70,10 +89,22 @@ def _classifier(message: Any, budget: Budget) -> Body:
     def cost(wanted: Wanted) -> int:
         return built.cost(tensors(wanted)) + (labels.width(names) if label in wanted else 0)
 
-    return Body(inputs, _reshaped(outputs, shapes), run, cost, names, label, probabilities, (built,))
+    return Body(inputs, outputs, run, cost, names, label, probabilities, (built,))
 
 
-def _reshaped(outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]) -> tuple[Feature, ...]:
+def plain(
+    built: Network, inputs: tuple[Feature, ...], outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]
+) -> Body:
+    """Return the body of a network that gives arrays, in ``shapes``."""
+
+    def run(arrays: Arrays, wanted: Wanted) -> dict[str, NDArray[Any]]:
+        found = built.run(arrays, wanted)
+        return {name: x.reshape(x.shape[0], *shapes[name]) for name, x in found.items()}
+
+    return Body(inputs, reshaped(outputs, shapes), run, built.cost, networks=(built,))
+
+
+def reshaped(outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]) -> tuple[Feature, ...]:
     """Return the outputs with the shapes they are really given in."""
     return tuple(replace(output, shape=shapes.get(output.name, output.shape)) for output in outputs)
 
@@ -90,12 +121,12 @@ def _probability_tensor(graph: Any, probabilities: str | None, budget: Budget) -
     return str(given[-1])
 
 
-def _shapes(built: Network, outputs: Sequence[Feature], graph: Any, budget: Budget) -> dict[str, Shape]:
+def shapes_of(built: Network, outputs: Sequence[Feature], stripped: bool, budget: Budget) -> dict[str, Shape]:
     """Return the shape for one image that each output is given in.
 
-    That is the described shape; where there is none, the tensor's, without the axes that the rank-5 mapping adds.
+    That is the described shape; where there is none, the tensor's, if ``stripped`` without the axes that the rank-5
+    mapping adds.
     """
-    stripped = graph.arrayInputShapeMapping == preprocessing.RANK5_ARRAYS
     return {output.name: _shape(built.outputs[output.name], output, stripped, budget) for output in outputs}
 
 

@@ -18,8 +18,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from . import kinds
-from .errors import AnotherKind, Malformed, ModelError
+from .errors import Malformed, ModelError
 from .limits import Limits
 from .wire import check
 
@@ -54,9 +53,6 @@ def model_pb2() -> Any:
 
 def parse(data: bytes, file: str, limits: Limits) -> Any:
     """Return the ``Model`` message in ``data``; raises ``ModelError`` where it is none or too large."""
-    kind = kinds.of_bytes(data)
-    if kind is not None and kind.as_model:
-        raise AnotherKind(f"{file}: expected a Core ML model, got {kind.name}; {kind.as_model}")
     message = model_pb2().Model()
     check(data, message.DESCRIPTOR, file, limits)
     try:

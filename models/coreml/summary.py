@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import neural, pipeline, versions
+from . import neural, package, pipeline, versions
 from .body import features
 from .budget import Budget
 from .errors import ModelError
@@ -16,6 +16,8 @@ from .features import Feature
 from .labels import Labels
 from .limits import Limits
 from .metadata import texts
+from .mil import contents as mil_contents
+from .mil import program
 from .model import build
 from .network import Network, Step
 from .proto import parse
@@ -78,14 +80,15 @@ class Summary:
 def inspect(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = None) -> Summary:
     """Return the summary of a file; raises ``ModelError`` where it is no Core ML model or describes no features."""
     limits = limits or Limits()
-    message = parse(data, name, limits)
+    contents = package.opened(data, name, limits)
+    message = parse(contents.model, name, limits)
     described = Budget(name, limits)
     inputs = features(message.description.input, "input", described)
     outputs = features(message.description.output, "output", described)
     problem = labels = None
     networks: list[Network] = []
     try:
-        body = build(message, Budget(name, limits))
+        body = build(message, Budget(name, limits, contents.files))
         labels, networks = body.labels, list(body.networks)
     except ModelError as error:
         problem = str(error)
@@ -120,6 +123,8 @@ def _layers(message: Any, networks: list[Network]) -> Iterator[LayerSummary]:
             steps = network.steps if network else ()
             for index, layer in enumerate(getattr(model, kind).layers):
                 yield _layer(layer, stage, steps[index] if steps else None)
+        elif kind == program.KIND:
+            yield from _operations(model, stage, next(planned, None))
         else:
             yield _other(model, kind, stage)
 
@@ -137,6 +142,24 @@ def _layer(message: Any, stage: int, step: Step | None) -> LayerSummary:
         precisions=tuple(sorted({precision(params) for params in found})),
         macs=step.plan.macs if step else 0,
     )
+
+
+def _operations(model: Any, stage: int, network: Network | None) -> Iterator[LayerSummary]:
+    """Yield the operations of an ML Program that compute something."""
+    steps = {step.name: step for step in network.steps} if network else {}
+    for found in mil_contents.operations(model.mlProgram):
+        step = steps.get(found.name)
+        yield LayerSummary(
+            stage=stage,
+            name=found.name,
+            kind=found.kind,
+            inputs=found.inputs,
+            outputs=found.outputs,
+            shapes=step.plan.shapes if step else (),
+            weights=found.weights,
+            precisions=found.precisions,
+            macs=step.plan.macs if step else 0,
+        )
 
 
 def _other(model: Any, kind: str, stage: int) -> LayerSummary:

@@ -9,7 +9,8 @@ import numpy as np
 from .layer import Array, Layer, Plan, Shape, plan
 
 
-def _softmax(x: Array, axis: int) -> Array:
+def exponential_shares(x: Array, axis: int) -> Array:
+    """Return softmax along one axis."""
     result: Array = x - x.max(axis=axis, keepdims=True)
     np.exp(result, out=result)
     result /= result.sum(axis=axis, keepdims=True)
@@ -19,14 +20,14 @@ def _softmax(x: Array, axis: int) -> Array:
 def softmax(layer: Layer) -> Plan:
     """Plan softmax along the channels (axis -3)."""
     layer.expect(1, rank=3)
-    return plan(layer.shape, lambda x: _softmax(x, -3), 4 * math.prod(layer.shape))
+    return plan(layer.shape, lambda x: exponential_shares(x, -3), 4 * math.prod(layer.shape))
 
 
 def softmax_nd(layer: Layer) -> Plan:
     """Plan softmax along any axis."""
     layer.expect(1)
     axis = layer.axis(layer.params.axis)
-    return plan(layer.shape, lambda x: _softmax(x, axis), 4 * math.prod(layer.shape))
+    return plan(layer.shape, lambda x: exponential_shares(x, axis), 4 * math.prod(layer.shape))
 
 
 def batchnorm(layer: Layer) -> Plan:
@@ -40,7 +41,7 @@ def batchnorm(layer: Layer) -> Plan:
     epsilon = params.epsilon or 1e-5
     gamma, beta = _channels(layer, "gamma"), _channels(layer, "beta")
     if params.computeMeanVar:
-        return plan(layer.shape, lambda x: _standardised(x, (-2, -1), epsilon) * gamma + beta)
+        return plan(layer.shape, lambda x: standardised(x, (-2, -1), epsilon) * gamma + beta)
     mean, variance = _channels(layer, "mean"), _channels(layer, "variance")
     scale = (gamma / np.sqrt(variance.astype(np.float64) + epsilon)).astype(np.float32)
     shift = (beta - mean.astype(np.float64) * scale).astype(np.float32)
@@ -52,7 +53,7 @@ def _channels(layer: Layer, field: str) -> Array:
     return layer.weights(field, (layer.shape[-3],))[:, None, None]
 
 
-def _standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+def standardised(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
     """Return ``x`` less its mean, divided by its standard deviation, over ``axes``; statistics in float64."""
     mean = x.mean(axis=axes, keepdims=True, dtype=np.float64)
     variance = np.square(x - mean).mean(axis=axes, keepdims=True)
@@ -67,7 +68,7 @@ def mvn(layer: Layer) -> Plan:
     axes = (-3, -2, -1) if params.acrossChannels else (-2, -1)
     epsilon = params.epsilon or 1e-6
     if params.normalizeVariance:
-        return plan(layer.shape, lambda x: _standardised(x, axes, epsilon))
+        return plan(layer.shape, lambda x: standardised(x, axes, epsilon))
     return plan(layer.shape, lambda x: (x - x.mean(axes, np.float64, keepdims=True)).astype(np.float32))
 
 
@@ -80,7 +81,7 @@ def layer_normalization(layer: Layer) -> Plan:
         raise layer.malformed(f"normalised shape {shape[:8]} is not the end of {layer.shape}")
     gamma, beta = layer.weights("gamma", shape), layer.weights("beta", shape)
     axes, epsilon = tuple(range(-len(shape), 0)), params.eps or 1e-5
-    return plan(layer.shape, lambda x: _standardised(x, axes, epsilon) * gamma + beta)
+    return plan(layer.shape, lambda x: standardised(x, axes, epsilon) * gamma + beta)
 
 
 def l2_normalize(layer: Layer) -> Plan:

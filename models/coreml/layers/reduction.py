@@ -26,7 +26,7 @@ def _log_sum_exp(x: Array, axes: tuple[int, ...]) -> Any:
     return np.log(_sum(np.exp(x - peak), axes)) + peak
 
 
-_FUNCTIONS: dict[str, Reduction] = {
+FUNCTIONS: dict[str, Reduction] = {
     "Sum": _sum,
     "Mean": lambda x, axes: x.mean(axis=axes, keepdims=True, dtype=np.float64),
     "Prod": lambda x, axes: x.prod(axis=axes, keepdims=True, dtype=np.float64),
@@ -56,7 +56,7 @@ def reduce(layer: Layer) -> Plan:
     if params.mode == _SUM_OF_LOGS:
         epsilon = np.float32(params.epsilon or 1e-6)
         return _reduced(layer, lambda x, axes: _sum(np.log(x + epsilon), axes), axes, keep=True)
-    return _reduced(layer, _FUNCTIONS[_MODES[params.mode]], axes, keep=True)
+    return _reduced(layer, FUNCTIONS[_MODES[params.mode]], axes, keep=True)
 
 
 def _general(function: Reduction) -> Callable[[Layer], Plan]:
@@ -110,5 +110,5 @@ LAYERS: dict[str, Callable[[Layer], Plan]] = {
     "reduce": reduce,
     "argMax": _positions(np.argmax),
     "argMin": _positions(np.argmin),
-    **{f"reduce{name}": _general(function) for name, function in _FUNCTIONS.items()},
+    **{f"reduce{name}": _general(function) for name, function in FUNCTIONS.items()},
 }

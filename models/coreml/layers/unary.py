@@ -85,7 +85,9 @@ def logical_not(layer: Layer) -> Plan:
     return plan(layer.shape, lambda x: (x == 0).astype(np.float32))
 
 
-def _elementwise(function: Run) -> Callable[[Layer], Plan]:
+def elementwise(function: Run) -> Callable[[Layer], Plan]:
+    """Return the planner of a function of single values."""
+
     def planner(layer: Layer) -> Plan:
         layer.expect(1)
         return plan(layer.shape, lambda x: function(x))
@@ -93,7 +95,7 @@ def _elementwise(function: Run) -> Callable[[Layer], Plan]:
     return planner
 
 
-_FUNCTIONS: Mapping[str, Run] = {
+FUNCTIONS: Mapping[str, Run] = {
     "ceil": np.ceil,
     "floor": np.floor,
     "round": np.rint,
@@ -119,5 +121,5 @@ LAYERS: dict[str, Callable[[Layer], Plan]] = {
     "clip": clip,
     "gelu": gelu,
     "logicalNot": logical_not,
-    **{name: _elementwise(function) for name, function in _FUNCTIONS.items()},
+    **{name: elementwise(function) for name, function in FUNCTIONS.items()},
 }

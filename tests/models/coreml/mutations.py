@@ -38,17 +38,22 @@ def _place(data: bytearray, rng: random.Random) -> int:
 def of_fields(message: Any, rng: random.Random) -> None:
     """Change one to three fields anywhere in ``message``, in place."""
     for _ in range(rng.randint(1, 3)):
-        _mutate(rng.choice(list(_messages(message))), rng)
+        _mutate(rng.choice(list(messages(message))), rng)
 
 
-def _messages(message: Any) -> Iterator[Any]:
+def messages(message: Any) -> Iterator[Any]:
     """Yield the message and all in it."""
     yield message
     for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
+        if field.message_type is None:
             continue
-        for each in value if field.is_repeated else (value,):
-            yield from _messages(each)
+        if field.message_type.GetOptions().map_entry:
+            values = [value[key] for key in sorted(value)]
+            inside = values if field.message_type.fields_by_name["value"].message_type is not None else []
+        else:
+            inside = value if field.is_repeated else [value]
+        for each in inside:
+            yield from messages(each)
 
 
 def _mutate(message: Any, rng: random.Random) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tests.models.coreml import specs
+from tests.models.coreml.mil import programs
 
 
 def convolutional() -> Any:
@@ -106,4 +107,9 @@ def machine() -> Any:
     return message
 
 
-ALL = (convolutional, exact, machine)
+def program() -> Any:
+    """An ML Program that classifies 4×4 gray images, its weights in it."""
+    return programs.network().message
+
+
+ALL = (convolutional, exact, machine, program, programs.arranged)

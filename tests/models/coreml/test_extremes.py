@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models import coreml
-from tests.models.coreml import seeds, specs
+from tests.models.coreml import mutations, seeds, specs
+from tests.models.coreml.mil import programs
 
 EXTREMES = (2**31 - 1, 2**31, 2**32 - 1, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 0, -1, -(2**31), -(2**63))
 RANGES = {1: (-(2**31), 2**31 - 1), 2: (-(2**63), 2**63 - 1), 3: (0, 2**32 - 1), 4: (0, 2**64 - 1), 8: (-1, 2**31 - 1)}
@@ -48,6 +49,8 @@ BASES: dict[str, Callable[[], Any]] = {
     "convolutional": seeds.convolutional,
     "exact": seeds.exact,
     "machine": seeds.machine,
+    "program": seeds.program,
+    "program of arrangements": programs.arranged,
     "slice": lambda: specs.single("slice", (2, 3, 4), startIndex=1, endIndex=2, stride=1, axis=1),
     "sliceStatic": _sliced,
     "crop": lambda: specs.single("crop", (1, 4, 4), (1, 2, 2), offset=[1, 1]),
@@ -72,18 +75,9 @@ BASES: dict[str, Callable[[], Any]] = {
 }
 
 
-def _messages(message: Any) -> Iterator[Any]:
-    """Yield the message and all that are set in it."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
-            for each in value if field.is_repeated else (value,):
-                yield from _messages(each)
-
-
 def _extremes(message: Any) -> Iterator[bytes]:
     """Yield the file with one integer field, or all or one of a field's values, at an extreme of its type."""
-    for inner in _messages(message):
+    for inner in mutations.messages(message):
         for field in inner.DESCRIPTOR.fields:
             low, high = RANGES.get(field.cpp_type, (1, 0))
             for number in (number for number in EXTREMES if low <= number <= high):

@@ -234,9 +234,9 @@ ABSENT: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: _changed(specs.single("add", (2,)), lambda m: m.treeEnsembleClassifier.SetInParent()),
         "a model of kind treeEnsembleClassifier",
     ),
-    "an ML program": (
+    "an ML program without a function": (
         lambda: _changed(specs.single("add", (2,)), lambda m: m.mlProgram.SetInParent()),
-        "a model of kind mlProgram",
+        "an ML Program of 0 functions",
     ),
     "batch statistics": (
         lambda: specs.single(
