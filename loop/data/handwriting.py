@@ -90,12 +90,18 @@ def _form(form: int) -> Callable[[], Iterator[Sample]]:
 def _person(path: Path) -> Person:
     name = _source_name(path)
     try:
-        kind = kinds.of_path(path) if path.exists() else None
-        if kind is not None and kind.as_digits:
-            raise BadImage(f"{path}: expected labelled digits, got {kind.name}; {kind.as_digits}")
+        _check_kind(path)
         return Person(name, _reader(path))
     except OSError as error:
         raise BadImage(f"{path} cannot be read ({error.strerror}); make it readable") from error
+
+
+def _check_kind(path: Path) -> None:
+    """Raises BadImage with the kind's name and the next step for what is no labelled digits; OSError."""
+    kind = kinds.of_path(path) if path.exists() else None
+    named_as_idx = kind in (kinds.IDX, kinds.GZIP) and "-ubyte" in path.name
+    if kind is not None and kind.as_digits and not named_as_idx:
+        raise BadImage(f"{path}: expected labelled digits, got {kind.name}; {kind.as_digits}")
 
 
 def _reader(path: Path) -> Callable[[], Iterator[Sample]]:

@@ -24,7 +24,8 @@ class Kind:
     """A kind of file: ``name`` with its article, and the next step where it does not fit.
 
     ``as_model`` is the step where a Core ML model is expected, ``as_digits`` where labelled digits are; an empty step
-    means that it fits as far as its first bytes tell.
+    means that it fits as far as its first bytes tell. The step of IDX files and gzips, which are digits by their name
+    only, is for those of other names.
     """
 
     name: str
@@ -82,7 +83,8 @@ PICKLE = _other(
 )
 NPZ = _data("a NumPy archive (.npz)")
 NPY = _data("a NumPy array (.npy)")
-IDX = _data("an IDX file", "")
+_NAMED = "name IDX files as MNIST's, t10k-images-idx3-ubyte beside t10k-labels-idx1-ubyte, packed by gzip (.gz) or not"
+IDX = _data("an IDX file", _NAMED)
 CSV = _data("a CSV table")
 PNG = _data(
     "a PNG picture", "put it in a folder named after its digit, such as digits/7/a.png, and give the outer folder"
@@ -92,7 +94,7 @@ HEIC = _data("a HEIC picture", f"save it as JPEG or PNG; {PNG.as_digits}")
 PICTURE = _data("a picture of another format", f"save it as PNG; {PNG.as_digits}")
 ZIP = Kind("a zip", f"{_UNPACK}, if that is a model", "")
 ZIP_OF_MODEL = _model("a zip with an .mlmodel in it", _UNPACK)
-GZIP = Kind("a gzip", "unpack it with gunzip and give what it contains", "")
+GZIP = Kind("a gzip", "unpack it with gunzip and give what it contains", f"unpack it with gunzip, or {_NAMED}")
 ARCHIVE = _other("an archive (tar, 7z, xz, bzip2, RAR or Zstandard)", _UNPACK)
 JSON = _other("a JSON file", f"it contains neither: {_MODEL}, or digits as <digit>/*.png or IDX files")
 PDF = _other("a PDF", f"it contains neither: {_MODEL}, or digits as <digit>/*.png or IDX files")

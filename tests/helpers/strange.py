@@ -84,6 +84,7 @@ FILES: Mapping[str, tuple[bytes, str, str]] = {
     "digits.npy": (_array(np.save), "a NumPy array", "the digits second"),
     "digits.npz": (_array(np.savez), "a NumPy archive", "the digits second"),
     "t10k-images-idx3-ubyte": (idx.header((1, 2, 2)) + bytes(4), "an IDX file", "the digits second"),
+    "digits.idx": (idx.header((1, 2, 2)) + bytes(4), "an IDX file", "the digits second"),
     "digits.gz": (gzip.compress(ROWS), "a gzip", "gunzip"),
     "digits.bz2": (bz2.compress(ROWS), "an archive", "unpack it"),
     "digits.xz": (lzma.compress(ROWS), "an archive", "unpack it"),
@@ -105,7 +106,7 @@ FILES: Mapping[str, tuple[bytes, str, str]] = {
     "cut.txt": (b"a" + "ä".encode() * 4096, "a text file", "give an .mlmodel"),
 }
 """By file name: the bytes, the kind's name, and words of the next step where a model is expected."""
-TAKEN_AS_DIGITS = {"t10k-images-idx3-ubyte", "digits.gz", "digits.zip"}
+TAKEN_AS_DIGITS = {"t10k-images-idx3-ubyte", "digits.zip"}
 """What the reader of labelled digits looks into itself."""
 
 FOLDERS: Mapping[str, tuple[tuple[str, ...], str, str]] = {

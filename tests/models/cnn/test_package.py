@@ -1,7 +1,7 @@
 """The ``.mlpackage``: bytes that repeat, the interface of the ``.mlmodel``, and a program that computes the same.
 
-An ML Program cannot be run without Apple's frameworks, so its few operations are executed here one by one, in
-TensorFlow, with the values of the package's own weight file.
+Its few operations are executed here one by one, in TensorFlow, with the values of the package's own weight file: by
+other code than ``models.coreml``, which runs it in tests/models/coreml/mil.
 """
 
 import io

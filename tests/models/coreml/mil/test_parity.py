@@ -107,6 +107,20 @@ def test_half_precision_rounds_weights_and_nothing_else(
     np.testing.assert_allclose(loaded.predict({"image": images})[loaded.probabilities_name], expected, atol=1e-5)
 
 
+def test_the_documented_conversion(
+    taught: Any, bundled: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines in docs/coreml-runtime.md, run as they stand on a saved Keras model, make a file that answers alike."""
+    text = (Path(__file__).parents[4] / "docs" / "coreml-runtime.md").read_text(encoding="utf-8")
+    lines = text.partition("## Converting")[2].partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    taught.save("model.keras")
+    exec(compile(lines, "coreml-runtime.md", "exec"), {})  # noqa: S102  (our own documentation)
+    loaded, images = coreml.load((tmp_path / "model.mlmodel").read_bytes()), _digits(bundled)
+    expected = taught.predict(images[..., None] / np.float32(255), verbose=0)
+    np.testing.assert_allclose(loaded.predict({"image": images})[loaded.probabilities_name], expected, atol=1e-5)
+
+
 def _compressed(ct: ModuleType, model: Any, how: str) -> Any:
     """Return the model with its weights compressed by coremltools."""
     optimize, of = ct.optimize.coreml, ct.optimize.coreml.OptimizationConfig
