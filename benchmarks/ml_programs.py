@@ -23,7 +23,7 @@ from models import coreml  # noqa: E402
 from models.cnn import Cnn  # noqa: E402
 from models.family import Card  # noqa: E402
 
-SHARED = Path(os.environ.get("LOOP_SHARED", ROOT.parent / "shared"))
+SHARED = Path(os.environ.get("TEST_SHARED", ROOT.parent / "shared"))
 CARD = Card("Reads a digit", "Digit Loop", "MIT", "1")
 ROUNDS = 3
 

@@ -104,7 +104,7 @@ def test_the_program_that_was_reported() -> None:
     """The ML Program of the report, without its weights, is named as that; its operations are listed."""
     path = SHARED / "strange" / "mlprog.mlmodel"
     if not path.exists():
-        pytest.skip(f"no {path}: set LOOP_SHARED to the shared data")
+        pytest.skip(f"no {path}: set TEST_SHARED to the shared data")
     found = json.loads(ran("inspect", path, "--json"))
     assert "give the .mlpackage that it is from" in found["problem"]
     assert [layer["kind"] for layer in found["layers"]].count("conv") == 3
@@ -115,5 +115,5 @@ def test_the_pointer_that_was_reported() -> None:
     """The Git LFS pointer of the report is named, with the command that fetches the file."""
     path = SHARED / "strange" / "git-lfs-pointer.mlmodel"
     if not path.exists():
-        pytest.skip(f"no {path}: set LOOP_SHARED to the shared data")
+        pytest.skip(f"no {path}: set TEST_SHARED to the shared data")
     assert "git lfs pull" in str(refused("inspect", path))
