@@ -1,8 +1,8 @@
 """The scale of an array input, where the file does not state it: the one at which labelled digits read best.
 
-A model that was made for 0 to 255 and is shown 0 to 1 looks worse than it is, without any error. Where the digits are
-labelled, as for ``loop score``, each scale is tried on part of them; what was tried, on what, and with what
-result is listed among the assumptions. Without labels the usual scale is assumed (``input_adapter``).
+A model that was trained on 0 to 255 and gets 0 to 1 reads badly without any error. Where the digits are labelled, as
+for ``loop score``, each scale is tried on a part of them, and the assumptions list the accuracy at each. Without
+labels the usual scale is assumed (``input_adapter``).
 """
 
 from dataclasses import replace
@@ -15,8 +15,8 @@ from loop.evaluation.digit_classifier import DigitClassifier
 from loop.evaluation.input_adapter import Images, Scale
 from models import coreml
 
-MOST_TRIED = 500
-"""Images at most on which the scale is chosen, evenly spread: 5 points of accuracy are plain on them."""
+TRIAL_IMAGES = 500
+"""At most this many images, evenly spread, choose the scale: a difference of 5 points is visible on them."""
 
 
 def classifier(model: coreml.Model, images: Images, labels: NDArray[np.uint8]) -> DigitClassifier:
@@ -27,7 +27,7 @@ def classifier(model: coreml.Model, images: Images, labels: NDArray[np.uint8]) -
     usual = digit_classifier.classifier(model)
     if not usual.scales or not len(labels):
         return usual
-    part = np.unique(np.linspace(0, len(labels) - 1, MOST_TRIED).astype(np.int64))
+    part = np.unique(np.linspace(0, len(labels) - 1, TRIAL_IMAGES).astype(np.int64))
     tried = {scale: digit_classifier.classifier(model, scale) for scale in usual.scales}
     right = {scale: _right(each, images[part], labels[part]) for scale, each in tried.items()}
     best = max(usual.scales, key=right.__getitem__)
