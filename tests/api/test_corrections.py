@@ -108,6 +108,7 @@ def test_a_batch_that_is_sent_again_stores_nothing(server: Server) -> None:
     assert stored(server) == 20
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_phone_that_was_offline_for_weeks(small: Server) -> None:
     """As many as a batch may hold, more than a minute's quota: taken at once, and nothing for minutes after."""
     phone, most = small.phone(), small.home.settings.serve.max_batch_items
@@ -127,6 +128,7 @@ def large(seed: int) -> str:
     return base64.b64encode(to_png(pixels)).decode()
 
 
+@pytest.mark.slow
 def test_photos_that_are_too_many_for_a_batch_are_split_not_lost(small: Server) -> None:
     """60 photos are 86 megapixels: the batch is refused as a whole, with a type of its own; its halves are stored.
 

@@ -43,6 +43,7 @@ def python(data: bytes, boundary: str) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 @given(FIELDS)
 def test_a_form_comes_out_as_it_went_in(fields: dict[str, bytes]) -> None:
     """Any bytes, under any name, in order."""

@@ -54,6 +54,7 @@ def test_the_command_line_shows_what_the_api_shows(
     assert TIMESTAMP.fullmatch(found[0]["registered_at"])
 
 
+@pytest.mark.slow
 def test_a_rollback_reaches_a_phone_before_it_is_answered(site: tuple[Server, Office], tmp_path: Path) -> None:
     """Promote, sync, roll back, sync: each answer names the feed that the phone then sees."""
     server, office = site

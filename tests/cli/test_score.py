@@ -235,6 +235,7 @@ def test_errors_are_one_line_and_tensorflow_stays_unloaded(model: Path, data: Pa
     assert "BadModel" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_someone_elses_model_on_mnist() -> None:
     """A file by another person scores on MNIST's test set what a correct reading must give: 98.80 %."""
     if not FOREIGN.exists() or not MNIST.exists():

@@ -103,6 +103,7 @@ def mnist_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_mnist_is_the_same_from_every_source(mnist_npz: Path, tmp_path: Path) -> None:
     """Gzipped IDX, plain IDX with dots in their names, an npz and a folder with one give one digest."""
     gzipped = corpus.mnist(shared.mnist_folder())
@@ -215,6 +216,7 @@ def test_with_nothing_the_line_says_what_was_tried(no_cache: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_keras_downloads_into_its_cache(
     no_cache: Path, mnist_npz: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

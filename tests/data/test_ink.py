@@ -96,6 +96,7 @@ def test_normalising_twice_changes_little(drawing: Grey) -> None:
     assert difference(digits.normalise(once), once) < 12
 
 
+@pytest.mark.slow
 def test_mnist_is_nearly_a_fixed_point() -> None:
     """MNIST's own images, normalised by its own recipe, change by about one grey level of 255 a pixel."""
     images = shared.mnist_training(1000)
@@ -201,6 +202,7 @@ def test_noise_alone_is_no_digit(size: int, sigma: float) -> None:
         digits.normalise(noisy(np.full((size, size), 200.0), sigma))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 600), st.integers(1, 600), st.integers(0, 2**32 - 1), st.integers(1, 255))
 def test_any_size_is_a_digit_or_a_refusal(height: int, width: int, seed: int, most: int) -> None:

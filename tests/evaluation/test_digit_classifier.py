@@ -248,6 +248,7 @@ def test_images_of_another_shape_are_the_callers_mistake() -> None:
         opened(stripes.image_model()).probabilities(np.zeros((3, 27, 28), np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "least", "most"), [("keras-cnn-2017", 0.990, 0.994), ("keras-cnn-2021", 0.986, 0.990)]
 )

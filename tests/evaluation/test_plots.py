@@ -120,6 +120,7 @@ def test_both_sides_share_one_scale(tmp_path: Path) -> None:
     assert fills[0][shade] > 1000
 
 
+@pytest.mark.slow
 def test_no_images_at_all_is_still_a_picture(tmp_path: Path) -> None:
     """Empty matrices give a picture, without a warning or a division by zero."""
     with np.errstate(all="raise"):

@@ -246,6 +246,7 @@ def test_the_interval_covers_as_often_as_it_says(people: int, each: int, accurac
     assert naive <= 0.01 * 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_sums_are_made_in_the_database(home: Home, seed: int) -> None:
     """The sums equal numpy's over random crowds, rates and versions, without uploads of other versions."""

@@ -148,6 +148,7 @@ def test_a_batch_does_not_stand_in_its_own_way() -> None:
     assert refusal(buckets, 1, "b", 1, 0.0) == pytest.approx(5)
 
 
+@pytest.mark.slow
 @given(REQUESTS, st.integers(1, 30))
 @settings(max_examples=300)
 def test_a_batch_waits_once(asked: list[Asked], n: int) -> None:

@@ -126,6 +126,7 @@ def test_a_package_lies_beside_the_model(small: Home) -> None:
         registry.promote(small, 2, Attribution("ops", "back"), utc_now())
 
 
+@pytest.mark.slow
 def test_no_package_unless_asked(url: str, tmp_path: Path) -> None:
     """By default a version has one file for phones."""
     home = made(url, tmp_path)

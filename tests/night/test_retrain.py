@@ -170,6 +170,7 @@ def test_a_dry_run_registers_nothing(home: Home) -> None:
     assert retrain.run(home).version is not None  # the dry run's snapshot does not count as taught
 
 
+@pytest.mark.slow
 def test_a_refused_challenger_is_registered_not_promoted(home: Home) -> None:
     """The verdict is always written; the champion stays; ops may override with a reason, on the record."""
     write(home)

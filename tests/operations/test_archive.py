@@ -180,6 +180,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return backup.backup(site.home, folder / "b.tar.gz", site.now).path.read_bytes()
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), where=st.sampled_from(["packed", "inside"]))
 def test_any_change_is_found(sample: bytes, tmp_path: Path, seed: int, where: str) -> None:

@@ -95,6 +95,7 @@ def test_gc(shell: Shell) -> None:
         assert [each["count"] for each in swept if "no version" in each["what"]] == [expected]
 
 
+@pytest.mark.slow
 def test_status(shell: Shell) -> None:
     """`loop status` shows champion, nights, queues, feed, disk and warnings on one screen, and as JSON."""
     screen = shell("status")

@@ -49,6 +49,7 @@ def beat(site: Site, holder: str, age: timedelta) -> None:
         heartbeats.beat(tx, holder, scheduler.PROCESS_NAME, site.now - age)
 
 
+@pytest.mark.slow
 def test_a_healthy_home(site: Site) -> None:
     """A healthy home has no warning, with or without a scheduler, and the checks change nothing on disk."""
     beat(site, runs.me(), timedelta(seconds=10))

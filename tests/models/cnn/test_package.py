@@ -140,6 +140,7 @@ def test_packages_repeat(packages: dict[Precision, tuple[Network, bytes]], preci
     assert network.package(Card("Reads a digit", "Digit Loop", "MIT", "8")) != data
 
 
+@pytest.mark.slow
 def test_interface(packages: dict[Precision, tuple[Network, bytes]]) -> None:
     """Specification 6 (iOS 15); inputs, outputs, labels and card are those of the ``.mlmodel``, without a date."""
     for network, data in packages.values():
@@ -153,6 +154,7 @@ def test_interface(packages: dict[Precision, tuple[Network, bytes]]) -> None:
         assert b"date" not in data
 
 
+@pytest.mark.slow
 def test_contents(packages: dict[Precision, tuple[Network, bytes]]) -> None:
     """Its table of contents names what is there, and the root is the specification; half precision halves it."""
     files, _ = opened(packages["float16"][1])
@@ -166,6 +168,7 @@ def test_contents(packages: dict[Precision, tuple[Network, bytes]]) -> None:
     assert sizes["float16"] < 0.55 * sizes["float32"] == 0.55 * sizes["int8"]
 
 
+@pytest.mark.slow
 def test_another_program_is_refused(packages: dict[Precision, tuple[Network, bytes]]) -> None:
     """Where coremltools wrote other operations than the network's, the package is not made."""
     _, spec = opened(packages["float32"][1])

@@ -9,6 +9,7 @@ RIGHT = {"keras-cnn-2017.mlmodel": 9920, "keras-cnn-2021.mlmodel": 9880}
 """Of 10,000, as measured; a wrong padding, channel order, flattening or polarity costs hundreds at least."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RIGHT))
 def test_accuracy(name: str, foreign: dict[str, bytes], mnist_test: tuple[np.ndarray, np.ndarray]) -> None:
     """Each reads MNIST's test set as well as its author's converter can have meant; probabilities sum to 1."""
