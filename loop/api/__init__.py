@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from loop.api import corrections, files, health, nights, pages, predictions, problems, sources, versions
+from loop.api import corrections, files, health, nights, openapi, pages, predictions, problems, sources, versions
 from loop.api.request_metrics import RequestMetrics
 from loop.api.service import Service
 from loop.api.upload_fast_path import UploadFastPath
@@ -49,18 +49,5 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
         app.include_router(part.router)
     app.include_router(health.router)
     app.include_router(pages.router())
-    _describe_keys(app)
+    openapi.complete(app)
     return app
-
-
-def _describe_keys(app: FastAPI) -> None:
-    """Describe in the OpenAPI document how to send a key."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-        schemes["key"] = {"type": "http", "scheme": "bearer", "bearerFormat": "loop_<role>_<secret>"}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

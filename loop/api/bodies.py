@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from loop.api import multipart
 from loop.errors import BodyTooSlow, NotReadable, TooLarge, WrongMediaType, one_line
 
-JSON, MULTIPART = "application/json", "multipart/form-data"
+JSON, MULTIPART, BINARY = "application/json", "multipart/form-data", "application/octet-stream"
 
 
 async def fields(request: Request, max_bytes: int, seconds: float) -> Any:

@@ -34,8 +34,9 @@ router = APIRouter(prefix="/v1", route_class=UploadRoute, tags=["corrections"])
     "/corrections",
     status_code=201,
     response_model=schemas.Accepted,
-    responses=examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
+    responses=examples.REPLAYED | examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
     openapi_extra=needs("app", **examples.CORRECTION),
+    operation_id="send_correction",
     summary="Send one correction or confirmation",
 )
 @raw
@@ -63,6 +64,7 @@ async def add(request: Request) -> Response:
     response_model_exclude_none=True,
     responses=examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
     openapi_extra=needs("app", **examples.BATCH),
+    operation_id="send_batch",
     summary="Send many corrections of one source",
 )
 async def add_many(request: Request) -> schemas.Answers:

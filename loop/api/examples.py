@@ -3,11 +3,13 @@
 import http
 from typing import Any
 
-from pydantic import BaseModel
-
 from loop.api import bodies, schemas
 from loop.api.guard import SOURCE_HEADER
 from loop.api.problems import MEDIA_TYPE
+
+REF = "#/components/schemas/{model}"
+FORM = "CorrectionForm"
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 KEY_HEADER = {
     "name": "Idempotency-Key",
@@ -23,29 +25,12 @@ _ONE = {
     "predicted": 7,
     "confidence": 0.61,
     "version": 3,
-    "captured_at": "2026-05-03T08:15:00Z",
+    "captured_at": "2026-05-03T08:15:00.000Z",
 }
 
 
-def _inline(model: type[BaseModel]) -> dict[str, Any]:
-    """A self-contained schema: FastAPI collects only the schemas that its own parameters use."""
-    found = model.model_json_schema()
-    known = found.pop("$defs", {})
-
-    def resolved(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return resolved(known[node["$ref"].rpartition("/")[2]]) | {k: v for k, v in node.items() if k != "$ref"}
-            return {name: resolved(value) for name, value in node.items()}
-        return [resolved(each) for each in node] if isinstance(node, list) else node
-
-    return dict(resolved(found))
-
-
-def _multipart() -> dict[str, Any]:
-    found = _inline(schemas.Correction)
-    found["properties"] |= {"image": {"type": "string", "format": "binary", "description": "PNG or JPEG"}}
-    return found
+def _ref(model: str) -> dict[str, Any]:
+    return {"schema": {"$ref": REF.format(model=model)}}
 
 
 CORRECTION = {
@@ -53,8 +38,8 @@ CORRECTION = {
     "requestBody": {
         "required": True,
         "content": {
-            bodies.MULTIPART: {"schema": _multipart()},
-            bodies.JSON: {"schema": _inline(schemas.Correction), "example": _ONE},
+            bodies.JSON: _ref("Correction") | {"example": _ONE},
+            bodies.MULTIPART: _ref(FORM),
         },
     },
 }
@@ -63,22 +48,12 @@ BATCH = {
     "requestBody": {
         "required": True,
         "content": {
-            bodies.JSON: {
-                "schema": _inline(schemas.Batch),
-                "example": {"corrections": [_ONE | {"key": "5b1f-1"}, _ONE | {"label": 4, "key": "5b1f-2"}]},
-            }
+            bodies.JSON: _ref("Batch")
+            | {"example": {"corrections": [_ONE | {"key": "5b1f-1"}, _ONE | {"label": 4, "key": "5b1f-2"}]}}
         },
     },
 }
-IMAGE = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "image/png": {"schema": {"type": "string", "format": "binary"}},
-            "image/jpeg": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
+IMAGE = {"requestBody": {"required": True, "content": {bodies.BINARY: BINARY}}}
 WITH_SOURCE = {"parameters": [SOURCE_HEADER]}
 
 
@@ -88,23 +63,46 @@ def path(name: str, pattern: str, example: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema, "example": example}
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def header(description: str, kind: str = "string") -> dict[str, Any]:
+    """A response header."""
+    return {"description": description, "schema": {"type": kind}}
+
+
+Responses = dict[int | str, dict[str, Any]]
+"""As FastAPI takes them, by status."""
+REPLAYED: Responses = {
+    201: {"headers": {"Idempotency-Replayed": header("`true` if this is the stored answer to an earlier request.")}}
+}
+RETRY_AFTER = {"Retry-After": header("Seconds after which the same request is accepted.", "integer")}
+REFUSAL_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": header("`Bearer`")},
+    416: {"Content-Range": header("The length of the file: `bytes */LENGTH`.")},
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
+}
+FILE_HEADERS = {
+    "ETag": header("The SHA-256 of the file in quotes; send it as If-None-Match."),
+    "Cache-Control": header("How long a cache may keep the file."),
+    "Accept-Ranges": header("`bytes`: the file can be read in ranges."),
+}
+
+
+def refusals(*statuses: int) -> Responses:
     """The problem documents of an operation."""
     return {
-        status: {
-            "description": http.HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": schemas.Problem.model_json_schema()}},
-        }
+        status: {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: _ref("Problem")}}
+        | ({"headers": REFUSAL_HEADERS[status]} if status in REFUSAL_HEADERS else {})
         for status in statuses
     }
 
 
-def files(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of an operation that returns a file."""
-    binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    content = {200: binary | {"application/json": {}}, 206: binary | {"application/json": {}}}
-    return {
-        status: {"description": http.HTTPStatus(status).phrase}
-        | ({"content": content[status]} if status in content else {})
-        for status in statuses
+def files(model: str | None = None) -> Responses:
+    """The answers of an operation that returns a file: JSON of a ``model``, or bytes."""
+    content: dict[str, Any] = {bodies.BINARY: BINARY} if model is None else {bodies.JSON: _ref(model)}
+    part = {"Content-Range": header("The range that was sent: `bytes FIRST-LAST/LENGTH`.")}
+    found: Responses = {
+        200: {"description": "The file", "content": content, "headers": FILE_HEADERS},
+        206: {"description": "The requested range of the file's bytes", "headers": FILE_HEADERS | part},
+        304: {"description": "The sender has the file already", "headers": FILE_HEADERS},
     }
+    return found | refusals(404, 416)

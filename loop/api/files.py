@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loop.api import examples, problems
+from loop.api import bodies, examples, problems
 from loop.api.guard import Guarded, needs, raw, service_of
 from loop.errors import NotPublished
 from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
@@ -21,28 +21,34 @@ from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
 CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 CACHE_FOR_A_MINUTE = "public, max-age=60"
 
-DIGEST = re.compile(r"([0-9a-f]{64})(?:\.mlmodel|\.json)?")
+MODEL = re.compile(r"([0-9a-f]{64})(?:\.mlmodel)?")
+GOLDEN = re.compile(r"([0-9a-f]{64})(?:\.json)?")
 ROOT = re.compile(r"([1-9][0-9]{0,8})\.json")
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["feed"])
-PUBLIC: dict[str, Any] = {
-    "openapi_extra": needs(),
-    "responses": examples.files(200, 206, 304) | examples.refusals(404, 416),
-}
-BY_DIGEST = PUBLIC | {"openapi_extra": needs(parameters=[examples.path("name", DIGEST.pattern, "0" * 64)])}
-BY_NUMBER = PUBLIC | {"openapi_extra": needs(parameters=[examples.path("name", ROOT.pattern, "1.json")])}
 
 
-@router.get("/feed", summary="Get the signed feed", **PUBLIC)
+def _described(model: str | None, *parameters: dict[str, Any]) -> dict[str, Any]:
+    """The options of a public route for a file: JSON of a ``model``, or bytes."""
+    extra = {"parameters": list(parameters)} if parameters else {}
+    return {"openapi_extra": needs(**extra), "responses": examples.files(model), "response_class": Response}
+
+
+@router.get("/feed", operation_id="get_feed", summary="Get the signed feed", **_described("SignedFeed"))
 @raw
 async def feed(request: Request) -> Response:
     """Names the model that devices run. docs/feed.md describes how to verify it."""
     data = await run_in_threadpool(service_of(request).published.read, FEED_FILE, None)
-    return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", CACHE_FOR_A_MINUTE)
+    return _answer(request, data, hashlib.sha256(data).hexdigest(), bodies.JSON, CACHE_FOR_A_MINUTE)
 
 
-@router.get("/root/{name}", summary="Get a root document by number", **BY_NUMBER)
+@router.get(
+    "/root/{name}",
+    operation_id="get_root",
+    summary="Get a root document by number",
+    **_described("SignedRoot", examples.path("name", ROOT.pattern, "1.json")),
+)
 @raw
 async def root(request: Request) -> Response:
     """Names the keys that may sign the feed: `1.json`, `2.json`, …; the chain ends at the first 404."""
@@ -50,28 +56,38 @@ async def root(request: Request) -> Response:
     if named is None:
         raise NotPublished("expected the number of a root and .json, got something else; start with 1.json")
     data = await run_in_threadpool(service_of(request).published.read, root_path(int(named[1])), None)
-    return _answer(request, data, hashlib.sha256(data).hexdigest(), "application/json", CACHE_FOR_A_MINUTE)
+    return _answer(request, data, hashlib.sha256(data).hexdigest(), bodies.JSON, CACHE_FOR_A_MINUTE)
 
 
-@router.get("/models/{name}", summary="Get a model by digest", **BY_DIGEST)
+@router.get(
+    "/models/{name}",
+    operation_id="get_model",
+    summary="Get a model by digest",
+    **_described(None, examples.path("name", MODEL.pattern, "0" * 64)),
+)
 @raw
 async def model(request: Request) -> Response:
     """The `.mlmodel` file with this SHA-256; it never changes."""
-    digest = _digest(request.path_params["name"])
+    digest = _digest(MODEL, request)
     data = await run_in_threadpool(service_of(request).published.read, model_path(digest), digest)
-    return _answer(request, data, digest, "application/octet-stream", CACHE_FOR_A_YEAR)
+    return _answer(request, data, digest, bodies.BINARY, CACHE_FOR_A_YEAR)
 
 
-@router.get("/golden/{name}", summary="Get golden vectors by digest", **BY_DIGEST)
+@router.get(
+    "/golden/{name}",
+    operation_id="get_golden",
+    summary="Get golden vectors by digest",
+    **_described("Golden", examples.path("name", GOLDEN.pattern, "0" * 64)),
+)
 @raw
 async def golden(request: Request) -> Response:
     """Images and the answers that a model must give before a device switches to it."""
-    digest = _digest(request.path_params["name"])
+    digest = _digest(GOLDEN, request)
     data = await run_in_threadpool(service_of(request).published.read, golden_path(digest), digest)
-    return _answer(request, data, digest, "application/json", CACHE_FOR_A_YEAR)
+    return _answer(request, data, digest, bodies.JSON, CACHE_FOR_A_YEAR)
 
 
-@router.get("/feed.json", include_in_schema=False, **PUBLIC)
+@router.get("/feed.json", include_in_schema=False, openapi_extra=needs())
 @raw
 async def feed_file(request: Request) -> Response:
     """The feed under its file name, so that a device can use the URL of this API or of a static folder."""
@@ -88,8 +104,8 @@ for _path, _endpoint in (
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, openapi_extra=needs())
 
 
-def _digest(name: str) -> str:
-    named = DIGEST.fullmatch(name)
+def _digest(form: re.Pattern[str], request: Request) -> str:
+    named = form.fullmatch(request.path_params["name"])
     if named is None:
         raise NotPublished(
             "expected a SHA-256 of 64 lower-case hexadecimal digits, got something else; the feed names them"

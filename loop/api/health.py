@@ -1,7 +1,5 @@
 """``GET /healthz``, ``/readyz``, ``/metrics``: for monitoring."""
 
-from typing import Any
-
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -12,10 +10,11 @@ from loop.api.guard import Guarded, needs, service_of
 from loop.store import schema
 
 router = APIRouter(route_class=Guarded, tags=["health"])
-TEXT_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "OK"}}
 
 
-@router.get("/healthz", response_class=PlainTextResponse, openapi_extra=needs(), summary="Liveness")
+@router.get(
+    "/healthz", response_class=PlainTextResponse, openapi_extra=needs(), operation_id="healthz", summary="Liveness"
+)
 async def alive() -> str:
     """Checks only that the process answers: restarting it would not bring back a missing database."""
     return "ok\n"
@@ -26,6 +25,7 @@ async def alive() -> str:
     response_class=PlainTextResponse,
     responses=examples.refusals(503),
     openapi_extra=needs(),
+    operation_id="readyz",
     summary="Readiness",
 )
 def ready(request: Request) -> str:
@@ -36,8 +36,10 @@ def ready(request: Request) -> str:
 
 @router.get(
     "/metrics",
-    responses=TEXT_RESPONSE | examples.refusals(401, 403),
+    response_class=PlainTextResponse,
+    responses=examples.refusals(401, 403),
     openapi_extra=needs("reviewer", "ops"),
+    operation_id="metrics",
     summary="Prometheus metrics",
 )
 def metrics(request: Request) -> Response:

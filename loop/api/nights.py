@@ -26,6 +26,7 @@ MAY_READ = needs("reviewer", "ops")
     status_code=202,
     responses=examples.refusals(400, 401, 403, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
+    operation_id="request_night",
     summary="Request a night",
 )
 def ask(
@@ -41,7 +42,13 @@ def ask(
     return schemas.Slot(slot=slot.name, family=slot.family, due_at=slot.due_at, run=slot.run_id)
 
 
-@router.get("/runs", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="List runs")
+@router.get(
+    "/runs",
+    responses=examples.refusals(401, 403, 422, 503),
+    openapi_extra=MAY_READ,
+    operation_id="list_runs",
+    summary="List runs",
+)
 def every(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> list[schemas.Run]:
     """Newest first."""
     with service_of(request).home.store.read() as tx:
@@ -52,7 +59,8 @@ def every(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 20) ->
     "/runs/{number}",
     responses=examples.refusals(401, 403, 404, 422, 503),
     openapi_extra=MAY_READ,
-    summary="Get one run",
+    operation_id="get_run",
+    summary="Get a run",
 )
 def one(request: Request, number: Annotated[int, Path(ge=1, lt=2**63)]) -> schemas.Run:
     """Its progress, or how it ended."""

@@ -11,17 +11,18 @@ from loop.api.guard import Guarded, charge, needs, service_of
 from loop.data import digits
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["predictions"])
-IMAGE_TYPES = ("image/png", "image/jpeg")
+IMAGE_TYPES = ("image/png", "image/jpeg", bodies.BINARY)
 
 
 @router.post(
     "/predictions",
     responses=examples.refusals(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
     openapi_extra=needs("app", "reviewer", "ops", **examples.IMAGE),
+    operation_id="predict",
     summary="Read a digit",
 )
 async def predict(request: Request) -> schemas.Prediction:
-    """The body is the image. It is decoded like the image of a correction, and not stored."""
+    """The body is the bytes of the image, also as `image/png` or `image/jpeg`. It is not stored."""
     service = service_of(request)
     charge(request)
     bodies.media_type(request, *IMAGE_TYPES)

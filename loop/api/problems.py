@@ -141,7 +141,9 @@ async def _of_starlette(request: Request, error: Exception) -> Response:
         raise error
     rule = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     detail = str(error.detail)
-    if error.status_code == 404:
+    if error.status_code == 400:  # FastAPI cannot decode the body
+        rule, detail = "not-readable", "body: expected JSON in UTF-8, got something else; correct it"
+    elif error.status_code == 404:
         detail = "expected a path of this API, got another; /openapi.json lists them"
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")

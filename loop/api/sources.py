@@ -21,6 +21,7 @@ router = APIRouter(prefix="/v1", route_class=Guarded, tags=["sources"])
     "/sources/{source}",
     responses=examples.refusals(401, 403, 422, 429, 503),
     openapi_extra=needs("app", "ops", **examples.WITH_SOURCE),
+    operation_id="erase_source",
     summary="Erase a source",
 )
 async def erase(

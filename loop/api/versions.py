@@ -23,7 +23,11 @@ Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 @router.get(
-    "/versions", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="List versions"
+    "/versions",
+    responses=examples.refusals(401, 403, 422, 503),
+    openapi_extra=MAY_READ,
+    operation_id="list_versions",
+    summary="List versions",
 )
 def every(
     request: Request,
@@ -40,6 +44,7 @@ def every(
     "/versions/{number}",
     responses=examples.refusals(401, 403, 404, 422, 503),
     openapi_extra=MAY_READ,
+    operation_id="get_version",
     summary="Get one version",
 )
 def one(request: Request, number: Number) -> schemas.VersionDetails:
@@ -62,7 +67,13 @@ def one(request: Request, number: Number) -> schemas.VersionDetails:
     )
 
 
-@router.get("/moves", responses=examples.refusals(401, 403, 422, 503), openapi_extra=MAY_READ, summary="List moves")
+@router.get(
+    "/moves",
+    responses=examples.refusals(401, 403, 422, 503),
+    openapi_extra=MAY_READ,
+    operation_id="list_moves",
+    summary="List moves",
+)
 def moves(
     request: Request,
     family: Annotated[str | None, Query(pattern=schemas.FAMILY)] = None,
@@ -79,6 +90,7 @@ def moves(
     status_code=201,
     responses=examples.refusals(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
+    operation_id="promote",
     summary="Promote a version",
 )
 def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
@@ -93,6 +105,7 @@ def promote(request: Request, wanted: schemas.Promotion) -> schemas.Moved:
     status_code=201,
     responses=examples.refusals(400, 401, 403, 404, 408, 409, 413, 422, 503),
     openapi_extra=needs("ops"),
+    operation_id="roll_back",
     summary="Roll back",
 )
 def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:

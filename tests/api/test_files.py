@@ -1,5 +1,6 @@
 """Feed and models over HTTP: whole, in ranges, cached, withdrawn, rotten."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -50,6 +51,25 @@ def test_a_model_never_changes(site: tuple[Server, Office]) -> None:
     assert answer.headers["ETag"] == f'"{digest(data)}"'
     assert "immutable" in answer.headers["Cache-Control"]
     assert httpx.get(url + ".mlmodel").content == data
+
+
+def test_a_name_has_the_ending_of_its_kind(site: tuple[Server, Office]) -> None:
+    """A model is not at its digest with .json, nor golden vectors at theirs with .mlmodel; the refusal says so."""
+    url, _ = model_of(site[0])
+    refused = httpx.get(url + ".json")
+    assert (refused.status_code, refused.json()["type"]) == (404, "urn:digit-loop:not-published")
+    golden = json.loads(httpx.get(f"{site[0].url}/v1/feed").content)["signed"]["channels"]["cnn.mlmodel"]["golden"]
+    assert httpx.get(f"{site[0].url}/v1/golden/{golden['digest']}.json").json()["model"] in url
+    assert httpx.get(f"{site[0].url}/v1/golden/{golden['digest']}.mlmodel").status_code == 404
+
+
+def test_a_wrong_path_or_method_says_what_to_do(site: tuple[Server, Office]) -> None:
+    """404 and 405 of the router name what was expected, what was got, and the document that lists both."""
+    lost, wrong = httpx.get(f"{site[0].url}/v1/nothing"), httpx.put(f"{site[0].url}/v1/feed")
+    assert lost.json()["detail"] == "expected a path of this API, got another; /openapi.json lists them"
+    assert lost.json()["type"] == "urn:digit-loop:not-found"
+    assert (wrong.status_code, wrong.json()["type"]) == (405, "urn:digit-loop:method-not-allowed")
+    assert wrong.json()["detail"].startswith("expected GET, got PUT; ")
 
 
 def test_head_is_get_without_a_body(site: tuple[Server, Office]) -> None:

@@ -15,6 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis import checks as general
 from schemathesis.specs.openapi import checks as described
 
+from loop.api import problems
 from loop.feed import upkeep
 from tests.api.conftest import picture
 from tests.api.process import Process, apart
@@ -33,6 +34,27 @@ CHECKS = [
     described.ignored_auth,
     described.unsupported_method,
 ]
+OPERATION_IDS = {
+    "send_correction": "POST /v1/corrections",
+    "send_batch": "POST /v1/corrections:batch",
+    "erase_source": "DELETE /v1/sources/{source}",
+    "get_feed": "GET /v1/feed",
+    "get_root": "GET /v1/root/{name}",
+    "get_model": "GET /v1/models/{name}",
+    "get_golden": "GET /v1/golden/{name}",
+    "predict": "POST /v1/predictions",
+    "list_versions": "GET /v1/versions",
+    "get_version": "GET /v1/versions/{number}",
+    "list_moves": "GET /v1/moves",
+    "promote": "POST /v1/promotions",
+    "roll_back": "POST /v1/rollbacks",
+    "request_night": "POST /v1/runs",
+    "list_runs": "GET /v1/runs",
+    "get_run": "GET /v1/runs/{number}",
+    "healthz": "GET /healthz",
+    "readyz": "GET /readyz",
+    "metrics": "GET /metrics",
+}
 FORGIVING = {"POST /v1/corrections:batch"}  # answers each correction by itself
 FIXED = {
     "GET /v1/feed",
@@ -82,6 +104,42 @@ def test_the_document_is_complete(document: dict[str, Any]) -> None:
             assert operation["description"]
             if method == "post":
                 assert operation["requestBody"]["content"]
+
+
+def test_operations_have_stable_names(document: dict[str, Any]) -> None:
+    """Generated clients name their functions after ``operationId``: a change here breaks the code of app developers."""
+    found = {
+        operation["operationId"]: f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert found == OPERATION_IDS
+    assert set(found.values()) == set(EXPECTED)
+
+
+def test_refusals_refer_to_one_schema(document: dict[str, Any]) -> None:
+    """Every refusal is a ``Problem`` by reference, with the headers of its status; its types are an enum."""
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    content = answer["content"]["application/problem+json"]
+                    assert content == {"schema": {"$ref": "#/components/schemas/Problem"}}, (path, status)
+                if status in {"429", "503"}:
+                    assert "Retry-After" in answer["headers"]
+    assert document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"] == list(problems.TYPES)
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def test_files_have_their_media_type_and_schema(document: dict[str, Any]) -> None:
+    """A model is bytes and nothing else; feed, roots and golden vectors are JSON with a schema; each has an ETag."""
+    expected = {"/v1/feed": "SignedFeed", "/v1/root/{name}": "SignedRoot", "/v1/golden/{name}": "Golden"}
+    for path, model in expected.items():
+        answer = document["paths"][path]["get"]["responses"]["200"]
+        assert answer["content"] == {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+        assert "ETag" in answer["headers"]
+    model = document["paths"]["/v1/models/{name}"]["get"]["responses"]["200"]
+    assert model["content"] == {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 def test_every_example_of_a_body_is_taken(document: dict[str, Any], process: Process) -> None:
@@ -135,7 +193,7 @@ def test_every_operation(process: Process, document: dict[str, Any], name: str, 
 def with_picture(body: Any, kind: str | None, number: int) -> Any:
     """Give a body a real picture, which no schema can describe, mostly."""
     data = picture(number) if number % 5 else list(malformed.bases().values())[number % 12]
-    if kind in {"image/png", "image/jpeg"}:
+    if kind == "application/octet-stream":
         return data
     if not isinstance(body, dict):
         return body
