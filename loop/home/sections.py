@@ -1,9 +1,11 @@
 """The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 KIB, MIB = 1 << 10, 1 << 20
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,24 @@ class Serving:
     """Most uploads that wait for the disk; further ones are answered 503 with Retry-After."""
     body_seconds: float = 20.0
     """Time in which a request body must arrive."""
+    cors_origins: str = ""
+    """Origins of web pages that may call the API from a browser, separated by commas; ``*``: any."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a number outside its range."""
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port: expected 0 to 65535, got {self.port}")
         for name in self.__slots__:
-            if name not in {"host", "port"} and not getattr(self, name) > 0:
+            if name not in {"host", "port", "cors_origins"} and not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        for origin in self.allowed_origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"cors_origins: expected https://HOST, https://HOST:PORT or *, got {origin[:80]!r}")
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins in ``cors_origins``."""
+        return tuple(each.strip() for each in self.cors_origins.split(",") if each.strip())
 
     @property
     def loopback(self) -> bool:
