@@ -23,14 +23,16 @@ async def alive() -> str:
 @router.get(
     "/readyz",
     response_class=PlainTextResponse,
-    responses=examples.refusals(503),
+    responses=examples.refusals(503, 507),
     openapi_extra=needs(),
     operation_id="readyz",
     summary="Readiness",
 )
 def ready(request: Request) -> str:
-    """The database answers and has the schema that this code needs."""
-    schema.require_head(service_of(request).home.store)
+    """The database answers, has the schema that this code needs, and accepted a write within the last seconds."""
+    service = service_of(request)
+    schema.require_head(service.home.store)
+    service.heartbeat.prove()
     return "ready\n"
 
 

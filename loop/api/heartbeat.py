@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 from loop.clock import Clock
 from loop.errors import LoopError
@@ -11,6 +12,8 @@ from loop.store.service import heartbeats
 
 PROCESS_NAME = "api"
 INTERVAL_SECONDS = 30.0
+PROOF_SECONDS = 5.0
+"""How long a heartbeat proves that the store accepts writes: ``/readyz`` needs no key, and must not cost an fsync."""
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,8 @@ class Heartbeat:
     def __init__(self, home: Home, clock: Clock) -> None:
         self._home, self._clock = home, clock
         self._stop = threading.Event()
+        self._writing = threading.Lock()
+        self._written = float("-inf")  # by the monotonic clock
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -32,11 +37,22 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
+    def prove(self) -> None:
+        """Write now, unless the last write is recent. Raises ``StoreUnavailable`` or ``DiskFull`` if that fails."""
+        with self._writing:
+            if time.monotonic() - self._written > PROOF_SECONDS:
+                self._write()
+
+    def _write(self) -> None:
+        with self._home.store.write() as tx:
+            heartbeats.beat(tx, runs.me(), PROCESS_NAME, self._clock())
+        self._written = time.monotonic()
+
     def _run(self) -> None:
         while True:
             try:
-                with self._home.store.write() as tx:
-                    heartbeats.beat(tx, runs.me(), PROCESS_NAME, self._clock())
+                with self._writing:
+                    self._write()
             except LoopError as error:  # the next one may succeed; /readyz reports the cause
                 log.warning("cannot write a heartbeat: %s", error)
             if self._stop.wait(INTERVAL_SECONDS):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loop.data import corpus as corpora
 from loop.data.corpus import Corpus
-from loop.errors import BadSettings
+from loop.errors import BadSettings, StoreUnavailable
 from loop.home.artifacts import Artifacts
 from loop.home.model_cache import ModelCache
 from loop.home.settings import Settings
@@ -45,10 +45,20 @@ class Home:
 
 def at(settings: Settings, *, migrated: bool = True) -> Home:
     """Open a home. Raises ``StoreUnavailable``; also ``SchemaBehind`` if ``migrated``, else the caller migrates."""
+    if not migrated:
+        _make_private(settings.home)
     home = Home(settings, Store(settings.url, create=not migrated), Artifacts(settings.home / "artifacts"))
     if migrated:
         schema.require_head(home.store)
     return home
+
+
+def _make_private(folder: Path) -> None:
+    """Create the home, readable by its owner only; one that exists keeps its permissions (``loop doctor`` looks)."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"{folder}: cannot create the home ({error.strerror}); correct LOOP_HOME") from None
 
 
 def corpus(settings: Settings, wanted: str) -> Corpus:

@@ -17,7 +17,12 @@ from models.family import Progress, no_progress
 
 FIRST: dict[str, Check] = {"database": database.answers, "schema": database.revision}
 """The other checks of rows need these to pass."""
-ROWLESS: dict[str, Check] = {"disk": machine.space, "folders": machine.folders, "sqlite": database.library}
+ROWLESS: dict[str, Check] = {
+    "disk": machine.space,
+    "folders": machine.folders,
+    "private": machine.private,
+    "sqlite": database.library,
+}
 QUICK: dict[str, Check] = {
     "clock": machine.clock,
     "keys": phones.signing,

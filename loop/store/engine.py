@@ -5,10 +5,13 @@ Rules kept here:
   and ``BEGIN IMMEDIATE`` for writers: a deferred BEGIN that upgrades ignores the busy timeout and fails at once.
 - A transaction is short; nothing trains, exports or evaluates inside one.
 - Claims and ledger moves use ``exclusive``: one at a time on both databases.
+- SQLite's file is private (0600, in a folder of 0700 if that is new). A commit is refused once the open file is not the
+  one at its path any more: rows in a file that was moved away are lost.
 - A failure of the database is raised as ``StoreUnavailable`` or ``DiskFull``, with secrets masked; a deadlock as
   ``Contention``, after which the same transaction can simply be retried.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -163,13 +166,43 @@ def _engine(url: str, create: bool) -> Engine:
 def _sqlite(url: str, database: str | None) -> Engine:
     if database and database != ":memory:":
         try:
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
+            Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))  # its log gets the same permissions
         except OSError as error:
             raise StoreUnavailable(f"{database}: cannot create its folder ({error}); correct LOOP_HOME") from None
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
+    path = make_url(url).database
+    if path and path != ":memory:":
+        _guard_path(engine, Path(path))
     return engine
+
+
+def _guard_path(engine: Engine, path: Path) -> None:
+    """Refuse to commit into a file that was moved or removed since the connection opened it."""
+
+    def opened(connection: Any, record: Any) -> None:  # noqa: ARG001 (SQLAlchemy's signature)
+        record.info["file"] = _identity(path)
+
+    def commits(connection: Connection) -> None:
+        if connection.info.get("file") != _identity(path):
+            raise StoreUnavailable(
+                f"{path}: the database was moved, removed or replaced while this process had it open; "
+                "nothing was stored; move it back, or start this process again"
+            )
+
+    event.listen(engine, "connect", opened)
+    event.listen(engine, "commit", commits)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at ``path``; None where no file is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare(connection: Any, record: object) -> None:  # noqa: ARG001 (SQLAlchemy's signature)

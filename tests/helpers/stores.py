@@ -30,9 +30,10 @@ _made: dict[str, str] = {}
 
 
 def migrate(store: Store) -> None:
-    """``schema.migrate``; a SQLite file that is not there yet is copied from one that was migrated before."""
-    if store.is_sqlite and not Path(str(store.url.database)).exists():
-        Path(str(store.url.database)).write_bytes(_sqlite())
+    """``schema.migrate``; a SQLite file without a byte yet becomes a copy of one that was migrated before."""
+    file = Path(str(store.url.database))
+    if store.is_sqlite and (not file.exists() or not file.stat().st_size):
+        file.write_bytes(_sqlite())
     if schema.current(store) != schema.head():
         schema.migrate(store)
 

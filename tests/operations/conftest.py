@@ -51,6 +51,7 @@ class Site:
     def __init__(self, url: str, folder: Path, now: datetime) -> None:
         self.url, self.now = url, now
         settings = Settings(home=folder / "home", database_url=url, corpus="digits")
+        settings.home.mkdir(mode=0o700, exist_ok=True)  # as ``loop init`` does
         self.home = Home(settings, Store(url), Artifacts(settings.home / "artifacts"))
         self.root = b""
         stores.migrate(self.home.store)

@@ -59,6 +59,16 @@ def folders(installation: Installation) -> Iterator[Finding]:
         yield warning("folders", "a key folder that only its owner may change", f"others may change {keys}", fix)
 
 
+def private(installation: Installation) -> Iterator[Finding]:
+    """Other users of this machine can neither enter the home nor read SQLite's file: it contains the holdout salt."""
+    home = installation.home
+    file = Path(home.store.url.database or "") if home.store.is_sqlite else None
+    for path, mode in ((home.settings.home, 0o700), (file, 0o600)):
+        if path is not None and path.exists() and path.stat().st_mode & 0o077:
+            permissions = f"{path} has mode {path.stat().st_mode & 0o777:o}"
+            yield warning("private", "a home that only its owner can read", permissions, f"chmod {mode:o} {path}")
+
+
 def clock(installation: Installation) -> Iterator[Finding]:
     """This machine's clock is not behind stored times, and is close to the database server's."""
     fix = "set the clock (timedatectl set-ntp true); leases, quotas and the feed's expiry depend on it"
