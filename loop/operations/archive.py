@@ -22,7 +22,7 @@ from typing import IO, Any
 from loop.errors import BadBackup, one_line
 from loop.home.artifacts import SUFFIXES
 
-FORMAT = 1
+FORMAT = 2  # 1 had no digest of the manifest itself
 MANIFEST, KEYS = "manifest.json", "keys.sealed"
 MIB = 1 << 20
 BLOCK_BYTES, CHUNK_BYTES = tarfile.BLOCKSIZE, MIB
@@ -90,7 +90,7 @@ class Writer:
             "sequences": dict(sequences),
             "members": {name: [each.bytes, each.sha256] for name, each in self.members.items()},
         }
-        self.add(MANIFEST, json.dumps(document, indent=1, sort_keys=True).encode())
+        self.add(MANIFEST, _text(document | {"sha256": _digest(document)}))
         self._tar.close()
         self._packed.close()
         return manifest
@@ -197,9 +197,10 @@ def _max_bytes(name: str) -> int:
 def _manifest(document: bytes) -> Manifest:
     try:
         plain = json.loads(document)
+        sha256 = plain.pop("sha256", None)
         if (plain["type"], plain["format"]) != ("digit-loop backup", FORMAT):
             raise ValueError(f"expected format {FORMAT}")
-        return Manifest(
+        manifest = Manifest(
             made_at=_aware(plain["made_at"]),
             schema=_typed(str, plain["schema"]),
             database=_typed(str, plain["database"]),
@@ -211,6 +212,17 @@ def _manifest(document: bytes) -> Manifest:
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BadBackup(f"{MANIFEST}: expected one of our manifests ({one_line(error)}); use another backup") from None
+    if sha256 != _digest(plain):
+        raise BadBackup(f"{MANIFEST}: differs from its own digest; use another backup")
+    return manifest
+
+
+def _text(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=1, sort_keys=True).encode()
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(document)).hexdigest()
 
 
 def _aware(text: str) -> datetime:

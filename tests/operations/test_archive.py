@@ -116,7 +116,7 @@ ATTACKS: dict[str, Callable[[Members], bytes]] = {
     "noise instead of rows": changed("tables/versions", lambda data: b"\xff\x00{" * 10),
     "deeply nested rows": changed("tables/versions", lambda data: b"[" * 100_000 + b"\n"),
     "another schema": manifest(lambda found: found.update(schema="0002")),
-    "another format": manifest(lambda found: found.update(format=2)),
+    "another format": manifest(lambda found: found.update(format=3)),
     "a manifest of the wrong type": manifest(lambda found: found.update(members=[])),
     "a time without a zone": manifest(lambda found: found.update(made_at="2026-01-01T00:00:00")),
     "rows that are not numbers": manifest(lambda found: found.update(tables={"facts": "1"})),
