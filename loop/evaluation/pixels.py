@@ -1,7 +1,7 @@
 """Models with one scalar input for each pixel, as scikit-learn's converter makes them from feature names.
 
-Their inputs are taken together as one array. The order of the pixels is that of the numbers in the inputs' names, row
-before column (``pixel_0_1``, ``pixel17``), or the file's where names have none; both are said.
+Their inputs are treated as one array. The order of the pixels is that of the numbers in the inputs' names, row before
+column (``pixel_0_1``, ``pixel17``), or the file's order if the names have no numbers; the note states which.
 """
 
 import re
@@ -33,7 +33,7 @@ class Pixels:
 
 
 def find(inputs: Sequence[coreml.Feature]) -> Pixels | None:
-    """Return the inputs as pixels; None where they are not scalars, as many as a square picture has pixels."""
+    """Return the inputs as pixels; None unless they are scalars, one for each pixel of a square picture."""
     count = len(inputs)
     scalar = all(each.kind in ("double", "int64") for each in inputs)
     if not scalar or count < LEAST_SIDE**2 or isqrt(count) ** 2 != count:
@@ -46,7 +46,7 @@ def find(inputs: Sequence[coreml.Feature]) -> Pixels | None:
 
 
 def _ordered(names: list[str]) -> tuple[list[str], str]:
-    """Return the names in the order of the pixels, and what gives it."""
+    """Return the names in the order of the pixels, and the source of the order."""
     numbers = {name: tuple(int(digits) for digits in re.findall(r"[0-9]{1,6}", name)) for name in names}
     if len(set(numbers.values())) == len(names) and len({len(each) for each in numbers.values()}) == 1:
         return sorted(names, key=numbers.__getitem__), "the numbers in their names (assumed: row by row)"

@@ -1,7 +1,7 @@
-"""The scale of an array input, where the file does not state it: the one at which labelled digits read best.
+"""Choose the scale of an array input that the file does not state: the one with the best accuracy on labelled digits.
 
-A model that was trained on 0 to 255 and gets 0 to 1 reads badly without any error. Where the digits are labelled, as
-for ``loop score``, each scale is tried on a part of them, and the assumptions list the accuracy at each. Without
+A model that was trained on 0 to 255 and gets 0 to 1 has a low accuracy without any error. If the digits are labelled,
+as for ``loop score``, each scale is tried on a part of them, and the assumptions list the accuracy of each. Without
 labels the usual scale is assumed (``input_adapter``).
 """
 
@@ -16,13 +16,13 @@ from loop.evaluation.input_adapter import Images, Scale
 from models import coreml
 
 TRIAL_IMAGES = 500
-"""At most this many images, evenly spread, choose the scale: a difference of 5 points is visible on them."""
+"""The scale is chosen on at most this many images, evenly spread; they show a difference of 5 points."""
 
 
 def classifier(model: coreml.Model, images: Images, labels: NDArray[np.uint8]) -> DigitClassifier:
-    """Adapt ``model`` to digits, at the scale that reads ``images`` ``(n, 28, 28) uint8`` best.
+    """Adapt ``model`` to digits, at the scale with the best accuracy on ``images`` ``(n, 28, 28) uint8``.
 
-    Of equal scales the assumed one, else the first in the list, is taken. Raises BadModel.
+    Of equal scales it takes the assumed one, else the first in the list. Raises BadModel.
     """
     usual = digit_classifier.classifier(model)
     if not usual.scales or not len(labels):
@@ -31,15 +31,15 @@ def classifier(model: coreml.Model, images: Images, labels: NDArray[np.uint8]) -
     tried = {scale: digit_classifier.classifier(model, scale) for scale in usual.scales}
     right = {scale: _right(each, images[part], labels[part]) for scale, each in tried.items()}
     best = max(usual.scales, key=right.__getitem__)
-    said = _said(best, right, len(part), len(labels))
-    return replace(tried[best], assumptions=(*tried[best].assumptions, said))
+    note = _note(best, right, len(part), len(labels))
+    return replace(tried[best], assumptions=(*tried[best].assumptions, note))
 
 
-def _right(reader: DigitClassifier, images: Images, labels: NDArray[np.uint8]) -> int:
-    return int((reader.probabilities(images).argmax(axis=1) == labels).sum())
+def _right(classifier: DigitClassifier, images: Images, labels: NDArray[np.uint8]) -> int:
+    return int((classifier.probabilities(images).argmax(axis=1) == labels).sum())
 
 
-def _said(best: Scale, right: dict[Scale, int], tried: int, of: int) -> str:
+def _note(best: Scale, right: dict[Scale, int], tried: int, of: int) -> str:
     each = ", ".join(f"{_named(scale)} {100 * count / tried:.1f} %" for scale, count in right.items())
     return f"scale: {_named(best)} chosen, because it reads best; accuracy on {tried:,} of the {of:,} images: {each}"
 

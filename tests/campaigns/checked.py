@@ -1,4 +1,4 @@
-"""A server that is struck down under load, again and again, and what it acknowledged."""
+"""A server that is killed repeatedly under load, and its acknowledged uploads."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from tests.helpers.phones import Heard, Sent
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Places of uploads that were acknowledged and are not in the store as they were sent; contents stored twice."""
+    """Acknowledged uploads that the store lacks or has changed, and contents that were stored twice."""
 
     lost: list[int]
     doubled: list[tuple[str, str]]
@@ -27,7 +27,7 @@ class Found:
 
 
 class Reaper(threading.Thread):
-    """Strikes when some more uploads have been acknowledged; ``strike`` has the server running again."""
+    """Calls ``strike`` after some more acknowledged uploads; afterwards the server runs again."""
 
     def __init__(self, heard: Heard, strike: Callable[[], None], times: int, apart: int, seed: int) -> None:
         super().__init__(daemon=True)
@@ -36,7 +36,7 @@ class Reaper(threading.Thread):
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Until all strikes are done; ``error`` says what kept one from being done."""
+        """Run until all strikes are done; ``error`` is the exception of a failed one."""
         try:
             while self.left:
                 until = len(self.heard.answers) + int(self.chance.integers(1, 2 * self.apart))
@@ -50,15 +50,16 @@ class Reaper(threading.Thread):
 
 
 def struck(served: Served, strike: Callable[[], None], times: int, apart: int, seed: int) -> tuple[list[Sent], Heard]:
-    """Phones send on 64 connections, and resend, while the server is struck so many times, ``apart`` uploads apart on
-    average; what they sent and heard. The server is stopped in the end.
+    """Send and resend on 64 connections while the server is struck ``times`` times, ``apart`` uploads apart on average.
+
+    Returns the uploads and their answers. The server is stopped at the end.
     """
     sent = list(phones.uploads(served.prepare(), (2 * times + 2) * apart, sources=200, body="multipart"))
     served.start()
     heard = Heard()
     reaper = Reaper(heard, strike, times, apart, seed)
     reaper.start()
-    phones.send(served.address, sent, 64, patience=120, heard=heard)
+    phones.send(served.address, sent, 64, timeout_seconds=120, heard=heard)
     reaper.join(60)
     served.stop(signal.SIGTERM)
     served.close()
@@ -68,7 +69,7 @@ def struck(served: Served, strike: Callable[[], None], times: int, apart: int, s
 
 
 def found(store: Store, sent: Sequence[Sent], heard: Heard) -> Found:
-    """Hold what the phones heard against what is stored."""
+    """Compare the answers with the store."""
     named = select(tables.Correction.id, tables.Source.name, tables.Correction.key, tables.Correction.digest)
     with store.read() as tx:
         rows = {number: tuple(row) for number, *row in tx.execute(named.join(tables.Source))}

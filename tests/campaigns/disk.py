@@ -1,9 +1,8 @@
-"""A disk whose power can be cut: ext4 in a file, mounted through a loop device.
+"""A disk with a simulated power cut: ext4 in a file, mounted through a loop device.
 
-The cut is the kernel's own (the ioctl that file system tests use): from one instant to the next nothing more reaches
-the image, neither data nor journal, and what had not been written out by then is gone with the page cache; mounting
-again replays the journal. The image keeps what it was given: a drive that loses its own cache too, although it was
-told to flush, is not modelled.
+The cut is the kernel's own (the ioctl of file system tests): from one instant on, neither data nor journal reaches the
+image, and unwritten pages are lost with the page cache; mounting again replays the journal. The image keeps everything
+that was written to it: a drive that loses its own cache despite a flush is not modelled.
 """
 
 import fcntl
@@ -26,13 +25,13 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """``image`` is the drive, ``folder`` where it is mounted."""
+    """``image`` is the drive, ``folder`` its mount point."""
 
     image: Path
     folder: Path
 
     def make(self, mebibytes: int = 256) -> None:
-        """An empty drive, mounted. Raises ``Unavailable``."""
+        """Create and mount an empty drive. Raises ``Unavailable``."""
         missing = [tool for tool in TOOLS if shutil.which(tool) is None]
         if missing or os.geteuid() != 0:
             raise Unavailable(f"needs root and {', '.join(TOOLS)}; missing: {', '.join(missing) or 'root'}")
@@ -43,11 +42,11 @@ class Disk:
         self.mount()
 
     def mount(self) -> None:
-        """As after switching on. Raises ``Unavailable``."""
+        """Mount the drive, as after power-on. Raises ``Unavailable``."""
         _run("mount", "-o", "loop", str(self.image), str(self.folder))
 
     def unmount(self) -> None:
-        """After the last process has let go of it."""
+        """Unmount the drive once no process uses it."""
         for _ in range(50):
             if not self.folder.is_mount():
                 return
@@ -58,7 +57,7 @@ class Disk:
         raise Unavailable(f"{self.folder} is still in use")
 
     def cut(self) -> None:
-        """Cut the power: every later write fails, and what was not on the image is lost."""
+        """Cut the power: every later write fails, and data that is not on the image is lost."""
         opened = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(opened, SHUTDOWN, WITHOUT_FLUSHING_THE_JOURNAL)

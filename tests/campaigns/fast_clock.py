@@ -1,4 +1,4 @@
-"""A clock that several processes share and a test sets ahead: the time of day is real, the days in between are not."""
+"""A clock that several processes share and a test sets ahead by whole days; the time of day is real."""
 
 import mmap
 import struct
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from loop.clock import utc_now
 
-real_now = utc_now  # whatever stands in for it later
+real_now = utc_now  # kept before a test replaces it
 SECONDS = struct.Struct("d")
 
 
 class FastClock:
-    """So many seconds off the real time, as a file says that every process maps into its memory."""
+    """The real time plus an offset, which every process reads from a memory-mapped file."""
 
     def __init__(self, path: Path) -> None:
-        """The clock of this file; a new file's tells the real time."""
+        """The clock of this file; a new file has the offset 0."""
         self.path = path
         if not path.exists():
             path.write_bytes(SECONDS.pack(0.0))
@@ -23,14 +23,14 @@ class FastClock:
             self._off = mmap.mmap(file.fileno(), SECONDS.size)
 
     def now(self) -> datetime:
-        """What time it is."""
+        """The current time."""
         return real_now() + timedelta(seconds=SECONDS.unpack_from(self._off)[0])
 
     def set(self, moment: datetime) -> None:
-        """From now on it is this late; later than before, for the tests' sake."""
+        """Set the clock ahead to this moment."""
         assert moment >= self.now(), "this clock is only set ahead"
         SECONDS.pack_into(self._off, 0, (moment - real_now()).total_seconds())
 
     def begin(self, moment: datetime) -> None:
-        """The time at which it all begins."""
+        """Set the initial time."""
         SECONDS.pack_into(self._off, 0, (moment - real_now()).total_seconds())

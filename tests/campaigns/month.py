@@ -1,4 +1,4 @@
-"""A whole loop, as ``loop up`` runs it, in a month whose days a test turns over; killed again and again meanwhile."""
+"""A whole loop, run by ``loop up``, over a month of simulated days, with repeated kills."""
 
 import os
 import signal
@@ -29,26 +29,26 @@ from tests.night.test_retrain import settings
 
 Found = TypeVar("Found")
 SCHEDULE = Schedule(cron="0 3 * * *", volume=0, heartbeat_seconds=0.3)
-LEASE_SECONDS = 3.0  # each day that is turned over is a jump of the clock, after which half of it is waited
-PATIENCE = 300.0
+LEASE_SECONDS = 3.0  # each new day is a jump of the clock, after which the scheduler waits for half of this
+TIMEOUT_SECONDS = 300.0
 STRIKES = ("", "night", "up", "both")
 
 
 def made(url: str, folder: Path) -> Settings:
-    """Settings of a home that has a night each day."""
+    """Settings of a home with a night each day."""
     changed = {"schedule": SCHEDULE, "lease_seconds": LEASE_SECONDS, "min_new": 5}
     return settings(url, folder).model_copy(update=changed)
 
 
 def strikes(days: int, chance: np.random.Generator) -> list[str]:
-    """Which night is killed, or the loop that started it, or both; each equally often, and none in the last night."""
+    """For each night: kill it, its loop, both or nothing, with equal probability; the last night is not struck."""
     every = [STRIKES[(day + 1) % len(STRIKES)] for day in range(days - 1)]
     return [every[place] for place in chance.permutation(days - 1)] + [""]
 
 
 @dataclass(eq=False)
 class Month:
-    """The loop's processes, and the clock they live by."""
+    """The loop's processes, and their clock."""
 
     home: Home
     clock: FastClock
@@ -59,26 +59,26 @@ class Month:
     killed_nights: int = 0
 
     def __post_init__(self) -> None:
-        """Find a port that stays."""
+        """Choose the port."""
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = int(one.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
 
     def run(self, *arguments: str) -> None:
-        """A command, to its end."""
+        """Run a command to its end."""
         done = subprocess.run(self._command(*arguments), capture_output=True, text=True, check=False, **self._place())
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
-        """``loop up``, until it answers."""
+        """Start ``loop up`` and wait until it answers."""
         with (self.home.settings.home / "up.log").open("ab") as log:
             command = self._command("up", "--port", str(self.port))
             self.up = subprocess.Popen(command, stdout=log, stderr=log, **self._place())
         wait(f"an answer at {self.url}", self._answers)
 
     def kill(self) -> None:
-        """SIGKILL for API and scheduler, which are one process; then a new one, as from a service manager."""
+        """Send SIGKILL to API and scheduler, which are one process, and start a new one, like a service manager."""
         assert self.up is not None
         self.up.kill()
         self.up.wait()
@@ -86,13 +86,13 @@ class Month:
         self.start()
 
     def end(self) -> int:
-        """SIGTERM; the exit status."""
+        """Send SIGTERM; returns the exit status."""
         assert self.up is not None
         self.up.terminate()
-        return self.up.wait(PATIENCE)
+        return self.up.wait(TIMEOUT_SECONDS)
 
     def night(self, day: date, strike: str) -> None:
-        """Turn the day over, and wait until its night has ended, whatever it is struck by."""
+        """Start the next day, strike, and wait until its night has ended."""
         self.clock.set(datetime.combine(day, hours(2, 59, 59), self.clock.now().tzinfo))
         name = f"clock/{SCHEDULE.family}/{day:%Y-%m-%d}T03:00Z"
         if strike in {"night", "both"}:
@@ -121,7 +121,7 @@ class Month:
             return next((run for run in runs.recent(tx) if run.slot == name), None)
 
     def _ended(self, name: str) -> bool:
-        """Has it a run that has ended, or was it tried as often as it may be?"""
+        """Whether the slot has a run that ended, or has used all its attempts."""
         with suppress(UnknownVersion), self.home.store.read() as tx:
             slot = slots.get(tx, name)
             if slot.run_id is None:
@@ -136,10 +136,10 @@ class Month:
         return {"cwd": ROOT, "env": environ(self.home.settings)}
 
 
-def wait(what: str, found: Callable[[], Found], seconds: float = PATIENCE) -> Found:
-    """What is found, once it is."""
+def wait(what: str, query: Callable[[], Found], seconds: float = TIMEOUT_SECONDS) -> Found:
+    """The first true result of ``query``."""
     end = time.monotonic() + seconds
-    while not (came := found()):
+    while not (result := query()):
         assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
         time.sleep(0.05)
-    return came
+    return result

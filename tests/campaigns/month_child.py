@@ -1,4 +1,4 @@
-"""``loop …`` in a process of its own that lives by a fast clock, with the fast family and brisk chores.
+"""``loop …`` in a child process with a fast clock, the fast family and short intervals of background tasks.
 
 ``python -m tests.campaigns.month_child CLOCK CORPUS ARGUMENTS…``; settings come from the environment.
 """
@@ -15,7 +15,7 @@ def command(clock: Path, corpus: Path, *arguments: str) -> list[str]:
 
 
 def main(clock: str, corpus: str, *arguments: str) -> None:
-    """The command line. Whoever imports ``utc_now`` after this gets the fast clock's."""
+    """Run the command line. Modules that import ``utc_now`` after this get the fast clock."""
     from loop import clock as clocks
 
     clocks.utc_now = FastClock(Path(clock)).now
@@ -24,7 +24,7 @@ def main(clock: str, corpus: str, *arguments: str) -> None:
     from loop.schedule import background, night_process, scheduler
     from tests.helpers import linear
 
-    scheduler.utc_now = real_now  # APScheduler, which it is compared with there, lives by the real one
+    scheduler.utc_now = real_now  # it is compared with APScheduler, which uses the real clock
     background.FEED_INTERVAL_SECONDS = background.WEBHOOK_INTERVAL_SECONDS = background.SCRUB_INTERVAL_SECONDS = 1.0
     night_process.POLL_SECONDS = 0.1
     night_process.COMMAND = tuple(command(Path(clock), Path(corpus), "retrain", "--slot"))

@@ -1,4 +1,4 @@
-"""People with phones: each reads digits with the model that its phone has installed, and sends what phones send."""
+"""People with phones: each phone classifies digits with its installed model, and uploads corrections."""
 
 import base64
 import threading
@@ -21,16 +21,16 @@ from loop.feed.refusals import Unavailable
 from tests.campaigns.fast_clock import FastClock
 
 CHANNEL = "cnn.mlmodel"
-CONFIRMED = 0.5  # chance with which a right answer is confirmed
-LOOK_SECONDS = 0.5  # from one look for a newer model to the next
-A_DAY = 16  # digits that somebody draws
-PATIENCE_SECONDS = 60.0  # until an upload must have been acknowledged, whoever is killed meanwhile
+CONFIRMED = 0.5  # probability with which a right answer is confirmed
+SYNC_INTERVAL_SECONDS = 0.5  # interval between checks for a newer model
+DIGITS_PER_DAY = 16  # drawn by one person
+TIMEOUT_SECONDS = 60.0  # in which an upload must be acknowledged, despite any kill
 DRAWN = corpus.digits()
 
 
 @dataclass(eq=False)
 class Person:
-    """One phone and its owner, who writes every other digit further to the side than the base has ever seen."""
+    """One phone and its owner, who draws every other digit further to the side than any in the base corpus."""
 
     folder: Path
     url: str
@@ -39,16 +39,16 @@ class Person:
     clock: FastClock
     chance: np.random.Generator
     acknowledged: dict[str, str] = field(default_factory=dict)
-    """Idempotency key → the digest that the server says it keeps."""
+    """Idempotency key → the digest in the server's answer."""
     resent: int = 0
     syncs: int = 0
     refused: list[str] = field(default_factory=list)
-    """What the server refused of what was sent, and the phone of what the server showed."""
+    """Uploads that the server refused, and feeds that the phone refused."""
     stop: threading.Event = field(default_factory=threading.Event)
     model: str | None = None
 
     def __post_init__(self) -> None:
-        """Get a secret, and an order in which to draw: nobody draws the same digit twice."""
+        """Create a secret, and an order of digits in which none is drawn twice."""
         self.secret = base64.urlsafe_b64encode(self.chance.bytes(32)).decode().rstrip("=")
         self.source = access.source_name(self.secret)
         self._order = iter(self.chance.permutation(len(DRAWN.train_images)))
@@ -58,30 +58,30 @@ class Person:
         self._thread = threading.Thread(target=self._live, name=self.source, daemon=True)
 
     def start(self) -> None:
-        """Begin to live; ``end`` waits until what was begun is acknowledged."""
+        """Start drawing; ``end`` waits until every upload is acknowledged."""
         self._thread.start()
 
     def end(self) -> None:
-        """No more digits."""
+        """Stop drawing."""
         self.stop.set()
-        self._thread.join(PATIENCE_SECONDS)
+        self._thread.join(TIMEOUT_SECONDS)
         assert not self._thread.is_alive(), f"{self.source} still waits for an answer"
 
     def erase(self) -> int:
-        """Ask for everything of this phone to be forgotten; the answer's status."""
+        """Request the erasure of this phone's uploads; returns the answer's status."""
         headers = {"Authorization": f"Bearer {self.key}", "Loop-Source": self.secret}
         return httpx.delete(f"{self.url}/v1/sources/{self.source}", headers=headers).status_code
 
     def client(self) -> httpx.Client:
-        """A connection, to be closed."""
+        """A new connection; the caller closes it."""
         return httpx.Client(base_url=f"{self.url}/v1/", timeout=10)
 
     def sync(self, client: httpx.Client) -> bool:
-        """Look for a newer model; False where nobody answers. What the phone itself refuses is kept."""
+        """Sync; returns False if the server does not answer. A refusal by the phone is recorded."""
         try:
             found = device.sync(device.Server(client), self.folder, CHANNEL, self.clock.now(), root=self.root)
         except FeedRefused as error:
-            if not isinstance(error, Unavailable):  # the server was just being killed
+            if not isinstance(error, Unavailable):  # the server was killed in this moment
                 self.refused.append(f"{type(error).__name__}: {error}")
             return False
         self.syncs += 1
@@ -93,10 +93,10 @@ class Person:
 
     def _live(self) -> None:
         with self.client() as client:
-            while not self.stop.wait(LOOK_SECONDS):
+            while not self.stop.wait(SYNC_INTERVAL_SECONDS):
                 self.sync(client)
                 if (today := self.clock.now().date()) != self._day:
-                    self._day, self._left = today, A_DAY
+                    self._day, self._left = today, DIGITS_PER_DAY
                 while self._left and self._reader is not None and not self.stop.is_set():
                     self._left -= 1
                     self._draw(client, self._reader)
@@ -106,24 +106,24 @@ class Person:
         aside = 6 if row % 2 else 0
         pixels, label = np.roll(DRAWN.train_images[row], aside, axis=1), int(DRAWN.train_labels[row])
         answer = reader.probabilities(pixels[None])[0]
-        said = int(answer.argmax())
-        if said == label and self.chance.random() > CONFIRMED:
+        predicted = int(answer.argmax())
+        if predicted == label and self.chance.random() > CONFIRMED:
             return
         correction = {
             "image": base64.b64encode(digits.to_png(pixels)).decode(),
             "label": label,
-            "kind": "confirmation" if said == label else "correction",
-            "predicted": said,
+            "kind": "confirmation" if predicted == label else "correction",
+            "predicted": predicted,
             "confidence": float(answer.max()),
             "version": self._version,
-            "rate": CONFIRMED if said == label else 1.0,
+            "rate": CONFIRMED if predicted == label else 1.0,
         }
         self._send(client, f"{self.source}-{row}", correction)
 
     def _send(self, client: httpx.Client, key: str, correction: dict[str, object]) -> None:
-        """The same request again and again, until it is answered."""
+        """Repeat a request until it is answered."""
         headers = {"Authorization": f"Bearer {self.key}", "Loop-Source": self.secret, "Idempotency-Key": key}
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < end:
             try:
                 answer = client.post("corrections", json=correction, headers=headers)
@@ -137,4 +137,4 @@ class Person:
                 return
             self.resent += 1
             time.sleep(0.1)
-        self.refused.append(f"{key}: no answer within {PATIENCE_SECONDS:g} s")
+        self.refused.append(f"{key}: no answer within {TIMEOUT_SECONDS:g} s")

@@ -1,4 +1,4 @@
-"""A server in a process of its own, on a port that stays, to be killed and started again."""
+"""A server in a child process with a fixed port, which can be killed and started again."""
 
 import os
 import secrets
@@ -22,7 +22,7 @@ RAISED = ("KEY_PER_MINUTE", "SOURCE_PER_MINUTE", "SOURCE_PER_DAY", "SOURCES_PER_
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -30,9 +30,9 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Served:
-    """A home and its server: ``start``, ``stop``, ``start`` …, and ``close``; quotas are counted, but high.
+    """A home and its server: call ``start`` and ``stop`` repeatedly, then ``close``. Quotas are counted, but high.
 
-    ``careless``: with ``synchronous=NORMAL``.
+    ``careless``: the database is opened with ``synchronous=NORMAL``.
     """
 
     folder: Path
@@ -45,16 +45,16 @@ class Served:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """The server's address."""
         return "127.0.0.1", self.port
 
     @property
     def settings(self) -> Settings:
-        """As the server reads them."""
+        """The server's settings."""
         return load(self._environ())
 
     def prepare(self) -> str:
-        """Make the store; the secret of an app's key."""
+        """Create the store; returns the secret of an app's key."""
         home = at(self.settings, migrated=False)
         stores.migrate(home.store)
         secret, _ = access.create(home, f"app {secrets.token_hex(4)}", Role.APP, actor="tests", now=utc_now())
@@ -62,7 +62,7 @@ class Served:
         return secret
 
     def start(self) -> None:
-        """Start a server, and wait until it listens. Raises ``RuntimeError`` when it ends instead."""
+        """Start a server, and wait until it listens. Raises ``RuntimeError`` if it ends instead."""
         if self._warm is None:
             command = [sys.executable, "-m", "tests.campaigns.warm", str(self.port), *["careless"] * self.careless]
             pipe = subprocess.PIPE
@@ -79,20 +79,20 @@ class Served:
                 raise RuntimeError(f"the server ended: {self.log.read_text()[-2000:]}")
 
     def freeze(self) -> None:
-        """Stop the server where it is: when this returns, none of its threads runs, though one may be in the kernel."""
+        """Stop every thread of the server with SIGSTOP; on return none runs, though one may be in the kernel."""
         os.kill(self.server, signal.SIGSTOP)
         tasks = Path(f"/proc/{self.server}/task")
         while any(_state(task) not in "TtD" for task in tasks.iterdir()):
             time.sleep(0.0005)
 
     def stop(self, how: signal.Signals) -> None:
-        """End the server by a signal, and wait for its end."""
+        """End the server with a signal, and wait for its end."""
         os.kill(self.server, how)
         while self._line() != "ended":
             pass
 
     def close(self) -> None:
-        """End what starts servers."""
+        """End the process that starts servers."""
         assert self._warm is not None
         self._warm.communicate(timeout=60)
 
@@ -111,5 +111,5 @@ class Served:
 
 
 def _state(task: Path) -> str:
-    """One letter of proc(5): T stopped, D in the kernel and not to be interrupted."""
+    """A thread's state as in proc(5): T is stopped, D is in an uninterruptible wait in the kernel."""
     return (task / "stat").read_text().rpartition(")")[2].split()[0]

@@ -1,6 +1,4 @@
-"""``loop up`` left alone for a month of nights, with phones that sync and correct all the while, operators who do what
-operators do, and somebody who kills API, scheduler and nights at random: what stands in the end is consistent.
-"""
+"""A month of ``loop up`` with phones, operators, and random kills of API, scheduler and nights ends consistent."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -34,13 +32,13 @@ from tests.helpers import stores
 PEOPLE = 6
 WHY = Attribution("ops", "it was time")
 BETWEEN = "TooFewSignatures: feed: expected 1 valid signatures by certified keys"
-"""What a phone says that looks between a rotation's new root and the feed that it certifies; it stays on its model."""
+"""The refusal of a phone that syncs between a rotation's new root and its feed; the phone keeps its model."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_few_days(url: str, tmp_path: Path, small_corpus: Path) -> None:
-    """Four nights, on the embedded database."""
+    """Four nights on SQLite end consistent."""
     lived = live(url, tmp_path, small_corpus, days=4, seed=1)
     assert lived.finished >= 3
 
@@ -48,7 +46,7 @@ def test_a_few_days(url: str, tmp_path: Path, small_corpus: Path) -> None:
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_month(url: str, tmp_path: Path, small_corpus: Path, seed: int) -> None:
-    """Thirty nights, on each database."""
+    """Thirty nights on each database end consistent."""
     lived = live(url, tmp_path, small_corpus, days=30, seed=seed)
     print(lived)  # noqa: T201 (for docs/results.md)
     assert lived.finished >= 25
@@ -58,7 +56,7 @@ def test_a_month(url: str, tmp_path: Path, small_corpus: Path, seed: int) -> Non
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """What a month came to."""
+    """The results of a month."""
 
     nights: int
     finished: int
@@ -72,7 +70,7 @@ class Lived:
 
 
 def live(url: str, folder: Path, corpus: Path, days: int, seed: int) -> Lived:
-    """So many days, which end now."""
+    """Simulate ``days`` days, which end now."""
     chance = np.random.default_rng(seed)
     clock = FastClock(folder / "clock")
     first = real_now().date() - timedelta(days=days)
@@ -100,7 +98,7 @@ def _founded(url: str, folder: Path) -> Home:
     home.settings.home.mkdir()
     stores.migrate(home.store)
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")  # which decides who teaches and who judges
+        corrections.set_salt(tx, "salt")  # which decides between training and holdout sources
     return home
 
 
@@ -110,7 +108,7 @@ def _person(loop: Month, key: str, number: int, folder: Path, root: bytes) -> Pe
 
 
 def _days(loop: Month, people: list[Person], first: date, days: int, folder: Path) -> Person:
-    """The month itself; who was erased in it."""
+    """Simulate the days; returns the person who was erased."""
     home, clock = loop.home, loop.clock
     for person in people:
         person.start()
@@ -137,7 +135,7 @@ def _acknowledged(people: list[Person]) -> int:
 
 
 def _calm(loop: Month, people: list[Person]) -> None:
-    """The real time has come; nobody draws any more, what is due is done, every phone looks once more."""
+    """Stop drawing at the real time, finish everything due, and sync every phone once more."""
     home, clock = loop.home, loop.clock
     for person in people[1:]:
         person.end()
@@ -150,7 +148,7 @@ def _calm(loop: Month, people: list[Person]) -> None:
         with person.client() as client:
             assert person.sync(client)
         assert person.model == champion.artifact_digest
-        assert [said for said in person.refused if not said.startswith(BETWEEN)] == []
+        assert [refusal for refusal in person.refused if not refusal.startswith(BETWEEN)] == []
 
 
 def _running(home: Home) -> int:
@@ -169,7 +167,7 @@ def _examined(loop: Month, people: list[Person], erased: Person) -> Lived:
     assert _wrong(verify.verify(home, now).findings, Severity.WARNING) == []
     assert _wrong(doctor.examine(home, now), Severity.WARNING) == []
     sent = {(person.source, key): digest for person in people[1:] for key, digest in person.acknowledged.items()}
-    assert Counter(_stored(home)) == Counter((*told, digest) for told, digest in sent.items())
+    assert Counter(_stored(home)) == Counter((*upload, digest) for upload, digest in sent.items())
     assert erased.acknowledged
     with home.store.read() as tx:
         nights = [run for run in tx.scalars(select(tables.Run)) if run.kind == "night"]
@@ -192,7 +190,7 @@ def _examined(loop: Month, people: list[Person], erased: Person) -> Lived:
 
 
 def _wrong(findings: list[Finding] | tuple[Finding, ...], least: Severity) -> list[Finding]:
-    return [found for found in findings if found.severity >= least]
+    return [each for each in findings if each.severity >= least]
 
 
 def _stored(home: Home) -> Iterator[tuple[str, str, str]]:
@@ -202,9 +200,9 @@ def _stored(home: Home) -> Iterator[tuple[str, str, str]]:
 
 
 def _restored(folder: Path) -> None:
-    """The backup of the month's middle makes a home of its own."""
+    """The backup from the middle of the month restores into a new home."""
     home = homes.at(month.made(f"sqlite:///{folder / 'other.db'}", folder / "other"), migrated=False)
     restore.restore(home, folder / "backup.tar.gz", restore.Options(), real_now())
-    findings = [found for found in verify.verify(home, real_now()).findings if found.check != "feed"]
+    findings = [each for each in verify.verify(home, real_now()).findings if each.check != "feed"]
     assert _wrong(findings, Severity.WARNING) == []
     home.store.close()

@@ -1,4 +1,4 @@
-"""The power is cut under load, again and again: what was acknowledged is on the disk."""
+"""After repeated power cuts under load every acknowledged upload is on the disk."""
 
 import asyncio
 import logging
@@ -18,48 +18,48 @@ from tests.intake.test_group_commit import each, home_of, upload, writing
 
 pytestmark = pytest.mark.slow
 
-APART = 150  # acknowledged uploads between two cuts, on average
+UPLOADS_PER_CUT = 150  # acknowledged uploads between two cuts, on average
 
 log = logging.getLogger(__name__)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    """A drive of this test's own; skipped where none can be mounted."""
+    """A drive for one test; skips the test if none can be mounted."""
     made = Disk(tmp_path / "drive.img", tmp_path / "drive")
     try:
         made.make()
     except Unavailable as reason:
-        pytest.skip(f"no disk whose power can be cut: {reason}")
+        pytest.skip(f"no disk for a simulated power cut: {reason}")
     yield made
     made.unmount()
 
 
 def test_a_disk_that_fails(disk: Disk, tmp_path: Path) -> None:
-    """Once the disk takes nothing more, nothing is acknowledged, and everybody who sends is told why."""
+    """Once the disk refuses writes, no upload is acknowledged, and every sender gets the reason."""
     store = Store(f"sqlite:///{disk.folder / 'loop.db'}")
     stores.migrate(store)
     with writing(home_of(store, tmp_path)) as commits:
         assert asyncio.run(each(commits, [upload(i) for i in range(20)]))
         disk.cut()
-        for place in (20, 40, 0):  # new ones, more new ones, and again what is there
+        for place in (20, 40, 0):  # new uploads, more new ones, and stored ones again
             with pytest.raises((DiskFull, StoreUnavailable)):
                 asyncio.run(each(commits, [upload(place + i) for i in range(20)]))
     store.close()
 
 
 def cut_under_load(served: Served, disk: Disk, cuts: int, seed: int) -> Found:
-    """What is found on the disk after so many cuts, and as many recoveries."""
+    """The content of the disk after this many cuts and recoveries."""
 
     def strike() -> None:
-        served.freeze()  # without power nobody acknowledges: least of all what was on its way to the disk just then
+        served.freeze()  # without power no upload may be acknowledged, not even one that is being written
         disk.cut()
         served.stop(signal.SIGKILL)
         disk.unmount()
         disk.mount()
         served.start()
 
-    sent, heard = struck(served, strike, cuts, APART, seed)
+    sent, heard = struck(served, strike, cuts, UPLOADS_PER_CUT, seed)
     store = Store(served.settings.url)
     there = found(store, sent, heard)
     store.close()
@@ -70,13 +70,13 @@ def cut_under_load(served: Served, disk: Disk, cuts: int, seed: int) -> Found:
 
 
 def test_cut_a_few_times(disk: Disk, tmp_path: Path) -> None:
-    """Three cuts: none lost, none doubled."""
+    """After three cuts no upload is lost or duplicated."""
     there = cut_under_load(Served(disk.folder, tmp_path / "log"), disk, cuts=3, seed=1)
     assert (there.lost, there.doubled) == ([], [])
 
 
-def test_a_careless_server_is_found_out(disk: Disk, tmp_path: Path) -> None:
-    """With ``synchronous=NORMAL`` three cuts lose what was acknowledged: the cuts are real."""
+def test_a_careless_server_loses_uploads(disk: Disk, tmp_path: Path) -> None:
+    """Control: with ``synchronous=NORMAL`` three cuts lose acknowledged uploads."""
     there = cut_under_load(Served(disk.folder, tmp_path / "log", careless=True), disk, cuts=3, seed=1)
     assert there.lost
 
@@ -84,7 +84,7 @@ def test_a_careless_server_is_found_out(disk: Disk, tmp_path: Path) -> None:
 @pytest.mark.campaign
 @pytest.mark.parametrize("careless", [False, True], ids=["FULL", "NORMAL"])
 def test_cut_thirty_times(disk: Disk, tmp_path: Path, careless: bool) -> None:
-    """Thirty cuts: none lost as it is, some lost with ``synchronous=NORMAL``."""
+    """After thirty cuts no upload is lost with the default, and some are with ``synchronous=NORMAL``."""
     there = cut_under_load(Served(disk.folder, tmp_path / "log", careless=careless), disk, cuts=30, seed=2)
     assert bool(there.lost) == careless
     assert there.doubled == []

@@ -1,14 +1,14 @@
-"""``loop serve`` over and over: imports once, then forks a server for each line of its input, and says its process.
+"""Start ``loop serve`` repeatedly: import once, then fork a server for each line of input, and print its process id.
 
-What is killed is a whole process as ever; only the second of imports before each start is spared. With ``careless``
-the database is opened with ``synchronous=NORMAL``: what power cuts must find out.
+A kill ends a whole process, as usual; only the second of imports before each start is saved. With ``careless`` the
+database is opened with ``synchronous=NORMAL``, which the power cuts must detect.
 """
 
 import os
 import sys
 from sqlite3 import Connection
 
-import uvicorn  # noqa: F401 (so that it is there before the fork)
+import uvicorn  # noqa: F401 (imported before the fork)
 
 from loop import api  # noqa: F401 (the same)
 from loop.cli import main
@@ -18,13 +18,13 @@ careful = engine._prepare
 
 
 def careless(connection: Connection, record: object) -> None:
-    """As ever, but a commit does not wait for the disk."""
+    """Let commits not wait for the disk."""
     careful(connection, record)
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def serve(port: str) -> None:
-    """A server in a process of its own; says its number, and in the end that it ended."""
+    """Run a server in a child process; print its id, and at the end that it ended."""
     child = os.fork()
     if child == 0:
         sys.argv = ["loop", "serve", "--port", port]

@@ -1,4 +1,4 @@
-"""What happens to a night at a point."""
+"""What happens to a night at a crash point."""
 
 import errno
 import os
@@ -10,27 +10,27 @@ from loop.errors import DeploymentError
 
 
 def kill() -> None:
-    """No handler, no ``finally``, no flush."""
+    """End the process without handlers, ``finally`` or flush."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def stall() -> None:
-    """Every thread stands still, the one that renews the lease too, until somebody sends SIGCONT."""
+    """Stop every thread, including the one that renews the lease, until SIGCONT."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def refuse() -> None:
-    """As what the loop raises on purpose."""
+    """Raise an error of the loop."""
     raise DeploymentError("injected refusal")
 
 
 def fill() -> None:
-    """As a disk without space."""
+    """Raise the error of a full disk."""
     raise OSError(errno.ENOSPC, "injected: no space left on device")
 
 
 def surprise() -> None:
-    """As a bug."""
+    """Raise an unexpected error."""
     raise ValueError("injected surprise")
 
 
@@ -41,13 +41,13 @@ ACTS: dict[str, Callable[[], None]] = {
     "surprised": surprise,
     "stalled": stall,
 }
-SAID = {"refused": "injected refusal", "disk-full": "no space", "surprised": "injected surprise"}
-"""What stands in the run's reason, of those that are raised."""
-RAISED = tuple(SAID)
+REASONS = {"refused": "injected refusal", "disk-full": "no space", "surprised": "injected surprise"}
+"""The text in the run's reason after each raised error."""
+RAISED = tuple(REASONS)
 
 
 def once(act: str, reached: Path) -> Callable[[], None]:
-    """The act, the first time only; leaves a file behind that says that it came to that."""
+    """The act, only the first time; creates the file ``reached``."""
 
     def acting() -> None:
         if not reached.exists():

@@ -1,4 +1,4 @@
-"""What must hold of a home after a crash, and again when the next night is over. Each fault is a sentence."""
+"""What must hold for a home after a crash, and again after the next night. Each fault is a sentence."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,25 +18,25 @@ from loop.store.values import RunStatus
 
 
 def sound(home: Home, now: datetime) -> list[str]:
-    """What may not be wrong at any moment, also right after a crash, before anybody has looked."""
+    """The faults that must never occur, not even right after a crash."""
     return [*_verified(home, now, but="feed"), *_device(home, now), *_rows(home)]
 
 
 def settled(home: Home, now: datetime) -> list[str]:
-    """What may not be wrong either once the next night and the next look at the feed are over."""
+    """The faults that must not remain after the next night and the next upkeep of the feed."""
     garbage.sweep(home, garbage.Options(grace_hours=0), now + timedelta(hours=2))
     return [*_verified(home, now), *_device(home, now), *_rows(home), *_ended(home), *_fed(home, now), *_tidy(home)]
 
 
 def _verified(home: Home, now: datetime, but: str = "") -> Iterator[str]:
-    """``loop verify``, but for one of its checks."""
-    for found in verify.verify(home, now).findings:
-        if found.severity >= Severity.BROKEN and found.check != but:
-            yield f"verify: {found.check}: expected {found.expected}, {found.actual}"
+    """The broken findings of ``loop verify``, without one of its checks."""
+    for each in verify.verify(home, now).findings:
+        if each.severity >= Severity.BROKEN and each.check != but:
+            yield f"verify: {each.check}: expected {each.expected}, {each.actual}"
 
 
 def _device(home: Home, now: datetime) -> Iterator[str]:
-    """A phone with nothing but the first root believes the feed and installs what it names."""
+    """A phone that has only the first root must accept the feed and install its models."""
     try:
         with client.at(str(home.settings.published)) as source:
             verify_feed(source, authority.first(home), now)
@@ -53,22 +53,22 @@ def _rows(home: Home) -> Iterator[str]:
         events = [(event.kind, event.body) for event in tx.scalars(select(tables.Event))]
         deliveries = tx.scalar(select(func.count()).select_from(tables.Delivery))
         first = tx.scalar(select(tables.Hook.since))
-        told = tx.scalar(select(func.count()).select_from(tables.Event).where(tables.Event.id > first))
+        since = tx.scalar(select(func.count()).select_from(tables.Event).where(tables.Event.id > first))
     for name, attempts in slots.items():
         if attempts > home.settings.schedule.attempts:
             yield f"slot {name}: tried {attempts} times"
         if published.get(name, 0) > 1:
             yield f"slot {name}: {published[name]} versions"
-    told_of = Counter((kind, body.get("run", body.get("version"))) for kind, body in events)
-    yield from (f"event {kind} of {which}: {n} times" for (kind, which), n in told_of.items() if n > 1)
-    if deliveries != told:
-        yield f"{deliveries} deliveries of {told} events"
+    counts = Counter((kind, body.get("run", body.get("version"))) for kind, body in events)
+    yield from (f"event {kind} of {which}: {n} times" for (kind, which), n in counts.items() if n > 1)
+    if deliveries != since:
+        yield f"{deliveries} deliveries of {since} events"
 
 
 def _ended(home: Home) -> Iterator[str]:
     with home.store.read() as tx:
-        found = tx.scalars(select(tables.Run.id).where(tables.Run.status == RunStatus.RUNNING)).all()
-    yield from (f"run {run} is still called running" for run in found)
+        running = tx.scalars(select(tables.Run.id).where(tables.Run.status == RunStatus.RUNNING)).all()
+    yield from (f"run {run} still has the status running" for run in running)
 
 
 def _fed(home: Home, now: datetime) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _fed(home: Home, now: datetime) -> Iterator[str]:
 
 
 def _tidy(home: Home) -> Iterator[str]:
-    """No file that nothing names, nothing half-written, nothing under a digest that is not its own."""
+    """There must be no file that no row names, no unfinished file, and no file with a wrong digest."""
     with home.store.read() as tx:
         named = files.named(versions.every(tx))
     yield from (f"orphan {path.name}" for name, path in files.stored(home.artifacts) if name not in named)

@@ -10,7 +10,7 @@ from tests.crashes.site import Templates
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iterator[Templates]:
-    """Founded homes, one a database, of which each case gets a copy."""
+    """Homes with a base, one per database; each case gets a copy."""
     made = Templates(tmp_path_factory.mktemp("templates"), small_corpus)
     with made.stack:
         yield made

@@ -1,4 +1,4 @@
-"""What a night would be without one of its protections: for the tests to prove that they would notice."""
+"""Remove one protection of a night, to prove that the crash tests detect its absence."""
 
 import os
 import signal
@@ -12,17 +12,17 @@ from loop.store.nights import runs, slots
 
 
 def unfenced() -> None:
-    """Nobody asks whether the run still is the running one."""
+    """Do not check whether the run is still the running one."""
     runs.hold = lambda tx, run_id: None
 
 
 def unclaimed() -> None:
-    """Nobody asks whether the slot is free."""
+    """Do not check whether the slot is free."""
     slots.take = lambda tx, name, run_id, attempts: slots.count(tx, name, run_id)
 
 
 def in_place(victim: Callable[[Path], bool]) -> None:
-    """Files are written under their own names, and what is there is trusted; killed in the middle of one of them."""
+    """Write files under their final names, trust existing files, and kill the process in the middle of one."""
 
     def write(path: Path, data: bytes, mode: int = 0o644) -> None:  # noqa: ARG001 (the signature that it replaces)
         path.parent.mkdir(parents=True, exist_ok=True)

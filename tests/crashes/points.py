@@ -1,6 +1,6 @@
-"""Where a night can be stopped: every step, by wrapping what the loop itself calls. Production code has no hooks.
+"""Points at which a night can be stopped: every step, by wrapping the loop's own calls. Production code has no hooks.
 
-A point is named ``STEP/PLACE``. Armed in the process of a night, it acts once, when the night comes there.
+A point is named ``STEP/PLACE``. Armed in the process of a night, it acts once, when the night reaches it.
 """
 
 import os
@@ -27,43 +27,43 @@ Arm = Callable[[Act], None]
 
 
 class Phase(StrEnum):
-    """How far the night is there: no run yet; a run that has published nothing; everything published."""
+    """The night's progress at a point: no run yet; a run that has published nothing; everything published."""
 
     BEFORE, DURING, AFTER = "before", "during", "after"
 
 
 class Lock(StrEnum):
-    """What the night holds there, and others wait for."""
+    """The lock that the night holds at a point, and that blocks others."""
 
     NONE, DATABASE, FEED = "none", "database", "feed"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One place, and what is true of a night that stands there."""
+    """A point, and the properties of a night that is stopped there."""
 
     name: str
     phase: Phase
     arm: Arm
     lock: Lock = Lock.NONE
     halfway: bool = False
-    """A new root is published, the feed that it certifies is not: phones refuse the old one, and stay as they are."""
+    """A new root is published, but not yet its feed: phones refuse the old feed and keep their model."""
     unheard: bool = False
-    """An error there is not written down: the process ends of it, and the next look finds it gone."""
+    """An error here is not recorded: the process ends, and the next check finds it dead."""
 
     @property
     def step(self) -> str:
-        """Which step of the night it belongs to."""
+        """The step of the night to which the point belongs."""
         return self.name.partition("/")[0]
 
 
 def before(owner: Any, name: str) -> Arm:
-    """When the function is called."""
+    """Act when the function is called."""
     return _around(owner, name, 1, first=True)
 
 
 def after(owner: Any, name: str, nth: int = 1) -> Arm:
-    """When the function has done its work for the n-th time."""
+    """Act when the function has returned for the n-th time."""
     return _around(owner, name, nth, first=False)
 
 
@@ -77,10 +77,10 @@ def _around(owner: Any, name: str, nth: int, *, first: bool) -> Arm:
             mine = calls
             if first and mine == nth:
                 act()
-            found = original(*args, **kwargs)
+            result = original(*args, **kwargs)
             if not first and mine == nth:
                 act()
-            return found
+            return result
 
         setattr(owner, name, wrapped)
 
@@ -88,7 +88,7 @@ def _around(owner: Any, name: str, nth: int, *, first: bool) -> Arm:
 
 
 def epoch(number: int) -> Arm:
-    """When the training reports for the n-th time how far it has come."""
+    """Act when the training reports progress for the n-th time."""
 
     def arm(act: Act) -> None:
         report, reports = lease.HeldRun.report, 0
@@ -96,7 +96,7 @@ def epoch(number: int) -> Arm:
         def wrapped(self: lease.HeldRun, what: str, done: int, total: int) -> None:
             nonlocal reports
             report(self, what, done, total)
-            reports += total > 1  # the steps of the night count to one
+            reports += total > 1  # the steps of the night have a total of one
             if reports == number:
                 act()
 
@@ -106,7 +106,7 @@ def epoch(number: int) -> Arm:
 
 
 def joined(*, done: bool) -> Arm:
-    """When the lease's thread is waited for, or has ended."""
+    """Act when the lease's thread is joined, or has ended."""
 
     def arm(act: Act) -> None:
         join = threading.Thread.join
@@ -125,11 +125,11 @@ def joined(*, done: bool) -> Arm:
 
 
 STAGES = ("begun", "written", "synced", "renamed", "kept")
-"""Of a file: nothing is there; its bytes are in the temporary file; on disk; under its name; and the name is too."""
+"""Stages of a file: none exists; its bytes are in the temporary file; synced; renamed; and its folder is synced."""
 
 
 def file(ours: Callable[[Path], bool], stage: str, nth: int = 1) -> Arm:
-    """When the n-th file of ours has come to a stage."""
+    """Act when the n-th of our files has reached a stage."""
 
     def arm(act: Act) -> None:
         whole, fsync, replace, sync = durable.whole, os.fsync, Path.replace, durable.sync_folder
@@ -165,7 +165,7 @@ def file(ours: Callable[[Path], bool], stage: str, nth: int = 1) -> Arm:
 
         def watched_sync(folder: Path) -> None:
             sync(folder)
-            if named:  # not when a new folder is made
+            if named:  # not for a new folder
                 reached("kept")
 
         durable.whole, durable.sync_folder = watched_whole, watched_sync

@@ -1,4 +1,4 @@
-"""Nights in processes of their own, forked from one that has imported everything: a case costs a second, not five."""
+"""Nights in child processes, forked from one that has imported everything: a case takes one second, not five."""
 
 import os
 import signal
@@ -34,12 +34,12 @@ from tests.helpers.loop_child import QUIET
 from tests.night.test_retrain import settings, write
 
 WHY = Attribution("ops", "a crash test")
-PATIENCE = 300.0
+TIMEOUT_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A night: in which home, of which slot, how far ahead its clock is; where it is stopped, how; without what."""
+    """A night: its home and slot, the offset of its clock, the crash point and act, and the removed protection."""
 
     url: str
     folder: Path
@@ -50,7 +50,7 @@ class Plan:
     act: str = ""
     control: str = ""
     hand: int = 0
-    """How far to the side whoever sends something new before the night pushes his digits; 0: nobody does."""
+    """The horizontal shift of digits that are uploaded before the night; 0: none are uploaded."""
     family: str = "fast"
     log: str = "night"
 
@@ -60,17 +60,17 @@ class Plan:
 
     @property
     def output(self) -> Path:
-        """Where the process writes what it has to say."""
+        """The file with the output of the process."""
         return self.folder / f"{self.log}.log"
 
     @property
     def reached(self) -> Path:
-        """There once the point was reached."""
+        """A file that exists once the point was reached."""
         return self.folder / f"{self.log}.reached"
 
 
 class Epochs(linear.Linear):
-    """The fast family, reporting epochs as the slow one does; faster still, for it looks at a quarter of the pixels."""
+    """The fast family with reports of epochs, like the slow one; it uses only a quarter of the pixels."""
 
     def _fit(self, images: Images, labels: Labels, weights: NDArray[np.float64], progress: Progress) -> linear.Line:
         blurred = images.reshape(-1, 14, 2, 14, 2).mean((2, 4))
@@ -86,7 +86,7 @@ class Epochs(linear.Linear):
 
 
 def opened(plan: Plan, *, founded: bool = True) -> Home:
-    """The plan's home; no night is due but those that somebody asked for."""
+    """The plan's home, in which nights run only by request."""
     return homes.at(settings(plan.url, plan.folder).model_copy(update={"schedule": QUIET}), migrated=founded)
 
 
@@ -97,7 +97,7 @@ FAMILIES: dict[str, Callable[[str], Family]] = {
 
 
 def work(plan: Plan) -> None:
-    """A night that is stopped, if the plan says where."""
+    """Run a night, which is stopped if the plan has a point."""
     home = _begun(plan)
     _send(home, plan)
     if plan.point:
@@ -106,7 +106,7 @@ def work(plan: Plan) -> None:
 
 
 def follow(plan: Plan) -> None:
-    """What a scheduler does next: the slot that is free, else a new one with something new to teach."""
+    """Run the next night of a scheduler: the free slot, else a new one with new uploads."""
     home = _begun(plan)
     slot = slots.ready(home, plan.now())
     if slot is None:
@@ -118,7 +118,7 @@ def follow(plan: Plan) -> None:
 
 
 def found(plan: Plan) -> None:
-    """A home with a base, uploads, a webhook, keys, a published feed, and a second root that no phone has seen."""
+    """Create a home with a base, uploads, a webhook, keys, a published feed, and a root that no phone has seen."""
     home = _begun(plan, founded=False)
     schema.migrate(home.store)
     with home.store.write() as tx:
@@ -149,22 +149,22 @@ def _begun(plan: Plan, *, founded: bool = True) -> Home:
 
 
 AHEAD = timedelta(minutes=5)
-"""Past any lease: how far ahead the clock of whoever takes over is, so that no test waits for a lease to end."""
-HELD_UP = 1.0
-"""Seconds after which a successor that finds a lock taken is believed to be waiting for it."""
+"""The offset of a successor's clock, beyond any lease, so that no test waits for a lease to expire."""
+LOCK_WAIT_SECONDS = 1.0
+"""The time after which a successor is assumed to wait for a lock."""
 
 
 def overtaken(plan: Plan, *, waits: bool = False) -> str:
-    """A night stalls, another does its work, for which its lease is over; then it goes on: the end of what it said.
+    """Stall a night past its lease, let another do its work, then continue the first; returns the first one's output.
 
-    ``waits``: the first one holds a lock, so that the other cannot end before it goes on.
+    ``waits``: the first one holds a lock, so the other cannot end before the first continues.
     """
     late = begin(work, plan)
     assert stopped(late), f"{plan.point} was never reached: {plan.output.read_text()}"
     successor = replace(plan, point="", control="", ahead=AHEAD, hand=5, log="successor")
     other = begin(follow, successor)
     if waits:
-        other.join(HELD_UP)
+        other.join(LOCK_WAIT_SECONDS)
     else:
         assert ended(other, successor) == 0, successor.output.read_text()
     os.kill(late.pid, signal.SIGCONT)
@@ -174,19 +174,19 @@ def overtaken(plan: Plan, *, waits: bool = False) -> str:
 
 
 def begin(task: Callable[[Plan], None], plan: Plan) -> ForkServerProcess:
-    """The task under way."""
+    """Start a task."""
     return forked.begin(task, plan)
 
 
-def ended(process: ForkServerProcess, plan: Plan, seconds: float = PATIENCE) -> int:
-    """The exit status; minus the signal where one killed it."""
+def ended(process: ForkServerProcess, plan: Plan, seconds: float = TIMEOUT_SECONDS) -> int:
+    """Wait for the exit status; a negative number is a signal."""
     process.join(seconds)
     assert process.exitcode is not None, f"still running: {plan}\n{plan.output.read_text()}"
     return process.exitcode
 
 
-def stopped(process: ForkServerProcess, seconds: float = PATIENCE) -> bool:
-    """Wait until the process stands still, by SIGSTOP; False if it ended instead."""
+def stopped(process: ForkServerProcess, seconds: float = TIMEOUT_SECONDS) -> bool:
+    """Wait until the process is stopped by SIGSTOP; False if it ended instead."""
     stat, end = Path(f"/proc/{process.pid}/stat"), time.monotonic() + seconds
     while process.is_alive() and time.monotonic() < end:
         if stat.read_text().rpartition(") ")[2].startswith("T"):

@@ -1,4 +1,4 @@
-"""Homes to be crashed: one is founded a session and database, each case gets a copy of its own."""
+"""Homes for the crash tests: one is made per session and database, and each case gets a copy."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ TABLES = tuple(table.name for table in tables.Base.metadata.sorted_tables)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A home, opened, and the plan of a night in it."""
+    """An opened home, and the plan of a night in it."""
 
     home: Home
     plan: Plan
@@ -30,7 +30,7 @@ class Site:
 
 @dataclass(slots=True)
 class Templates:
-    """Founded homes by backend, made when they are first wanted."""
+    """Homes with a base by backend, made at the first use."""
 
     folder: Path
     corpus: Path
@@ -39,7 +39,7 @@ class Templates:
 
     @contextmanager
     def site(self, backend: str, folder: Path, family: str = "fast") -> Iterator[Site]:
-        """A copy of the backend's home in a folder, gone afterwards."""
+        """A copy of the backend's home in a folder, removed afterwards."""
         template = self._template(backend, family)
         shutil.copytree(template.folder, folder, dirs_exist_ok=True)
         with ExitStack() as stack:
@@ -69,7 +69,7 @@ class Templates:
 
 
 def _keep(url: str) -> None:
-    """Put a copy of every row aside: a database of its own for each case would be half a second of the server's."""
+    """Keep a copy of every row, because a new database per case would take half a second."""
     with psycopg.connect(url.replace("+psycopg", "")) as server:
         server.execute("CREATE SCHEMA kept")
         for table in TABLES:
@@ -77,9 +77,9 @@ def _keep(url: str) -> None:
 
 
 def _put_back(url: str) -> None:
-    """Make the database what it was when its rows were put aside."""
+    """Restore the kept rows."""
     with psycopg.connect(url.replace("+psycopg", "")) as server:
-        server.execute("SET session_replication_role = replica")  # triggers and foreign keys look away
+        server.execute("SET session_replication_role = replica")  # disables triggers and foreign keys
         server.execute(f"TRUNCATE {', '.join(TABLES)} RESTART IDENTITY")
         for table in TABLES:
             server.execute(f"INSERT INTO public.{table} SELECT * FROM kept.{table}")  # noqa: S608 (our own names)

@@ -1,4 +1,4 @@
-"""The real network, shortened, killed and stalled while TensorFlow trains it."""
+"""The real network with a short training, killed and stalled while TensorFlow trains it."""
 
 from pathlib import Path
 
@@ -19,5 +19,5 @@ CASES = (
 @pytest.mark.campaign
 @pytest.mark.parametrize(("point", "act", "backend"), CASES)
 def test_a_network_in_training(templates: Templates, tmp_path: Path, point: str, act: str, backend: str) -> None:
-    """As for the fast family: whole, one champion, and the next night needs no help."""
+    """After a crash during training the home is intact, has one champion, and the next night needs no help."""
     crash(templates, tmp_path, POINTS[point], act, backend, family="cnn")

@@ -1,4 +1,4 @@
-"""The crash tests' own test: take one protection away, and they must find what goes wrong."""
+"""Controls of the crash tests: without one protection they must find a fault."""
 
 import signal
 from dataclasses import replace
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.parametrize("backend", BACKENDS)
 
 
 def planned(site: Site, **changes: object) -> Plan:
-    """A night that somebody asked for."""
+    """The plan of a requested night."""
     slot = slots.ask(site.home, "cnn", "ops", utc_now())
     return replace(site.plan, slot=slot.name, **changes)
 
 
 def test_without_the_fence_a_slot_is_published_twice(templates: Templates, tmp_path: Path, backend: str) -> None:
-    """A night that stood still past its lease publishes over its successor, if nobody asks whether it still may."""
+    """Without the fence, a night that was stopped past its lease publishes over its successor."""
     with templates.site(backend, tmp_path) as site:
         plan = planned(site, point="epoch/middle", act="stalled", control="unfenced")
         assert "Error" not in process.overtaken(plan)
@@ -36,7 +36,7 @@ def test_without_the_fence_a_slot_is_published_twice(templates: Templates, tmp_p
 def test_without_the_claim_a_slot_is_run_twice(
     templates: Templates, tmp_path: Path, backend: str, control: str
 ) -> None:
-    """Two schedulers that start the same slot get two versions of it, if nobody asks whether it is free."""
+    """Without the claim, two schedulers that start the same slot produce two versions."""
     with templates.site(backend, tmp_path) as site:
         plan = planned(site)
         assert ended(begin(process.work, plan), plan) == 0
@@ -48,7 +48,7 @@ def test_without_the_claim_a_slot_is_run_twice(
 
 
 def test_without_rename_an_artifact_is_torn(templates: Templates, tmp_path: Path, backend: str) -> None:
-    """Written under its own name, and trusted because it is there: the next night's version names half a file."""
+    """Without the rename, the next night's version names a half-written artifact."""
     with templates.site(backend, tmp_path) as site:
         plan = planned(site, control="torn weights")
         assert ended(begin(process.work, plan), plan) == -signal.SIGKILL
@@ -59,7 +59,7 @@ def test_without_rename_an_artifact_is_torn(templates: Templates, tmp_path: Path
 
 
 def test_without_rename_phones_see_half_a_feed(templates: Templates, tmp_path: Path, backend: str) -> None:
-    """Every phone that asks between the kill and the next publication is refused."""
+    """Without the rename, phones refuse the feed between the kill and the next publication."""
     with templates.site(backend, tmp_path) as site:
         plan = planned(site, control="torn feed")
         assert ended(begin(process.work, plan), plan) == -signal.SIGKILL

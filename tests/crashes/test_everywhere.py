@@ -1,6 +1,4 @@
-"""A night killed, made to fail, or stalled past its lease, at every point there is: what stands afterwards is whole,
-and the next night needs no help.
-"""
+"""After a kill, an error or a stall at any point of a night the home is intact, and the next night needs no help."""
 
 import random
 import signal
@@ -30,7 +28,7 @@ EVERYWHERE = [(point, act, backend) for point in POINTS for act in ACTS for back
 
 
 def sample(seed: int) -> Iterator[tuple[str, str, str]]:
-    """Every step killed, made to fail and stalled, each at one of its points, on the databases in turn."""
+    """A kill, an error and a stall for every step, at one of its points, on alternating databases."""
     chance = random.Random(seed)  # noqa: S311 (which cases, not a secret)
     cases = [(step, kind) for step in STEPS for kind in ("killed", "stalled", "failed")]
     for turn, (step, kind) in enumerate(cases):
@@ -40,19 +38,19 @@ def sample(seed: int) -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("point", "act", "backend"), list(sample(seed=5)))
 def test_a_sample(templates: Templates, tmp_path: Path, point: str, act: str, backend: str) -> None:
-    """Each step and each kind of crash once."""
+    """The home is intact after one crash of each kind in each step."""
     crash(templates, tmp_path, POINTS[point], act, backend)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize(("point", "act", "backend"), EVERYWHERE)
 def test_everywhere(templates: Templates, tmp_path: Path, point: str, act: str, backend: str) -> None:
-    """Each point, each kind of crash, both databases."""
+    """The home is intact after every kind of crash at every point, on both databases."""
     crash(templates, tmp_path, POINTS[point], act, backend)
 
 
 def crash(templates: Templates, folder: Path, point: Point, act: str, backend: str, family: str = "fast") -> None:
-    """One case."""
+    """Run one case."""
     with templates.site(backend, folder, family) as site:
         slot = slots.ask(site.home, "cnn", "ops", utc_now())
         plan = replace(site.plan, slot=slot.name, point=point.name, act=act)
@@ -61,20 +59,20 @@ def crash(templates: Templates, folder: Path, point: Point, act: str, backend: s
 
 
 def _ended(site: Site, plan: Plan, point: Point) -> datetime:
-    """A night that dies, or raises, at the point."""
+    """A night that is killed or raises at the point."""
     status = ended(begin(process.work, plan), plan)
     assert plan.reached.exists(), f"{point.name} was never reached: {plan.output.read_text()}"
     killed = plan.act == "killed"
     silent = killed or point.unheard
     assert (status == -signal.SIGKILL) == killed, plan.output.read_text()
     assert checks.sound(site.home, utc_now()) == ([UNCERTIFIED] if point.halfway else [])
-    again = slots.ready(site.home, utc_now())  # what a scheduler asks; it also ends runs whose process is gone
+    again = slots.ready(site.home, utc_now())  # as a scheduler does; this also ends runs with a dead process
     run = _last(site)
     if point.phase is Phase.BEFORE:
         assert run.kind == "base"
     elif point.phase is Phase.DURING:
         assert run.status is RunStatus.FAILED
-        assert ("stopped without ending the run" if silent else acts.SAID[plan.act]) in str(run.reason)
+        assert ("stopped without ending the run" if silent else acts.REASONS[plan.act]) in str(run.reason)
     else:
         assert run.status is RunStatus.FINISHED
     free = point.phase is Phase.BEFORE or (silent and point.phase is Phase.DURING)
@@ -83,25 +81,25 @@ def _ended(site: Site, plan: Plan, point: Point) -> datetime:
 
 
 def _stalled(plan: Plan, point: Point) -> datetime:
-    """A night that stands still at the point while another does its work, for which its lease is over; then goes on."""
-    said = process.overtaken(plan, waits=point.lock is not Lock.NONE)
+    """A night that is stopped at the point past its lease, while another does its work, and then continues."""
+    output = process.overtaken(plan, waits=point.lock is not Lock.NONE)
     if point.lock is not Lock.DATABASE:
-        _refused(said, point)
+        _refused(output, point)
     return utc_now() + process.AHEAD
 
 
-def _refused(said: str, point: Point) -> None:
-    """Whoever stood still past its lease writes nothing any more; one that had published has nothing left to write."""
+def _refused(output: str, point: Point) -> None:
+    """A night that was stopped past its lease writes nothing, unless it had already published."""
     if point.phase is Phase.AFTER:
-        assert "Error" not in said
+        assert "Error" not in output
     elif point.phase is Phase.DURING:
-        assert "loop.errors.LeaseLost: run 2 was taken over" in said
+        assert "loop.errors.LeaseLost: run 2 was taken over" in output
     else:
-        assert "loop.errors.SlotTaken" in said
+        assert "loop.errors.SlotTaken" in output
 
 
 def _consistent(site: Site, plan: Plan, now: datetime) -> None:
-    """The night after works, teaches everything there is, and leaves nothing that is not as it should be."""
+    """The next night succeeds, trains on all uploads, and leaves no fault."""
     lost = [run for run in _runs(site) if run.status is RunStatus.FAILED]
     assert len(lost) <= 1
     after = replace(plan, point="", ahead=now - utc_now(), log="after", hand=4)

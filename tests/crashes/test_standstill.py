@@ -1,7 +1,7 @@
-"""A process that stands still with a lock in its hands, which would outlive every lease: others are told, and go on.
+"""A stopped process that holds a lock beyond its lease does not block others forever.
 
-On SQLite nobody can take the lock of a transaction away: it ends with its process, and writers that wait are told after
-half a minute. On PostgreSQL the server ends the transaction.
+On SQLite a transaction's lock ends only with its process, and waiting writers get an error after half a minute. On
+PostgreSQL the server ends the transaction.
 """
 
 import os
@@ -24,8 +24,8 @@ IMPATIENT = "?options=-c%20lock_timeout%3D300ms%20-c%20idle_in_transaction_sessi
 
 
 @pytest.mark.parametrize("point", ["claim/slot", "register/finished"])
-def test_who_stands_still_in_a_transaction_loses_it(templates: Templates, tmp_path: Path, point: str) -> None:
-    """Others are told at once that they wait; then the server ends the transaction, and the next night works."""
+def test_a_stopped_process_loses_its_transaction(templates: Templates, tmp_path: Path, point: str) -> None:
+    """Others get an error at once; then the server ends the transaction, and the next night succeeds."""
     with templates.site("postgresql", tmp_path) as site:
         slot = slots.ask(site.home, "cnn", "ops", utc_now())
         plan = replace(site.plan, url=site.plan.url + IMPATIENT, slot=slot.name, point=point, act="stalled")
@@ -45,10 +45,10 @@ def test_who_stands_still_in_a_transaction_loses_it(templates: Templates, tmp_pa
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])  # the lock is a file's
-def test_a_publication_that_hangs_is_told_of(
+def test_a_publication_that_hangs_is_reported(
     templates: Templates, tmp_path: Path, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one does not wait for ever, and once the first has ended, the feed is published."""
+    """The next publication does not wait forever, and once the first has ended, the feed is published."""
     monkeypatch.setattr(publish, "LOCK_SECONDS", 0.3)
     with templates.site(backend, tmp_path) as site:
         slot = slots.ask(site.home, "cnn", "ops", utc_now())
@@ -63,14 +63,14 @@ def test_a_publication_that_hangs_is_told_of(
         assert checks.settled(site.home, utc_now()) == []
 
 
-def test_that_is_how_the_loop_connects(postgres: str) -> None:
-    """Unless the URL says otherwise."""
+def test_the_loop_connects_with_these_timeouts(postgres: str) -> None:
+    """Connections have the timeouts that end such transactions, unless the URL sets others."""
     for url, expected in ((postgres, ["30s", "1min"]), (postgres + IMPATIENT, ["300ms", "3s"])):
         store = Store(url)
         with store.read() as tx:
-            said = [tx.connection().exec_driver_sql(f"SHOW {name}").scalar() for name in NAMES]
+            values = [tx.connection().exec_driver_sql(f"SHOW {name}").scalar() for name in NAMES]
         store.close()
-        assert said == expected
+        assert values == expected
 
 
 NAMES = ("lock_timeout", "idle_in_transaction_session_timeout")

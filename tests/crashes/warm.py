@@ -1,4 +1,4 @@
-"""Imported once by the process that the nights are forked from: what a night would import late."""
+"""Modules that a night imports late, imported once by the process from which nights are forked."""
 
 from models.coreml.proto import model_pb2
 

@@ -33,7 +33,7 @@ def fate(data: bytes) -> str:
 def spliced(rng: random.Random) -> bytes:
     """The beginning of one file and the end of another."""
     first, second = rng.choices(list(SOUND.values()), k=2)
-    return malformed.mended(first[: rng.randrange(len(first))] + second[rng.randrange(len(second)) :])
+    return malformed.corrected(first[: rng.randrange(len(first))] + second[rng.randrange(len(second)) :])
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""docs/deployment.md, tried: its SQL and pg_hba.conf on a server of its own, its units in a sandbox like theirs."""
+"""The SQL and pg_hba.conf of docs/deployment.md work on a new server, and its units in a sandbox like theirs."""
 
 import os
 import re
@@ -48,55 +48,57 @@ AS_ROOT = os.geteuid() == 0
 
 
 def blocks(language: str) -> list[str]:
-    """The page's code in a language."""
+    """The page's code blocks in a language."""
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A PostgreSQL server as the page sets it up."""
+    """A PostgreSQL server, set up as on the page."""
 
     port: int
     programs: Path
     folder: Path
 
     def url(self, role: str, database: str = "loop", password: str | None = None) -> str:
-        """How a role connects."""
-        said = password or {"loop_owner": "change%20me", "loop_app": "change%20me%20too"}.get(role, "none")
-        return f"postgresql://{role}:{said}@127.0.0.1:{self.port}/{database}"
+        """The URL of a role."""
+        secret = password or {"loop_owner": "change%20me", "loop_app": "change%20me%20too"}.get(role, "none")
+        return f"postgresql://{role}:{secret}@127.0.0.1:{self.port}/{database}"
 
     def psql(self, sql: str, database: str = "postgres") -> None:
-        """Run a script as the administrator, as the page says: ``psql -f``."""
+        """Run a script as the administrator with ``psql -f``, as on the page."""
         command = [self.programs / "psql", "-h", self.folder, "-p", self.port, "-U", "postgres", "-d", database]
         command += ["-v", "ON_ERROR_STOP=1", "-q", "-f", "-"]
         subprocess.run([*map(str, command)], input=sql, text=True, check=True, capture_output=True)
 
 
 def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    """A free port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
 def as_user(name: str) -> list[str]:
-    """What runs a command as somebody else, where we may."""
+    """The prefix that runs a command as another user, if the tests run as root."""
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"] if AS_ROOT else []
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A server with the page's ``pg_hba.conf`` lines, then its SQL, then the tables, as their owner."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found or (AS_ROOT and shutil.which("setpriv") is None):
+    programs_found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs_found or (AS_ROOT and shutil.which("setpriv") is None):
         pytest.skip("no PostgreSQL server programs (initdb) here")
-    programs, folder = found[-1].parent, Path(tempfile.mkdtemp(prefix="loop-pg-"))
+    programs, folder = programs_found[-1].parent, Path(tempfile.mkdtemp(prefix="loop-pg-"))
     if AS_ROOT:
         shutil.chown(folder, "postgres")
     data, port, user = folder / "data", free_port(), as_user("postgres")
     subprocess.run(
-        [*user, found[-1], "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"], check=True, capture_output=True
+        [*user, programs_found[-1], "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"],
+        check=True,
+        capture_output=True,
     )
     rules = data / "pg_hba.conf"
     rules.write_text(blocks("conf")[0] + rules.read_text())
@@ -118,7 +120,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def state() -> Iterator[Path]:
-    """What ``/var/lib/digit-loop`` would be: a folder that the service's user may write to."""
+    """The folder in place of ``/var/lib/digit-loop``: writable by the service's user."""
     folder = Path(tempfile.mkdtemp(prefix="loop-state-"))
     if AS_ROOT:
         shutil.chown(folder, "nobody", "nogroup")
@@ -128,23 +130,23 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def home(cluster: Cluster, state: Path, small_corpus: Path) -> Iterator[Home]:
-    """A founded home whose every query is the service's role's; its CNN family is the linear one."""
+    """A home with a base that connects with the service's role; its CNN family is the linear one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "get", models.get)
         patch.setattr(homes, "corpus", homes.corpus)
         linear.install(small_corpus)
         made = settings(cluster.url("loop_app"), state).model_copy(update={"home": state, "webhooks_private": True})
-        found = homes.at(made)
-        with found.store.write() as tx:
-            corrections.set_salt(tx, "salt")  # the split of eight people is lumpy
-        retrain.create_base(found)
-        yield found
-        found.store.close()
+        opened = homes.at(made)
+        with opened.store.write() as tx:
+            corrections.set_salt(tx, "salt")  # a split of eight people depends much on the salt
+        retrain.create_base(opened)
+        yield opened
+        opened.store.close()
 
 
 @pytest.mark.slow
 def test_the_service_s_role_does_all_that_the_service_does(home: Home) -> None:
-    """A night with its uploads, a rollback, the feed, keys, webhooks, an erasure, a pause, doctor and verify."""
+    """A night, a rollback, the feed, keys, webhooks, an erasure, a pause, doctor and verify work with the role."""
     write(home)
     assert retrain.run(home).status is RunStatus.FINISHED
     authority.create(home, 2, 1, 30, None, WHY, utc_now())
@@ -187,7 +189,7 @@ def test_the_service_s_role_does_all_that_the_service_does(home: Home) -> None:
 )
 @pytest.mark.usefixtures("home")
 def test_the_service_s_role_can_do_no_more(cluster: Cluster, attack: str) -> None:
-    """Whoever takes the service over cannot drop, empty, unlock or rewrite what is append-only, nor make anything."""
+    """The role cannot drop, empty, unlock or rewrite append-only tables, nor create anything."""
     with psycopg.connect(cluster.url("loop_app")) as connection:
         assert connection.execute("SELECT count(*) FROM moves").fetchone() != (0,)
         with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException)):
@@ -197,7 +199,7 @@ def test_the_service_s_role_can_do_no_more(cluster: Cluster, attack: str) -> Non
 @pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_the_owner_could(cluster: Cluster) -> None:
-    """The control: it is the role that refuses, for the owner's is not refused."""
+    """Control: the owner's role is allowed what the service's role is refused."""
     with psycopg.connect(cluster.url("loop_owner")) as connection:
         connection.execute("ALTER TABLE moves DISABLE TRIGGER USER")
         connection.execute("TRUNCATE deliveries")
@@ -205,8 +207,8 @@ def test_the_owner_could(cluster: Cluster) -> None:
 
 
 @pytest.mark.slow
-def test_who_may_connect(cluster: Cluster) -> None:
-    """Both roles to their database with their passwords; to no other, with no other, and nobody else's password."""
+def test_permitted_connections(cluster: Cluster) -> None:
+    """Both roles connect only to their database, and only with their own passwords."""
     for role in ("loop_owner", "loop_app"):
         psycopg.connect(cluster.url(role)).close()
         elsewhere = [cluster.url(role, database) for database in ("postgres", "template1")]
@@ -217,8 +219,8 @@ def test_who_may_connect(cluster: Cluster) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
-def test_a_unit_is_sound_and_tight(unit: Path, tmp_path: Path) -> None:
-    """systemd finds nothing wrong with it, and its exposure stays as low as the page says."""
+def test_a_unit_is_valid_and_restricted(unit: Path, tmp_path: Path) -> None:
+    """systemd accepts the unit, and its exposure is at most the figure on the page."""
     tool = shutil.which("systemd-analyze")
     if tool is None:
         pytest.skip("no systemd-analyze here")
@@ -233,14 +235,14 @@ def test_a_unit_is_sound_and_tight(unit: Path, tmp_path: Path) -> None:
     assert exposure[1] in PAGE
 
 
-def test_units_name_what_the_page_makes() -> None:
-    """User, folders and environment files of the units are those of the page; each command is one of ours."""
+def test_units_agree_with_the_page() -> None:
+    """The units use the user, folders and environment files of the page, and our commands."""
     for unit in UNITS:
-        said = unit.read_text(encoding="utf-8")
-        assert "User=digit-loop" in said
-        for path in re.findall(r"(?:EnvironmentFile|WorkingDirectory)=-?(\S+)", said):
+        text = unit.read_text(encoding="utf-8")
+        assert "User=digit-loop" in text
+        for path in re.findall(r"(?:EnvironmentFile|WorkingDirectory)=-?(\S+)", text):
             assert path in PAGE
-        assert re.search(r"^ExecStart=/opt/digit-loop/\.venv/bin/loop (serve|schedule)$", said, re.MULTILINE)
+        assert re.search(r"^ExecStart=/opt/digit-loop/\.venv/bin/loop (serve|schedule)$", text, re.MULTILINE)
 
 
 SANDBOX = """
@@ -256,27 +258,27 @@ if [ -n "$HIDDEN" ] && [ -d "$HIDDEN" ]; then mount -t tmpfs -o ro,mode=000 tmpf
 umask 0027
 exec setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
-"""What the units ask of systemd, by hand: a read-only system, nobody's home, one folder to write to, no privilege.
-Only this Python stays where it is, in case that is somebody's home.
+"""The units' restrictions without systemd: a read-only system, no home folders, one writable folder, no privileges.
+Only this Python stays visible, in case it is in a home folder.
 """
 
 NO_NEW_CODE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"
-"""MemoryDenyWriteExecute=yes, by Linux's own switch (6.3 and later; older ones know no 65 and go on without)."""
+"""MemoryDenyWriteExecute=yes as Linux's own option (6.3 and later; older kernels ignore option 65)."""
 
 
 @contextmanager
 def service(home: Home, unit: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A unit's command in a sandbox like the unit's, until the block ends; then SIGTERM, and it must go."""
+    """Run a unit's command in a sandbox like the unit's; at the end of the block SIGTERM must end it."""
     if not AS_ROOT or shutil.which("unshare") is None or shutil.which("setpriv") is None:
         pytest.skip("a sandbox like the units' needs root, unshare and setpriv")
-    said = (ROOT / "docs/systemd" / unit).read_text(encoding="utf-8")
-    found = re.search(r"^ExecStart=\S+ (\S+)$", said, re.MULTILINE)
-    hidden = re.search(r"^InaccessiblePaths=-/var/lib/digit-loop/(\S+)$", said, re.MULTILINE)
-    stop = re.search(r"^TimeoutStopSec=(\d+)$", said, re.MULTILINE)
-    assert found is not None
+    text = (ROOT / "docs/systemd" / unit).read_text(encoding="utf-8")
+    start = re.search(r"^ExecStart=\S+ (\S+)$", text, re.MULTILINE)
+    hidden = re.search(r"^InaccessiblePaths=-/var/lib/digit-loop/(\S+)$", text, re.MULTILINE)
+    stop = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+    assert start is not None
     assert stop is not None
-    command = [sys.executable, "-m", "loop", found[1]]
-    if "MemoryDenyWriteExecute=yes" in said:
+    command = [sys.executable, "-m", "loop", start[1]]
+    if "MemoryDenyWriteExecute=yes" in text:
         command = [sys.executable, "-c", NO_NEW_CODE, *command]
     environ = {
         "PATH": os.environ["PATH"],
@@ -304,14 +306,14 @@ def service(home: Home, unit: str, **environment: str) -> Iterator[subprocess.Po
 
 
 def owned(home: Home) -> None:
-    """What this test made as root is the service's."""
+    """Give files that this test created as root to the service's user."""
     for path in [home.settings.home, *home.settings.home.rglob("*")]:
         shutil.chown(path, "nobody", "nogroup")
 
 
 @pytest.mark.slow
 def test_the_api_s_unit(home: Home) -> None:
-    """In its sandbox: an upload is stored, a promotion stands though no key of the feed is seen; it stops cleanly."""
+    """In its sandbox the API stores an upload, promotes without access to the feed's keys, and stops cleanly."""
     ops, _ = access.create(home, "the ops", Role.OPS, actor="ops", now=utc_now())
     app, _ = access.create(home, "the app", Role.APP, actor="ops", now=utc_now())
     owned(home)
@@ -333,7 +335,7 @@ def test_the_api_s_unit(home: Home) -> None:
             wanted = {"version": 2, "reason": "back again", "override": True}
             moved = client.post("/v1/promotions", json=wanted, headers={"Authorization": f"Bearer {ops}"})
             assert moved.status_code == 201, moved.text
-            assert moved.json()["sequence"] is None  # the scheduler will tell the phones
+            assert moved.json()["sequence"] is None  # the scheduler publishes it
         status = Path(f"/proc/{process.pid}/status").read_text()
         assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
         assert re.search(r"^CapBnd:\s+0+$", status, re.MULTILINE)
@@ -341,10 +343,10 @@ def test_the_api_s_unit(home: Home) -> None:
 
 @pytest.mark.slow
 def test_the_scheduler_s_unit(home: Home) -> None:
-    """In its sandbox: gives signs of life, publishes what the API could not, and stops cleanly."""
+    """In its sandbox the scheduler writes heartbeats, publishes the API's promotion, and stops cleanly."""
     owned(home)
     now = utc_now()
-    slots.pause(home, WHY, now)  # no night: TensorFlow takes its time, and is tested elsewhere
+    slots.pause(home, WHY, now)  # no night: TensorFlow is slow, and is tested elsewhere
     before = upkeep.published(home)
     assert before is not None
     try:

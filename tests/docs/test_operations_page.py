@@ -1,4 +1,4 @@
-"""The operators' page and the alert rules say what is: every metric, event, command and setting in them exists."""
+"""Every metric, event, command and setting on the operators' page and in the alert rules exists."""
 
 import re
 import shutil
@@ -43,7 +43,7 @@ OWN = ("operations.md", "deployment.md")
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    """A home on SQLite that may call this machine."""
+    """A home on SQLite that may send webhooks to this machine."""
     settings = Settings(home=tmp_path / "home", webhooks_private=True)
     store = Store(settings.url)
     stores.migrate(store)
@@ -53,7 +53,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 @pytest.fixture
 def metrics(home: Home, monkeypatch: pytest.MonkeyPatch) -> Metrics:
-    """The metrics of a home where everything has happened once."""
+    """The metrics of a home in which every kind of event has happened."""
     feed = publish.Feed(1, 7, 1, NOW, NOW + timedelta(hours=168), 0, {})
     monkeypatch.setattr(upkeep, "published", lambda home: feed)
     hooks.add(home, "http://127.0.0.1:9/", [], "ops", NOW)
@@ -62,36 +62,36 @@ def metrics(home: Home, monkeypatch: pytest.MonkeyPatch) -> Metrics:
         heartbeats.beat(tx, "me", "scheduler", NOW)
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, NOW)
         runs.finish(tx, run.id, RunStatus.FAILED, "a reason", {}, NOW)
-    found = Metrics(home)
-    found.observe("POST /v1/corrections", 201, 0.01)
-    found.acknowledged("correction")
-    found.refused(ValueError())
+    metrics = Metrics(home)
+    metrics.observe("POST /v1/corrections", 201, 0.01)
+    metrics.acknowledged("correction")
+    metrics.refused(ValueError())
     monkeypatch.setattr(live_accuracy, "live", lambda tx: [live_accuracy.Live(1, "said", 9, 3, 0.9, 0.8, 0.95, 9.0)])
-    return found
+    return metrics
 
 
-def told(metrics: Metrics) -> dict[str, set[str]]:
-    """Metric → its labels, as exposed; histograms and counters under the name that the table uses."""
-    found: dict[str, set[str]] = {}
+def exposed_labels(metrics: Metrics) -> dict[str, set[str]]:
+    """Metric → its exposed labels; histograms and counters have the names of the table."""
+    labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics.exposition(NOW).decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        found[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
-    return found
+        labels[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
+    return labels
 
 
 def test_the_table_of_metrics(metrics: Metrics) -> None:
-    """Every metric that there is stands in the table, and no other; its labels are named in its row."""
+    """The table has exactly the existing metrics, and each row names the metric's labels."""
     rows = dict(re.findall(r"^\| `(loop_\w+)` \|(.*)$", PAGE, re.MULTILINE))
-    exposed = told(metrics)
+    exposed = exposed_labels(metrics)
     assert set(rows) == set(exposed)
-    plain = {"family", "version"}  # say themselves what they are
+    plain = {"family", "version"}  # need no explanation
     missing = {name: labels - plain for name, labels in exposed.items() if labels}
-    unsaid = {name: [each for each in labels if f"`{each}`" not in rows[name]] for name, labels in missing.items()}
-    assert not {name for name, labels in unsaid.items() if labels}
+    unnamed = {name: [each for each in labels if f"`{each}`" not in rows[name]] for name, labels in missing.items()}
+    assert not {name for name, labels in unnamed.items() if labels}
 
 
 def bodies() -> dict[Kind, dict[str, Any]]:
-    """One body of each kind, made by the code that makes them."""
+    """One body of each kind, made by the loop's own code."""
     run = values.Run(1, "cnn", "night", RunStatus.FAILED, "x", None, "me", NOW, NOW, {})
     line = dict.fromkeys(("family", "before", "after", "actor", "reason", "verdict", "override"), 1)
     withdrawal = values.Withdrawal(1, "d", "me", "x", NOW)
@@ -111,7 +111,7 @@ def bodies() -> dict[Kind, dict[str, Any]]:
 
 
 def test_the_table_of_events() -> None:
-    """Every kind with the fields of its body, and no other."""
+    """The table has exactly the existing kinds, with the fields of their bodies."""
     rows = dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|(.*)\|$", PAGE, re.MULTILINE))
     made = bodies()
     assert set(rows) == set(made) == set(Kind)
@@ -121,7 +121,7 @@ def test_the_table_of_events() -> None:
 
 
 def test_the_receiver_s_code_on_the_page(home: Home) -> None:
-    """Cut out and run against a real message: genuine; another body, another secret or an old message is not."""
+    """The page's receiver accepts a real message, and refuses another body, another secret and an old message."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 (our own page)
@@ -140,8 +140,8 @@ def test_the_receiver_s_code_on_the_page(home: Home) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_rule(rule: dict[str, Any], metrics: Metrics) -> None:
-    """It asks for metrics and labels that there are, says how urgent it is and what it means."""
-    exposed = told(metrics)
+    """An alert rule uses existing metrics and labels, and has a severity and a summary."""
+    exposed = exposed_labels(metrics)
     histograms = {f"{name}{end}": name for name in exposed for end in ("_bucket", "_count", "_sum")}
     expression = rule["expr"]
     for name, selector in re.findall(r"\b(loop_\w+)(?:\{([^}]*)\})?", expression):
@@ -153,7 +153,7 @@ def test_an_alert_rule(rule: dict[str, Any], metrics: Metrics) -> None:
 
 
 def test_operations_in_rules_are_what_the_service_counts(tmp_path: Path) -> None:
-    """What a rule calls an operation is how a request to it is counted, as a scrape with a reviewer's key shows."""
+    """The operations in rules match the labels of counted requests."""
     home = opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path)
     with serving(home) as server, server.client() as stranger, server.client("reviewer") as prometheus:
         for path in ("/v1/corrections", "/v1/corrections:batch"):
@@ -168,7 +168,7 @@ def test_operations_in_rules_are_what_the_service_counts(tmp_path: Path) -> None
 
 
 def test_each_alert_has_a_runbook_and_a_test() -> None:
-    """Whoever is woken finds the alert's name on the page; every rule is tried on a healthy day."""
+    """Each alert has a section on the page, and is tested on a healthy day."""
     names = [rule["alert"] for rule in RULES]
     assert re.findall(r"^### (\w+)$", PAGE, re.MULTILINE) == names
     quiet = yaml.safe_load((ROOT / "tests/alerts.yml").read_text(encoding="utf-8"))["tests"][0]["alert_rule_test"]
@@ -176,20 +176,20 @@ def test_each_alert_has_a_runbook_and_a_test() -> None:
 
 
 def test_the_rules_fire_when_they_should() -> None:
-    """Prometheus's own tool: the rules are valid, silent on a healthy day, and all fire on a terrible one."""
+    """Prometheus's own tool accepts the rules, and they fire only on the bad day of the tests."""
     tool = shutil.which("promtool")
     if tool is None:
-        pytest.skip("no promtool here; it comes with Prometheus")
+        pytest.skip("no promtool here; it is part of Prometheus")
     for command in (["check", "rules", "docs/alerts.yml"], ["test", "rules", "tests/alerts.yml"]):
         done = subprocess.run([tool, *command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_exposition_pleases_the_linter(metrics: Metrics) -> None:
-    """The same tool on what a scrape gets."""
+def test_the_exposition_passes_the_linter(metrics: Metrics) -> None:
+    """Prometheus's own tool accepts the metrics."""
     tool = shutil.which("promtool")
     if tool is None:
-        pytest.skip("no promtool here; it comes with Prometheus")
+        pytest.skip("no promtool here; it is part of Prometheus")
     text = metrics.exposition(NOW)
     done = subprocess.run([tool, "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
@@ -198,11 +198,11 @@ def test_the_exposition_pleases_the_linter(metrics: Metrics) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name in OWN if name in PAGES])
 def test_commands_on_the_pages_exist(page: str) -> None:
-    """Every `loop …` in code is a command that there is, with options that it has."""
+    """Every `loop …` in the pages' code is an existing command with existing options."""
     code = re.findall(r"`([^`\n]+)`", PAGES[page]) + re.findall(r"^(?:\$ )?(loop .*)$", PAGES[page], re.MULTILINE)
-    said = [words for words in (each.split("#")[0].split() for each in code) if words and words[0] == "loop"]
-    assert said
-    for words in said:
+    lines = [words for words in (each.split("#")[0].split() for each in code) if words and words[0] == "loop"]
+    assert lines
+    for words in lines:
         if words[1].startswith("--"):
             continue
         command, rest = lazy.load(words[1]), words[2:]
@@ -214,10 +214,10 @@ def test_commands_on_the_pages_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", [name for name in OWN if name in PAGES])
 def test_settings_on_the_pages_exist(page: str) -> None:
-    """Every `LOOP_…` is a setting, or one of the two that are none."""
+    """Every `LOOP_…` on the pages is a setting, or ``LOOP_CONFIG``."""
     known = {f"LOOP_{name.upper()}" for name in Settings.model_fields} | {"LOOP_CONFIG"}
-    said = set(re.findall(r"\bLOOP_[A-Z_]+[A-Z]\b", PAGES[page]))
-    assert {name.split("__")[0] for name in said} <= known
+    named = set(re.findall(r"\bLOOP_[A-Z_]+[A-Z]\b", PAGES[page]))
+    assert {name.split("__")[0] for name in named} <= known
     grouped = set(re.findall(r"`(schedule|serve|gate|trial)\.(\w+)`", PAGES[page])) - {("gate", "refused")}
     settings = Settings()
     assert all(hasattr(getattr(settings, group), field) for group, field in grouped)

@@ -1,4 +1,4 @@
-"""Models with one scalar input for each pixel, and array inputs whose scale the file does not state."""
+"""Models with one scalar input for each pixel, and array inputs with a scale that the file does not state."""
 
 import json
 from collections.abc import Sequence
@@ -78,13 +78,13 @@ def test_the_runtime_agrees_with_scikit_learn(machine: SVC) -> None:
     "names", [NAMES, [f"p{i}" for i in range(64)], [f"{a}{b}" for a in "abcdefgh" for b in "stuvwxyz"]]
 )
 def test_read_by_pixel(names: list[str], machine: SVC) -> None:
-    """The reader gives each pixel to its input; what gave the order is among the assumptions."""
+    """The classifier gives each pixel to its input, and lists the source of the order as an assumption."""
     drawn = np.random.default_rng(5).integers(0, 256, (300, 28, 28)).astype(np.uint8)
     drawn[:, :, :4], drawn[:, 20:] = 0, 0
-    reader = digit_classifier.classifier(digit_classifier.load(by_pixel(machine, names)))
-    assert (reader.probabilities(drawn).argmax(axis=1) == machine.predict(tiles(drawn))).all()
-    assert reader.kind == "tiles"
-    assert f"64 numbers {names[0]!r} to {names[-1]!r}, in the order of" in reader.assumptions[0]
+    classifier = digit_classifier.classifier(digit_classifier.load(by_pixel(machine, names)))
+    assert (classifier.probabilities(drawn).argmax(axis=1) == machine.predict(tiles(drawn))).all()
+    assert classifier.kind == "tiles"
+    assert f"64 numbers {names[0]!r} to {names[-1]!r}, in the order of" in classifier.assumptions[0]
 
 
 def test_numbers_in_names_order_pixels(machine: SVC) -> None:
@@ -92,20 +92,20 @@ def test_numbers_in_names_order_pixels(machine: SVC) -> None:
     names = [f"p{i}" for i in range(64)]
     order = sorted(range(64), key=lambda i: names[i])
     assert order != list(range(64))
-    reader = digit_classifier.classifier(digit_classifier.load(by_pixel(machine, names, order)))
-    assert (reader.probabilities(stripes.images()).argmax(axis=1) == machine.predict(tiles(stripes.images()))).all()
+    classifier = digit_classifier.classifier(digit_classifier.load(by_pixel(machine, names, order)))
+    assert (classifier.probabilities(stripes.images()).argmax(axis=1) == machine.predict(tiles(stripes.images()))).all()
 
 
 @pytest.mark.parametrize("count", [2, 63, 3])
 def test_scalars_that_are_no_picture(count: int) -> None:
-    """Numbers that are not as many as a square picture has pixels are refused with their names."""
+    """Scalar inputs that do not form a square picture are refused, and the message names them."""
     features = [coreml.Feature(name=f"x{i}", kind="double") for i in range(count)]
     assert pixels.find(features) is None
     assert pixels.find([coreml.Feature(name=f"x{i}", kind="array", shape=(1,)) for i in range(64)]) is None
 
 
 def test_several_pictures_are_still_refused() -> None:
-    """A model of two inputs that are no pixels is refused, and what is expected is said."""
+    """A model with two inputs that are not pixels is refused, and the message states what is expected."""
     spec = model_pb2().Model.FromString(stripes.array_model((784,)))
     spec.description.input.add().CopyFrom(spec.description.input[0])
     spec.description.input[1].name = "other"
@@ -122,10 +122,10 @@ def written() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("low", "high"), SCALES)
-def test_the_scale_that_reads_best(
+def test_the_scale_with_the_best_accuracy(
     low: float, high: float, written: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
-    """A machine taught at a scale that its file does not state is scored at that scale, and the report says so."""
+    """A machine trained at a scale that its file does not state is scored at that scale, and the report states it."""
     images, labels = written
     rows = low + images.reshape(-1, 784) * ((high - low) / 255)
     machine = SVC(gamma=1 / (784 * rows.var())).fit(rows[:1000], labels[:1000])
@@ -143,14 +143,14 @@ def test_the_scale_that_reads_best(
 
 
 def test_a_stated_scale_is_not_chosen() -> None:
-    """Where the description states the scale nothing is tried, and nothing is said to be chosen."""
+    """If the description states the scale, no other scale is tried or listed."""
     model = digit_classifier.load(stripes.array_model((784,), 0, 255, input_text="0 to 255"))
-    reader = scales.classifier(model, stripes.images(), np.arange(10, dtype=np.uint8))
-    assert not any("chosen" in line for line in reader.assumptions)
+    classifier = scales.classifier(model, stripes.images(), np.arange(10, dtype=np.uint8))
+    assert not any("chosen" in line for line in classifier.assumptions)
 
 
 def test_without_labels_the_usual_scale_is_assumed() -> None:
-    """Where nothing is labelled, as when a night judges a file, no scale is chosen."""
-    reader = digit_classifier.classifier(digit_classifier.load(stripes.array_model((784,), 0, 255)))
-    assert "values 0 to 1 (assumed" in reader.assumptions[0]
-    assert not any(line.startswith("scale:") for line in reader.assumptions)
+    """Without labels, as when a night judges a file, no scale is chosen."""
+    classifier = digit_classifier.classifier(digit_classifier.load(stripes.array_model((784,), 0, 255)))
+    assert "values 0 to 1 (assumed" in classifier.assumptions[0]
+    assert not any(line.startswith("scale:") for line in classifier.assumptions)

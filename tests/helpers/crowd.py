@@ -1,4 +1,4 @@
-"""People who draw digits for a phone whose model errs as often as we say, and send what phones send."""
+"""Simulated people who draw digits for a phone model with a given error rate, and upload as phones do."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ PIXELS = bytes(784)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sent:
-    """Uploads: ``people (n,)`` numbers whose, ``right (n,) bool``, ``rates (n,)``."""
+    """Uploads: ``people (n,)`` numbers their sources, ``right (n,) bool``, ``rates (n,)``."""
 
     people: NDArray[np.int64]
     right: NDArray[np.bool_]
@@ -24,10 +24,10 @@ class Sent:
 
 
 def write(seed: int, people: int, each: int, accuracy: float, rate: float = 0.05, alike: float = 20.0) -> Sent:
-    """Each of ``people`` draws about ``each`` digits; wrong ones are all corrected, right ones confirmed at ``rate``.
+    """Each of ``people`` draws about ``each`` digits; all wrong ones are corrected, right ones confirmed at ``rate``.
 
-    How often the model reads one person rightly is drawn from a beta distribution of mean ``accuracy``, narrower the
-    more ``alike`` people are.
+    The model's accuracy for one person follows a beta distribution with mean ``accuracy``; a larger ``alike`` makes it
+    narrower.
     """
     random = np.random.default_rng(seed)
     shares = random.beta(accuracy * alike, (1 - accuracy) * alike, people)
@@ -38,7 +38,7 @@ def write(seed: int, people: int, each: int, accuracy: float, rate: float = 0.05
 
 
 def tally(sent: Sent, version: int = 1, how: str = "told") -> LiveSums:
-    """What the store's sums must come to."""
+    """The expected sums in the store."""
     weights, right = 1 / sent.rates, sent.right
     squares = weights**2
     a = np.bincount(sent.people, weights)
@@ -62,8 +62,9 @@ def tally(sent: Sent, version: int = 1, how: str = "told") -> LiveSums:
 def send(
     tx: Session, sent: Sent, now: datetime, *, version: int | None = 1, arrived: int | None = None, told: bool = True
 ) -> None:
-    """Put uploads into the store as phones that run ``version`` send them; ``arrived`` is the version that scored them
-    on arrival, and said what the phone's did.
+    """Store uploads of phones that run ``version``.
+
+    ``arrived`` is the version that scored them on arrival, with the same answers as the phone's.
     """
     ids = [_source(tx, f"person {who}", now) for who in range(int(sent.people.max()) + 1)]
     rows = [

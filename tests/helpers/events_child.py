@@ -1,4 +1,4 @@
-"""A promotion in a process that kills itself. ``python -m tests.helpers.events_child URL FOLDER NUMBER POINT``
+"""A promotion in a process that kills itself: ``python -m tests.helpers.events_child URL FOLDER NUMBER POINT``.
 
 ``before:event``, ``after:event``: inside the transaction; ``after:commit``: just after it.
 """
@@ -23,12 +23,12 @@ from tests.conftest import NOW
 
 
 def die() -> None:
-    """No handler, no ``finally``, no flush."""
+    """End the process without handlers, ``finally`` or flush."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm(point: str) -> None:
-    """Let the process die at the point."""
+    """Make the process die at the point."""
     record, exclusive = outbox.record, Store.exclusive
 
     def deadly_record(*args: Any) -> outbox.Event:

@@ -1,4 +1,4 @@
-"""Processes forked from one that has imported what they need: each has an id and an end, none a second of imports."""
+"""Processes forked from one that has imported what they need: real processes without a second of imports each."""
 
 import multiprocessing
 import os
@@ -8,26 +8,26 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 PRELOAD = ["tests.crashes.process", "tests.crashes.warm", "tests.helpers.night_child"]
-"""One list for the whole session: the first process that is started decides."""
+"""One list for the whole session, because the first started process decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that has ended: its exit status, minus the signal where one killed it, and all that it wrote."""
+    """A process that has ended: its exit status (a negative number is a signal) and its output."""
 
     returncode: int
     output: str
 
 
 def context() -> ForkServerContext:
-    """``multiprocessing`` whose processes are forked from the warm one."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(PRELOAD)
-    return found
+    """A ``multiprocessing`` context that forks from the warm process."""
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(PRELOAD)
+    return forkserver
 
 
 def begin(task: Callable[..., None], *arguments: object) -> ForkServerProcess:
-    """The task under way."""
+    """Start a task."""
     process = context().Process(target=task, args=arguments)
     process.start()
     return process

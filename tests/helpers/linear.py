@@ -1,7 +1,6 @@
-"""A real model family that learns in milliseconds: softmax over a ridge regression on pixels.
+"""A real model family that trains in milliseconds: softmax over a ridge regression on pixels.
 
-The night's tests are about the night, not about convolutions; through this family they run every step for real, on
-real digits, with a real ``.mlmodel``, in a second.
+With this family the night's tests run every step for real, on real digits and with a real ``.mlmodel``, in a second.
 """
 
 from collections.abc import Mapping
@@ -46,7 +45,7 @@ class Line:
 
     def rounded(self, precision: Precision) -> "Line":
         if not all(np.isfinite(array).all() for array in self.arrays.values()):
-            return self  # diverged: for the judge to refuse, as the CNN's
+            return self  # diverged: the gate refuses it, as for the CNN
         return Line(rounding.rounded(self.arrays, precision), precision)
 
     def package(self, card: Card) -> bytes:
@@ -98,7 +97,7 @@ class Linear:
 
 
 def install(path: Path) -> None:
-    """Make this the CNN family of the process, on the corpus in a file: a child process cannot be given fixtures."""
+    """Make this the CNN family of the process, with the corpus in a file, because a child process has no fixtures."""
     models.get = lambda name: Linear(name)
     with np.load(path) as stored:
         made = Corpus(**{name: stored[name] if stored[name].ndim else str(stored[name]) for name in stored.files})

@@ -1,9 +1,9 @@
-"""``loop …`` in a process of its own, with the fast family, and with nights that go wrong at a given point.
+"""``loop …`` in a child process, with the fast family, and with nights that fail at a given point.
 
 ``python -m tests.helpers.loop_child CORPUS POINT ARGUMENTS…``; settings come from the environment (``environ``).
-Points are ``ACT:STEP`` for the steps of a night, ``unimportable`` for one that cannot even begin, ``end`` for none,
-``warm`` for none and for nights of a scheduler that begin at once (``tests.helpers.warm``). The act
-happens to the first night that finds the file ``armed`` in LOOP_HOME, and takes it away.
+Points are ``ACT:STEP`` for the steps of a night, ``unimportable`` for a night that fails at import, ``end`` for none,
+and ``warm`` for none with forked nights (``tests.helpers.warm``). The act happens to the first night that finds the
+file ``armed`` in LOOP_HOME; it removes the file.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ from loop.home.settings import Settings
 from tests.helpers.paths import ROOT
 
 QUIET = Schedule(cron="0 3 29 2 *", volume=0)
-"""No night but those that somebody asked for."""
+"""A schedule in which nights run only by request."""
 
 
 def environ(settings: Settings) -> dict[str, str]:
-    """The environment of a child that shall have these settings."""
+    """The environment of a child with these settings."""
     given = settings.model_dump(exclude_unset=True) | {"home": settings.home.absolute(), "database_url": settings.url}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOOP_")}
     return kept | {"LOOP_CONFIG": "", "LOOP_ACTOR": "child"} | dict(_lines("LOOP_", given))
@@ -48,27 +48,27 @@ def command(corpus: Path, point: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "tests.helpers.loop_child", str(corpus), point, *arguments]
 
 
-def scheduled(home: Home, lease_seconds: float = 60.0, **knobs: Any) -> Home:
-    """The same home with another schedule, quiet but for what is given."""
-    changed = {"schedule": dataclasses.replace(QUIET, **knobs), "lease_seconds": lease_seconds}
+def scheduled(home: Home, lease_seconds: float = 60.0, **changes: Any) -> Home:
+    """The same home with the quiet schedule, changed by ``changes``."""
+    changed = {"schedule": dataclasses.replace(QUIET, **changes), "lease_seconds": lease_seconds}
     return dataclasses.replace(home, settings=home.settings.model_copy(update=changed))
 
 
 def begin(settings: Settings, corpus: Path, point: str, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
-    """A child under way."""
+    """Start a child."""
     (settings.home / "armed").touch()
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
     return subprocess.Popen(command(corpus, point, *arguments), cwd=ROOT, env=environ(settings), **options)
 
 
 def sleep() -> None:
-    """As a training that is slow."""
+    """Act like a slow training."""
     for _ in range(1200):
         time.sleep(0.05)
 
 
 def grow() -> None:
-    """As a training that wants ever more memory."""
+    """Act like a training with growing memory."""
     held = []
     for _ in range(60):
         held.append(b"1" * (32 << 20))
@@ -76,19 +76,19 @@ def grow() -> None:
 
 
 def deaf() -> None:
-    """As native code that never comes back to Python."""
+    """Act like native code that never returns to Python."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sleep()
 
 
 def wait() -> None:
-    """As a training that takes until somebody makes the file ``go`` in LOOP_HOME."""
+    """Act like a training that ends once the file ``go`` exists in LOOP_HOME."""
     while not Path(os.environ["LOOP_HOME"], "go").exists():
         time.sleep(0.05)
 
 
 def grip(home: Home) -> None:
-    """Stopped in the middle of a write: on SQLite nobody else can write."""
+    """Stop in the middle of a write, so that on SQLite no other process can write."""
     with home.store.exclusive():
         os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -105,7 +105,7 @@ ACTS: dict[str, Callable[[], None]] = {
 
 
 def armed() -> bool:
-    """Is it this night that goes wrong?"""
+    """Whether this night is the one that fails."""
     try:
         Path(os.environ["LOOP_HOME"], "armed").unlink()
     except FileNotFoundError:
@@ -114,24 +114,24 @@ def armed() -> bool:
 
 
 def arm(point: str) -> None:
-    """Let the night go wrong at the point."""
+    """Make the night fail at the point."""
     from loop.night.lease import HeldRun
 
     act, _, where = point.partition(":")
     step = HeldRun.step
 
     @contextmanager
-    def treacherous(self: HeldRun, name: str) -> Iterator[None]:
+    def failing_step(self: HeldRun, name: str) -> Iterator[None]:
         with step(self, name):
             if name == where and armed():
                 grip(self.home) if act == "grip" else ACTS[act]()
             yield
 
-    HeldRun.step = treacherous
+    HeldRun.step = failing_step
 
 
 def main(corpus: str, point: str, *arguments: str) -> None:
-    """The command line, with what was asked for in place."""
+    """Run the command line with the point armed."""
     if point == "unimportable" and arguments[0] == "retrain" and armed():
         raise ImportError("libtensorflow.so: cannot open shared object file")
     from loop import cli

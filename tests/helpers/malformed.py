@@ -1,4 +1,4 @@
-"""Some 600 files that a stranger might send for a picture: a seeded generator, each with what should become of it."""
+"""About 600 malformed or unusual picture files from a seeded generator, each with its expected outcome."""
 
 import io
 import random
@@ -18,7 +18,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Fate(StrEnum):
-    """What a file should meet with: it is a picture, or not, or its damage may lie where nobody looks."""
+    """The expected outcome: accepted, refused, or either, if the damage is in an unused part."""
 
     TAKEN = "taken"
     REFUSED = "refused"
@@ -27,7 +27,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file, what is the matter with it, and its fate."""
+    """A file, a description of its defect, and its expected outcome."""
 
     name: str
     data: bytes
@@ -35,11 +35,11 @@ class File:
 
 
 def files(seed: int) -> list[File]:
-    """All of them; the same for the same seed."""
+    """All files; one seed gives one list."""
     rng = random.Random(seed)  # noqa: S311  (repeatable)
     makers = (pictures, cut, checksums, headers, chunks, data_of_pngs, bombs, palettes, jpegs, others, polyglots)
-    found = [each for make in makers for each in make(rng)]
-    return found + [each for make in (animations, noise, mutations) for each in make(rng)]
+    made = [each for make in makers for each in make(rng)]
+    return made + [each for make in (animations, noise, mutations) for each in make(rng)]
 
 
 def grey(size: int = 40) -> Grey:
@@ -48,7 +48,7 @@ def grey(size: int = 40) -> Grey:
 
 
 def bases() -> dict[str, bytes]:
-    """Sound files of every mode."""
+    """Valid files of every mode."""
     image = seven(40)
     small = Image.fromarray(255 - grey(28))
     found = {f"PNG {mode}": encoded(image.convert(mode)) for mode in ("1", "L", "LA", "P", "RGB", "RGBA")}
@@ -60,7 +60,7 @@ def bases() -> dict[str, bytes]:
 
 
 def pictures(rng: random.Random) -> Iterator[File]:
-    """Odd, and yet pictures: these may be stored."""
+    """Unusual but valid pictures, which may be stored."""
     made = bases()
     made["PNG interlaced"] = interlaced(grey())
     made["PNG of one frame that says it is animated"] = inserted(
@@ -88,7 +88,7 @@ def pictures(rng: random.Random) -> Iterator[File]:
 
 
 def cut(rng: random.Random) -> Iterator[File]:
-    """Cut off at the borders of every part, beside them, and anywhere."""
+    """Files truncated at the borders of every part, beside them, and anywhere."""
     for name, data in bases().items():
         ends = {0, 1, 4, 7, 8, 9, 12, 16, 20, 24, 25, 28, 29, 32, 33, len(data) - 1, len(data) - 12}
         ends |= {rng.randrange(len(data)) for _ in range(12)}
@@ -98,7 +98,7 @@ def cut(rng: random.Random) -> Iterator[File]:
 
 
 def checksums(rng: random.Random) -> Iterator[File]:
-    """A wrong checksum on each chunk in turn; a wrong byte in each."""
+    """Files with a wrong checksum on one chunk, or a wrong byte in one."""
     for name, data in bases().items():
         if not name.startswith("PNG"):
             continue
@@ -108,7 +108,7 @@ def checksums(rng: random.Random) -> Iterator[File]:
 
 
 def headers(_: random.Random) -> Iterator[File]:
-    """Sizes, depths and kinds that there are not."""
+    """Invalid sizes, depths and colour types."""
     body = zlib.compress(rows(grey()))
     sizes = [0, 1, 4096, 4097, 65_536, 2**31 - 1, 2**31, 2**32 - 1]
     for width in sizes:
@@ -134,7 +134,7 @@ def headers(_: random.Random) -> Iterator[File]:
 
 
 def chunks(rng: random.Random) -> Iterator[File]:
-    """Parts missing, twice, or out of order."""
+    """Files with parts missing, duplicated, or out of order."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 40, 8, 0, 0, 0, 0))
     body, end = chunk(b"IDAT", zlib.compress(rows(grey()))), chunk(b"IEND", b"")
     other = chunk(b"teXt", b"a\0b")
@@ -167,7 +167,7 @@ def chunks(rng: random.Random) -> Iterator[File]:
 
 
 def data_of_pngs(rng: random.Random) -> Iterator[File]:
-    """Pixels that are not compressed, not enough, or filtered by nothing known."""
+    """Pixels that are not compressed, incomplete, or have an unknown filter."""
     plain = rows(grey())
     packed = zlib.compress(plain)
     bad = {
@@ -190,7 +190,7 @@ def data_of_pngs(rng: random.Random) -> Iterator[File]:
 
 
 def bombs(rng: random.Random) -> Iterator[File]:
-    """Little that unpacks to much, or asks for much work."""
+    """Small files that unpack to many bytes, or need much work."""
     flat = zlib.compress(bytes(10**8), 9)
     yield File("PNG bomb: 100 MB for 40×40", png(40, 40, flat), Fate.REFUSED)
     yield File("PNG bomb: 100 megapixels", png(10_000, 10_000, flat), Fate.REFUSED)
@@ -216,7 +216,7 @@ def bombs(rng: random.Random) -> Iterator[File]:
 
 
 def palettes(rng: random.Random) -> Iterator[File]:
-    """Colours that are not there."""
+    """Missing colours."""
     indices = zlib.compress(rows(grey() % 4))
     for name, colours in {
         "none": None,
@@ -232,7 +232,7 @@ def palettes(rng: random.Random) -> Iterator[File]:
 
 
 def jpegs(rng: random.Random) -> Iterator[File]:
-    """Segments of wrong lengths, tables of garbage, kinds that nobody reads."""
+    """Segments of wrong lengths, invalid tables, unsupported kinds."""
     data = bases()["JPEG L"]
     start, end = frame_of(data)
     for marker in (*range(0xC3, 0xD0), 0xF7, 0x01):
@@ -256,7 +256,7 @@ def jpegs(rng: random.Random) -> Iterator[File]:
 
 
 def others(rng: random.Random) -> Iterator[File]:
-    """Other formats: real pictures, and other things."""
+    """Other formats: real pictures and other files."""
     image = seven(40)
     for form in ("GIF", "TIFF", "WEBP", "BMP", "ICO", "PPM", "TGA", "PCX", "SGI", "DDS", "JPEG2000", "EPS"):
         yield File(form, encoded(image, form), Fate.REFUSED)
@@ -296,7 +296,7 @@ def polyglots(_: random.Random) -> Iterator[File]:
 
 
 def animations(_: random.Random) -> Iterator[File]:
-    """More than one picture."""
+    """Files with more than one picture."""
     for frames in (0, 2, 1000, 2**32 - 1):
         control = chunk(b"acTL", struct.pack(">II", frames, 0))
         fate = Fate.EITHER if frames == 0 else Fate.REFUSED
@@ -307,7 +307,7 @@ def animations(_: random.Random) -> Iterator[File]:
 
 
 def noise(rng: random.Random) -> Iterator[File]:
-    """Any bytes, also behind the beginning of a picture."""
+    """Random bytes, also after the start of a picture."""
     for number in range(20):
         yield File(f"noise {number}", rng.randbytes(rng.randrange(1, 4000)), Fate.REFUSED)
         yield File(f"PNG, then noise {number}", SIGNATURE + rng.randbytes(rng.randrange(1, 4000)), Fate.REFUSED)
@@ -317,7 +317,7 @@ def noise(rng: random.Random) -> Iterator[File]:
 
 
 def mutations(rng: random.Random) -> Iterator[File]:
-    """Sound files with some bytes changed, checksums made right again."""
+    """Valid files with some bytes changed and checksums corrected."""
     sound = list(bases().items())
     for number in range(60):
         name, data = sound[number % len(sound)]
@@ -325,7 +325,7 @@ def mutations(rng: random.Random) -> Iterator[File]:
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """Some bytes changed, taken out or put in; a PNG's checksums are right again, mostly."""
+    """Change, remove or insert some bytes; most PNG checksums are corrected."""
     made = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         place = rng.randrange(len(made) + 1)
@@ -340,11 +340,11 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
             made[place:place] = rng.randbytes(rng.randrange(1, 20))
         else:
             made[place : place + 4] = rng.choice((b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\x01"))
-    return mended(bytes(made)) if rng.random() < 0.8 else bytes(made)
+    return corrected(bytes(made)) if rng.random() < 0.8 else bytes(made)
 
 
-def mended(data: bytes) -> bytes:
-    """A PNG with right checksums as far as its chunks can be told apart; anything else as it is."""
+def corrected(data: bytes) -> bytes:
+    """A PNG with corrected checksums as far as its chunks can be parsed; other data is unchanged."""
     if not data.startswith(SIGNATURE):
         return data
     made = bytearray(data)
@@ -366,12 +366,12 @@ def borders(data: bytes) -> list[tuple[bytes, int, int]]:
 
 
 def inserted(data: bytes, extra: bytes) -> bytes:
-    """Chunks put behind the header."""
+    """Insert chunks after the header."""
     return data[:33] + extra + data[33:]
 
 
 def split(data: bytes, size: int, *, empty: bool = False) -> bytes:
-    """The pixels in pieces of so many bytes."""
+    """Split the pixels into pieces of ``size`` bytes."""
     kept = [(kind, data[start + 8 : end - 4]) for kind, start, end in borders(data)]
     pixels = b"".join(body for kind, body in kept if kind == b"IDAT")
     pieces = [pixels[start : start + size] for start in range(0, len(pixels), size)]
@@ -389,24 +389,24 @@ def interlaced(pixels: Grey) -> bytes:
 
 
 def segment(data: bytes, marker: int, body: bytes) -> bytes:
-    """A segment put at the beginning of a JPEG."""
+    """Insert a segment at the start of a JPEG."""
     return data[:2] + b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
 def frame_of(data: bytes) -> tuple[int, int]:
-    """Where a baseline JPEG's frame header begins and ends."""
+    """Start and end of a baseline JPEG's frame header."""
     start = data.index(b"\xff\xc0")
     return start, start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
 
 
 def exif_loop() -> bytes:
-    """A directory whose successor it is itself, with entries that point at it."""
+    """A directory that is its own successor, with entries that point at it."""
     entry = struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<HHII", 0x0112, 3, 2**31, 8)
     return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entry + struct.pack("<I", 8)
 
 
 def archive() -> bytes:
-    """A zip with a name that would climb."""
+    """A zip with a name that leads out of its folder."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
         made.writestr(zipfile.ZipInfo("../../evil"), b"x")  # of 1980, always

@@ -1,4 +1,4 @@
-"""A night in a process of its own (``tests.helpers.forked``) that kills itself at a given point.
+"""A night in a child process (``tests.helpers.forked``) that kills itself at a given point.
 
 Points: ``before:STEP`` and ``after:STEP`` for the steps of the night, ``term:STEP`` for SIGTERM instead, ``put:N``
 after the N-th artifact, ``commit`` inside the last transaction, ``end`` for not at all.
@@ -22,12 +22,12 @@ from tests.night.test_retrain import settings
 
 
 def die() -> None:
-    """No handler, no ``finally``, no flush."""
+    """End the process without handlers, ``finally`` or flush."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm(point: str) -> None:
-    """Let the process die at the point."""
+    """Make the process die at the point."""
     kind, _, where = point.partition(":")
     step, put, finish = HeldRun.step, Artifacts.put, runs.finish
     written = 0
@@ -60,7 +60,7 @@ def arm(point: str) -> None:
 
 
 def main(url: str, folder: str, corpus: str, point: str) -> None:
-    """One night."""
+    """Run one night."""
     linear.install(Path(corpus))
     made: Settings = settings(url, Path(folder))
     arm(point)

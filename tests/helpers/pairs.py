@@ -1,4 +1,4 @@
-"""Champion and challenger made of counts: what the gate's tests judge."""
+"""Champion and challenger built from counts, for the tests of the gate."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +15,7 @@ HEALTHY = Health(True, (10_000, 10), True, True, True, 10, ())
 
 
 def scored(name: str, labels: NDArray[Any], right: NDArray[Any], weights: NDArray[Any], **more: Any) -> Score:
-    """A score whose wrong answers are the next digit."""
+    """A score in which a wrong answer is the next digit."""
     predictions = np.where(right, labels, (labels + 1) % 10).astype(np.uint8)
     nothing = np.zeros(len(labels), np.float32)
     return Score(
@@ -25,7 +25,7 @@ def scored(name: str, labels: NDArray[Any], right: NDArray[Any], weights: NDArra
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """How many images the challenger fixes and breaks; the rest both read rightly, or the champion got wrong too."""
+    """The numbers of images that the challenger fixes and breaks; on the rest both models agree."""
 
     base_n: int = 10_000
     base_fixed: int = 10
@@ -46,27 +46,27 @@ class Case:
         pool = np.flatnonzero(digits == self.base_digit) if self.base_digit is not None else np.arange(self.base_n)
         after[pool[: self.base_broken]] = False
         n = self.corrections + self.confirmations
-        shown, correction = np.arange(n) % 10, np.arange(n) < self.corrections
+        labels, correction = np.arange(n) % 10, np.arange(n) < self.corrections
         answered = ~correction
         answered[: self.fixed] = True
-        pool = np.flatnonzero(~correction & ((shown == self.broken_digit) if self.broken_digit is not None else True))
+        pool = np.flatnonzero(~correction & ((labels == self.broken_digit) if self.broken_digit is not None else True))
         answered[pool[: self.broken]] = False
         more = {} if self.hands is None else {"sources": np.arange(n) % self.hands}
         flat, weights = np.ones(self.base_n), np.where(correction, 1.0, 10.0)
-        champion = (scored("mnist", digits, before, flat), scored("feedback", shown, ~correction, weights, **more))
-        challenger = (scored("mnist", digits, after, flat), scored("feedback", shown, answered, weights, **more))
+        champion = (scored("mnist", digits, before, flat), scored("feedback", labels, ~correction, weights, **more))
+        challenger = (scored("mnist", digits, after, flat), scored("feedback", labels, answered, weights, **more))
         return Report("a" * 64, champion, HEALTHY), Report("b" * 64, challenger, HEALTHY)
 
     def judged(self, policy: Policy = POLICY) -> Verdict:
-        """What the gate says of it."""
+        """The gate's verdict."""
         return gate.judge(*self.reports(), policy)
 
 
 def words(verdict: Verdict, check: str) -> str:
-    """The words of one check."""
+    """The text of one check."""
     return next(reason.text for reason in verdict.reasons if reason.check == check)
 
 
 def outcome(verdict: Verdict, check: str) -> Outcome:
-    """What one check came to."""
+    """The outcome of one check."""
     return next(reason.outcome for reason in verdict.reasons if reason.check == check)

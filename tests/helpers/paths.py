@@ -1,4 +1,4 @@
-"""Where things lie: this repository, and the data beside it that is never part of it."""
+"""Paths: this repository, and the data beside it that is never part of it."""
 
 import os
 from pathlib import Path

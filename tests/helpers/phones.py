@@ -1,6 +1,6 @@
 """Many phones in one process: requests built beforehand, sent over keep-alive connections, and resent until answered.
 
-Costs little beside the server that it loads (uvloop, no HTTP library): both share the machine in the benchmark.
+It uses little time compared with the server (uvloop, no HTTP library), because both share the machine in the benchmark.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ RETRY_SECONDS = 0.05  # after a connection that was refused or lost
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One upload as bytes on the wire, and where it has to be found: its source's name, key and image digest."""
+    """One upload as bytes on the wire, with its expected row: its source's name, key and image digest."""
 
     wire: bytes
     source: str
@@ -34,9 +34,9 @@ class Sent:
 
 @dataclass(slots=True)
 class Heard:
-    """What the phones were answered: the body of each 2xx, by the upload's place, and how long its request took.
+    """The answers: the body of each 2xx by the upload's place, and the duration of its request.
 
-    ``replays`` of these were first answers again: the upload had been stored, and its answer had not come.
+    ``replays`` of these repeat a first answer: the upload had been stored, but its answer was lost.
     """
 
     answers: dict[int, bytes] = field(default_factory=dict)
@@ -52,8 +52,9 @@ class Heard:
 
 
 def uploads(api_key: str, count: int, *, sources: int, body: str, first: int = 0) -> Iterator[Sent]:
-    """``count`` corrections of pictures that differ, of so many phones with secrets of their own; ``body`` is
-    ``multipart`` or ``json``, ``first`` the number of the first picture.
+    """``count`` corrections of different pictures, from ``sources`` phones with different secrets.
+
+    ``body`` is ``multipart`` or ``json``; ``first`` is the number of the first picture.
     """
     drawn = corpus.digits()
     phones = [secrets.token_urlsafe(32) for _ in range(sources)]
@@ -75,32 +76,33 @@ def send(
     address: tuple[str, int],
     sent: Sequence[Sent],
     connections: int,
-    patience: float = 60.0,
+    timeout_seconds: float = 60.0,
     heard: Heard | None = None,
 ) -> Heard:
-    """Send all of it, each upload again until it is answered with 2xx or 4xx; ``TimeoutError`` after ``patience``
-    seconds without an answer. Whoever wants to watch hands in ``heard``.
+    """Send all uploads, each repeatedly until it gets a 2xx or 4xx; answers are recorded in ``heard``.
+
+    Raises ``TimeoutError`` after ``timeout_seconds`` without an answer.
     """
-    return uvloop.run(_send(address, sent, connections, patience, heard or Heard()))
+    return uvloop.run(_send(address, sent, connections, timeout_seconds, heard or Heard()))
 
 
 async def _send(
-    address: tuple[str, int], sent: Sequence[Sent], connections: int, patience: float, heard: Heard
+    address: tuple[str, int], sent: Sequence[Sent], connections: int, timeout_seconds: float, heard: Heard
 ) -> Heard:
     todo = iter(range(len(sent)))
     began = time.perf_counter()
-    await asyncio.gather(*(_phone(address, sent, todo, heard, patience) for _ in range(connections)))
+    await asyncio.gather(*(_phone(address, sent, todo, heard, timeout_seconds) for _ in range(connections)))
     heard.seconds = time.perf_counter() - began
     return heard
 
 
 async def _phone(
-    address: tuple[str, int], sent: Sequence[Sent], todo: Iterator[int], heard: Heard, patience: float
+    address: tuple[str, int], sent: Sequence[Sent], todo: Iterator[int], heard: Heard, timeout_seconds: float
 ) -> None:
-    """One connection at a time; the upload at hand is sent again on the next one when a connection is lost."""
+    """Use one connection at a time; after a lost connection the current upload is sent again on the next one."""
     loop = asyncio.get_running_loop()
     at_hand: int | None = next(todo, None)
-    alive = time.monotonic()  # when something was answered last
+    alive = time.monotonic()  # the time of the last answer
     while at_hand is not None:
         line = _Line(sent, todo, heard, at_hand)
         try:
@@ -110,13 +112,13 @@ async def _phone(
         except OSError:
             heard.reconnects += 1
         if at_hand is not None:
-            if time.monotonic() - alive > patience:
-                raise TimeoutError(f"no answer within {patience:g} s")
+            if time.monotonic() - alive > timeout_seconds:
+                raise TimeoutError(f"no answer within {timeout_seconds:g} s")
             await asyncio.sleep(RETRY_SECONDS)
 
 
 class _Line(asyncio.Protocol):
-    """A connection: the next upload goes out when the last one is answered. ``ended``: what was left unanswered."""
+    """A connection that sends the next upload after the answer to the last one. ``ended``: the unanswered upload."""
 
     def __init__(self, sent: Sequence[Sent], todo: Iterator[int], heard: Heard, at_hand: int) -> None:
         self.sent, self.todo, self.heard = sent, todo, heard
@@ -126,17 +128,17 @@ class _Line(asyncio.Protocol):
         self.data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or begin again."""
+        """Start sending."""
         self.transport = transport
         self.write()
 
     def write(self) -> None:
-        """Send the upload at hand."""
+        """Send the current upload."""
         self.began = time.perf_counter()
         self.transport.write(self.sent[self.at_hand].wire)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of an answer; when it is whole, the next upload."""
+        """Receive a piece of an answer; after a complete answer, send the next upload."""
         self.data += data
         head, blank, body = self.data.partition(b"\r\n\r\n")
         if not blank or len(body) < _length(head):
@@ -161,7 +163,7 @@ class _Line(asyncio.Protocol):
             self.write()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Hand back what was not answered."""
+        """Return the unanswered upload."""
         self.heard.reconnects += self.at_hand is not None
         self.ended.set_result(self.at_hand)
 
@@ -171,7 +173,7 @@ def _length(head: bytes) -> int:
 
 
 def _picture(drawn: corpus.Corpus, number: int) -> tuple[np.ndarray, int]:
-    """Somebody's digit, moved and dimmed so that no two numbers below 300,000 are the same picture."""
+    """A bundled digit, moved and dimmed so that no two numbers below 300,000 give the same picture."""
     rest, place = divmod(number, len(drawn.train_images))
     rest, down = divmod(rest, 7)
     dimmer, right = divmod(rest, 7)

@@ -1,4 +1,4 @@
-"""Databases on the tests' PostgreSQL server, each of one test run's own."""
+"""Databases on the tests' PostgreSQL server, a new one for each test run."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432
 
 @contextmanager
 def database() -> Iterator[str]:
-    """URL of a new, empty database, dropped at the end; skips the test where no server answers."""
+    """URL of a new, empty database, dropped at the end; skips the test if no server answers."""
     name = f"loop_test_{secrets.token_hex(6)}"
     _execute(f"CREATE DATABASE {name}")
     yield f"{POSTGRES.rpartition('/')[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")

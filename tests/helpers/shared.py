@@ -1,4 +1,4 @@
-"""Where tests find real data that is not in the repository, and how they say that it is missing."""
+"""Real data for tests that is not in the repository; tests skip with a reason if it is missing."""
 
 from pathlib import Path
 
@@ -15,17 +15,17 @@ WRITERS = SHARED / "european-writers"
 
 
 def mnist_folder() -> Path:
-    """The folder of MNIST's gzipped IDX files, or a skip."""
+    """The folder of MNIST's gzipped IDX files; skips the test if it is missing."""
     return _needed(MNIST, "t10k-images-idx3-ubyte.gz")
 
 
 def mnist_training(count: int) -> NDArray[np.uint8]:
-    """The first training images ``(count, 28, 28)``, or a skip. Never the test set: constants were chosen by these."""
+    """The first training images ``(count, 28, 28)``. Never the test set, because constants were chosen on these."""
     return idx.load(mnist_folder() / "train-images-idx3-ubyte.gz")[:count]
 
 
 def writers() -> list[Path]:
-    """The zips of European writers, one a person, or a skip."""
+    """The zips of European writers, one per person; skips the test if they are missing."""
     return sorted(_needed(WRITERS, "*.zip").glob("*.zip"))
 
 

@@ -1,6 +1,4 @@
-"""A home whose family was founded long ago, without the founding: slots look at the base's row and nothing else. And
-a clock to look at it by.
-"""
+"""A home with an old base that has only a row, because slots need no more, and clocks for the tests of slots."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,9 +20,9 @@ AT_THREE = "clock/cnn/2026-11-20T03:00Z"
 FOUNDED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
-def founded(store: Store, folder: Path, at: datetime = FOUNDED, **knobs: object) -> Home:
-    """The home; ``knobs`` are the schedule's."""
-    schedule = Schedule(**({"volume": 0} | knobs))
+def founded(store: Store, folder: Path, at: datetime = FOUNDED, **changes: object) -> Home:
+    """The home; ``changes`` apply to the schedule."""
+    schedule = Schedule(**({"volume": 0} | changes))
     settings = Settings(home=folder / "home", database_url=str(store.url), schedule=schedule, actor="tester")
     with store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "base", "nobody:-:1", 60, at)
@@ -34,7 +32,7 @@ def founded(store: Store, folder: Path, at: datetime = FOUNDED, **knobs: object)
 
 
 def version(number: int, run_id: int, at: datetime) -> values.Version:
-    """A row that names no files."""
+    """A version's row without files."""
     digest = f"{number:064x}"
     return values.Version(
         number=number,
@@ -58,7 +56,7 @@ def version(number: int, run_id: int, at: datetime) -> values.Version:
 
 
 def take(home: Home, name: str, now: datetime, status: RunStatus = RunStatus.FINISHED) -> int:
-    """A night that takes the slot and ends; the run's number."""
+    """Run a night that takes the slot and ends; returns the run's number."""
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, now, name)
         slots.take(tx, name, run.id, home.settings.schedule.attempts)
@@ -68,19 +66,19 @@ def take(home: Home, name: str, now: datetime, status: RunStatus = RunStatus.FIN
 
 
 def names(home: Home, now: datetime) -> list[str]:
-    """What is due."""
+    """The names of the due slots."""
     return [slot.name for slot in due.due(home, now)]
 
 
 def every(home: Home) -> list[Slot]:
-    """All slots, by the time they were due."""
+    """All slots, by due time."""
     with home.store.read() as tx:
         rows = tx.query(tables.Slot).order_by(tables.Slot.due_at)
         return [slots.get(tx, row.name) for row in rows]
 
 
 def night_after_night(home: Home, moments: Iterator[datetime]) -> list[str]:
-    """Look at each moment, and let a night take what is due; the slots that were taken, in order."""
+    """At each moment, let a night take the due slot; returns the taken slots in order."""
     taken = []
     for now in moments:
         slot = due.ready(home, now)
@@ -91,6 +89,6 @@ def night_after_night(home: Home, moments: Iterator[datetime]) -> list[str]:
 
 
 def each(start: datetime, hours: float, minutes: float = 20) -> Iterator[datetime]:
-    """A clock that runs as it should."""
+    """The moments of a correct clock."""
     for step in range(int(hours * 60 / minutes)):
         yield start + timedelta(minutes=minutes) * step

@@ -1,7 +1,7 @@
 """Small Core ML models that read stripes: digit k is a white stripe on rows 4+2k and 5+2k.
 
-Whoever shows such a model another size, order of channels, polarity, scale or order of labels than it was made
-for, gets wrong answers; so these files can tell whether a foreign file is read as its description says.
+Such a model gives wrong answers for any other size, order of channels, polarity, scale or order of labels. So these
+files show whether a foreign file is adapted according to its description.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.coreml.proto import model_pb2
 
 DIGITS = tuple(str(digit) for digit in range(10))
-STRENGTH = 20.0  # a right stripe's logit stands so far above the others
+STRENGTH = 20.0  # the distance of the right stripe's logit from the others
 
 
 def images() -> NDArray[np.uint8]:
@@ -35,7 +35,7 @@ def image_model(
     text: str = "",
     bias: float = 0.0,
 ) -> bytes:
-    """A network with an image input that looks at one of its channels; without ``labels`` a bare network."""
+    """A network with an image input that uses one of its channels; without ``labels`` it is not a classifier."""
     spec, network = _begin(labels, input_text, text)
     image = spec.description.input[0].type.imageType
     image.height, image.width = size
@@ -52,13 +52,13 @@ def image_model(
 def array_model(
     shape: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: str = "DOUBLE", input_text: str = ""
 ) -> bytes:
-    """A classifier with an array input whose values run from ``low`` to ``high``; sure only if they do."""
+    """A classifier with an array input for values from ``low`` to ``high``; confident only for those."""
     spec, network = _begin(DIGITS, input_text, "")
     spec.specificationVersion = 4
     array = spec.description.input[0].type.multiArrayType
     array.shape.extend(shape)
     array.dataType = array.ArrayDataType.Value(dtype)
-    network.arrayInputShapeMapping = 1  # EXACT_ARRAY_MAPPING: the shape as it stands
+    network.arrayInputShapeMapping = 1  # EXACT_ARRAY_MAPPING: the exact shape
     flat = network.layers.add(name="flat", input=["picture"], output=["flat"])
     flat.reshapeStatic.targetShape.extend([1, int(np.prod(shape))])
     ones = [length for length in shape if length != 1]
@@ -66,7 +66,7 @@ def array_model(
     if len(ones) == 3:
         first = ones[0] == 3
         weights = np.stack([weights, 0 * weights, 0 * weights], axis=1 if first else 3)
-    # The logit is STRENGTH for a stripe from low to high, and another row's stripe counts against it.
+    # The logit is STRENGTH for a stripe from low to high; a stripe in another row lowers it.
     _finish(spec, network, "flat", weights / (high - low), DIGITS, True, 0.0)
     return bytes(spec.SerializeToString(deterministic=True))
 

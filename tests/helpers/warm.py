@@ -1,7 +1,7 @@
 """Nights forked from a process that has already imported what a night needs: hundreds of them in minutes.
 
-Real processes all the same, each with an id, a log and an end of its own; only the second that Python takes to import
-is saved. ``install`` is for a child that runs ``loop schedule``.
+They are real processes, each with an id, a log and an exit status; only the second that imports take is saved.
+``install`` is for a child that runs ``loop schedule``.
 """
 
 import multiprocessing
@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
-from loop import cli  # noqa: F401 (what is to be warm)
+from loop import cli  # noqa: F401 (imported before the fork)
 from loop.schedule import night_process
 from tests.helpers import linear, loop_child  # noqa: F401 (the same)
 
 
 def night(arguments: list[str], log: str) -> None:
-    """What the forked process does: what ``arguments`` say, into the log."""
+    """Run ``arguments`` in the forked process, with output into the log."""
     os.setpgid(0, 0)
     output = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
@@ -26,7 +26,7 @@ def night(arguments: list[str], log: str) -> None:
 
 
 class Forked:
-    """As much of ``subprocess.Popen`` as a night needs."""
+    """The part of ``subprocess.Popen`` that a night needs."""
 
     def __init__(self, command: list[str], *, stdout: IO[bytes], **_: Any) -> None:
         """Fork a warm process for the command."""
@@ -37,22 +37,22 @@ class Forked:
 
     @property
     def returncode(self) -> int | None:
-        """None while it lives; minus the signal's number where one ended it."""
+        """None while the process runs; a negative number is a signal."""
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> None:
-        """Raises ``TimeoutExpired``."""
+        """Wait for the end. Raises ``TimeoutExpired``."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired("night", timeout or 0)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         self._process.terminate()
 
 
 def install() -> None:
-    """From now on this process starts its nights so."""
+    """Make this process fork its nights from now on."""
     multiprocessing.set_forkserver_preload(["tests.helpers.warm"])
-    sys.modules["__main__"].__spec__ = None  # else each forked process would begin as this one did
+    sys.modules["__main__"].__spec__ = None  # otherwise each forked process would run this one's main module
     night_process.subprocess.Popen = Forked
