@@ -58,7 +58,7 @@ def status(state: Folder, as_json: Json = False) -> None:
     known = states.load(state)
     if known is None:
         raise BadSettings(f"{state}: expected a device's folder; `loop device sync --root …` creates one")
-    whole = states.sound(state, known.current)
+    whole = states.is_intact(state, known.current)
     if as_json:
         trusted = known.trusted
         seen = {"root": trusted.root.version, "epoch": trusted.root.epoch, "sequence": trusted.sequence}

@@ -1,6 +1,6 @@
 """Classify digits with any Core ML digit classifier, ours or not: loaded model → DigitClassifier.
 
-Lies between ``models.coreml`` and the code that scores a file (``publishing``, ``export_check``, ``loop score``).
+Sits between ``models.coreml`` and the code that scores a file (``publishing``, ``export_check``, ``loop score``).
 Rules: every assumption about a file is listed in ``assumptions``; a model that can only be used by guessing is refused.
 The only error that a file can cause is BadModel.
 """

@@ -167,8 +167,8 @@ def _no_digit_worse(score: Score, pairs: Pairs, policy: Policy) -> Reason:
     absent = [str(digit) for digit in np.flatnonzero(pairs.n == 0).tolist()]
     unsure += [f"{digit} does not occur" for digit in absent]
     outcome = Outcome.FAILED if harmed else Outcome.INCONCLUSIVE if unsure else Outcome.PASSED
-    found = "; ".join(harmed + unsure) or "no digit loses more"
-    text = f"{score.name}, each digit: margin {margin:g} points at {_confidence(policy)}; {found}"
+    details = "; ".join(harmed + unsure) or "no digit loses more"
+    text = f"{score.name}, each digit: margin {margin:g} points at {_confidence(policy)}; {details}"
     if unsure and not harmed and score.n:
         text = f"{text}; n={int(pairs.n.min())} of the rarest digit"
     return Reason("classes", outcome, text, _by_digit(pairs, bounds) | {"margin_points": margin})

@@ -1,6 +1,6 @@
 """Score any model on named slices of the holdout: model, slices → Report.
 
-Lies between the published bytes (run by ``models.coreml``) and the ``gate``. Rules: frozen values in and out, no
+Sits between the published bytes (run by ``models.coreml``) and the ``gate``. Rules: frozen values in and out, no
 database, no TensorFlow. Invalid answers of a model are described in the report's health and raise no exception.
 Slices are weighted by inverse sampling rate, so that accuracy estimates accuracy for users. A report keeps every
 image's outcome, so two reports on the same slice can be paired later.

@@ -81,18 +81,19 @@ def rotate(
     home: Home,
     options: RotationOptions,
     folders: Iterable[Path],
-    ask: Passphrase,
-    passphrase: str | None,
+    passphrase: Passphrase,
+    new_passphrase: str | None,
     attribution: Attribution,
     now: datetime,
 ) -> tuple[Trusted, list[Path]]:
     """Replace the feed key and the given root keys; write the next root. Raises ``NotPublishable``, ``BadKey``.
 
+    ``passphrase`` opens the existing root keys; ``new_passphrase`` encrypts the new keys, None leaves them unencrypted.
     The old feed key is revoked: devices refuse it once they have seen the new root.
     """
     before = trusted(home)
     replaced = {_root_key(before, prefix) for prefix in options.replace}
-    signers = keys.load_many(keys.find(folders, before.root.root_keys), ask)
+    signers = keys.load_many(keys.find(folders, before.root.root_keys), passphrase)
     new_roots = dict(keys.generate() for _ in replaced)
     _, feed_key = keys.generate()
     kept = {id_: public for id_, public in before.root.root_keys.items() if id_ not in replaced}
@@ -102,8 +103,8 @@ def rotate(
         new_epoch=options.recover,
     )
     data = roots.next_root(before, change, signers | new_roots, now)
-    paths = [keys.save(folder(home), ROOT, key, passphrase) for key in new_roots.values()]
-    paths.append(keys.save(folder(home), FEED, feed_key, passphrase))
+    paths = [keys.save(folder(home), ROOT, key, new_passphrase) for key in new_roots.values()]
+    paths.append(keys.save(folder(home), FEED, feed_key, new_passphrase))
     add(home, data, attribution, now)
     return trust.follow(before, data), paths
 

@@ -47,9 +47,9 @@ def save(folder: Path, role: str, key: Ed25519PrivateKey, passphrase: str | None
 
 def find(folders: Iterable[Path], ids: Iterable[str]) -> dict[str, Path]:
     """The existing files of these key ids."""
-    wanted = {id_[:12]: id_ for id_ in ids}
+    by_prefix = {id_[:12]: id_ for id_ in ids}
     paths = [path for folder in folders for path in sorted(folder.glob("*-*.pem"))]
-    return {wanted[path.stem[-12:]]: path for path in paths if path.stem[-12:] in wanted}
+    return {by_prefix[path.stem[-12:]]: path for path in paths if path.stem[-12:] in by_prefix}
 
 
 def load(path: Path, passphrase: Passphrase) -> Ed25519PrivateKey:

@@ -67,11 +67,13 @@ class Content:
     files: Mapping[str, bytes]
 
 
-def publish(home: Home, to: Path, options: Options, ask: Passphrase, attribution: Attribution, now: datetime) -> Feed:
+def publish(
+    home: Home, to: Path, options: Options, passphrase: Passphrase, attribution: Attribution, now: datetime
+) -> Feed:
     """Write or renew the folder ``to``. Raises ``NotPublishable``, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``."""
     with _locked(to):
         root = _adopted(home, to, attribution, now)
-        signers = keys.load_many(authority.signing_keys(home, root, now), ask)
+        signers = keys.load_many(authority.signing_keys(home, root, now), passphrase)
         floor = _published_sequence(home, to, root)
         with home.store.read() as tx:
             withdrawn = sorted({each.digest for each in feeds.withdrawn(tx)})

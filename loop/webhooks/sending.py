@@ -124,7 +124,7 @@ class _Timed(httpcore.NetworkStream):
         return _Timed(self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline)), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
-        """Whatever the stream knows of itself."""
+        """Information about the stream, such as its TLS object."""
         return self._stream.get_extra_info(info)
 
 

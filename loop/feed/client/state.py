@@ -69,7 +69,7 @@ def partial_file(folder: Path, digest: str) -> Path:
     return folder / "partial" / f"{digest}.part"
 
 
-def sound(folder: Path, held: Held | None) -> bool:
+def is_intact(folder: Path, held: Held | None) -> bool:
     """Whether the model's file exists with the verified bytes."""
     if held is None:
         return False

@@ -110,7 +110,7 @@ def _without_withdrawn(state: State, feed: Feed, folder: Path) -> State:
     usable = [
         held
         for held in (state.current, state.previous)
-        if held is not None and held.digest not in feed.withdrawn and states.sound(folder, held)
+        if held is not None and held.digest not in feed.withdrawn and states.is_intact(folder, held)
     ]
     current, previous = (*usable, None, None)[:2]
     return replace(state, current=current, previous=previous)

@@ -85,16 +85,16 @@ def signing(installation: Installation) -> Iterator[Finding]:
 
 def _key(installation: Installation, key: FeedKey, id_: str, path: Path) -> Iterator[Finding]:
     secret = installation.home.settings.key_passphrase
-    asked: list[Path] = []
+    encrypted: list[Path] = []
 
     def passphrase(path: Path) -> str | None:
-        asked.append(path)
+        encrypted.append(path)
         return None if secret is None else secret.get_secret_value()
 
     try:
         keys.load_many({id_: path}, passphrase)
     except BadKey as error:
-        if asked and secret is None:
+        if encrypted and secret is None:
             fix = "set LOOP_KEY_PASSPHRASE where loop up runs, or publish by hand before the feed expires"
             yield warning("keys", "a feed key that opens without a prompt", f"{path} needs its passphrase", fix)
         else:

@@ -197,16 +197,16 @@ class _Collected(Collector):
         return self.metrics
 
 
-def _nights(scheduled: str, found: list[metric_counts.Nights]) -> list[Metric]:
+def _nights(scheduled: str, counts: list[metric_counts.Nights]) -> list[Metric]:
     labels = ["family", "status"]
     count = CounterMetricFamily("loop_nights", "Nights that ended, by status.", labels=labels)
     ended = GaugeMetricFamily("loop_night_ended_timestamp_seconds", "End of the last such night.", labels=labels)
     took = GaugeMetricFamily("loop_night_duration_seconds", "Duration of the last such night.", labels=labels)
-    known = {(nights.family, nights.status) for nights in found}
+    known = {(nights.family, nights.status) for nights in counts}
     for status in RUN_ENDS:
         if (scheduled, status) not in known:
             count.add_metric([scheduled, status], 0)
-    for nights in found:
+    for nights in counts:
         which = [nights.family, nights.status]
         count.add_metric(which, nights.count)
         ended.add_metric(which, nights.ended.timestamp())
@@ -221,10 +221,10 @@ def _verdicts(counts: dict[tuple[str, str, str], int]) -> Metric:
     return metric
 
 
-def _champions(found: list[metric_counts.Champion]) -> list[Metric]:
+def _champions(champions: list[metric_counts.Champion]) -> list[Metric]:
     version = GaugeMetricFamily("loop_champion_version", "The version that phones should run.", labels=["family"])
     since = GaugeMetricFamily("loop_champion_since_timestamp_seconds", "When it became champion.", labels=["family"])
-    for champion in found:
+    for champion in champions:
         version.add_metric([champion.family], champion.version)
         since.add_metric([champion.family], champion.since.timestamp())
     return [version, since]

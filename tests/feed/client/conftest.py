@@ -38,7 +38,7 @@ class Phone:
         state = states.load(self.folder)
         if state is None or state.current is None:
             return None
-        assert states.sound(self.folder, state.current)
+        assert states.is_intact(self.folder, state.current)
         return state.current.version
 
 
