@@ -28,10 +28,10 @@ from loop import registry  # noqa: E402
 from loop.clock import utc_now  # noqa: E402
 from loop.home import Home  # noqa: E402
 from loop.home.settings import load  # noqa: E402
-from loop.intake import live_accuracy  # noqa: E402
 from loop.intake.live_accuracy import BATCH_UPLOADS, FailedVersions, score_waiting  # noqa: E402
 from loop.night import retrain  # noqa: E402
 from loop.store import schema, tables  # noqa: E402
+from loop.store.feedback import live_accuracy as stored_accuracy  # noqa: E402
 from tests.helpers import crowd  # noqa: E402
 
 CROWDS = (
@@ -50,7 +50,7 @@ def covered(people: int, each: int, accuracy: float, alike: float, seeds: int) -
     held, plain, halves, sizes = 0, [], [], []
     for seed in range(seeds):
         sent = crowd.write(seed, people, each, accuracy, alike=alike)
-        found = live_accuracy._live(crowd.tally(sent))
+        found = stored_accuracy._live(crowd.tally(sent))
         held += found.low <= accuracy <= found.high
         plain.append(float(sent.right.mean()))
         halves.append((found.high - found.low) / 2)
@@ -89,7 +89,7 @@ def cost(home: Home, uploads: int) -> None:
     for _ in range(5):
         begin = time.perf_counter()
         with home.store.read() as tx:
-            found = live_accuracy.live(tx)
+            found = stored_accuracy.live(tx)
         times.append(time.perf_counter() - begin)
     print(f"  live accuracy of {len(sent.right):,} uploads, told and said: {min(times):.2f} s ({len(found)} lines)")
 

@@ -3,12 +3,15 @@
 Nothing here imports ``loop``; heavy frameworks are imported inside functions, so importing a family is cheap.
 """
 
-from models.family import Family
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # NumPy takes a tenth of a second, and many commands need only the names
+    from models.family import Family
 
 NAMES = ("cnn", "svm")
 
 
-def get(name: str) -> Family:
+def get(name: str) -> "Family":
     """The family of that name. ``KeyError`` for any other."""
     if name == "cnn":
         from models.cnn import Cnn

@@ -7,16 +7,22 @@ Arrays: images ``(n, 28, 28) uint8``, white ink (255) on black (0); labels ``(n,
 probabilities ``(n, 10)``, column k is digit k, rows sum to 1.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.uint8]
-Weights = dict[str, NDArray[Any]]
+    Images = NDArray[np.uint8]
+    Labels = NDArray[np.uint8]
+    Weights = dict[str, NDArray[Any]]
+else:  # NumPy takes a tenth of a second to import, and many commands need only ``Progress``
+    Images = Labels = Weights = Any
+
 Precision = Literal["float64", "float32", "float16", "int8"]
 """Of the weights in a published file."""
 Progress = Callable[[str, int, int], None]
@@ -64,7 +70,7 @@ class Candidate(Protocol):
         """The framework's own answer ``(n, 10)``: the reference that the exported file must agree with."""
         ...
 
-    def rounded(self, precision: Precision) -> "Candidate":
+    def rounded(self, precision: Precision) -> Candidate:
         """The nearest candidate that a file of ``precision`` holds exactly; rounding twice changes nothing.
 
         ``export`` writes that precision from then on. ``ValueError`` for one that the family's files do not know.

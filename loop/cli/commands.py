@@ -21,7 +21,7 @@ PANELS: dict[str, dict[str, Entry]] = {
         "up": Entry("serve:up", "Run the API, the pages and the scheduler in one process; create what is missing."),
     },
     "Every day": {
-        "status": Entry("operations:status", "Show champions, nights, queues, feed, disk space and warnings."),
+        "status": Entry("status_screen:status", "Show champions, nights, queues, feed, disk space and warnings."),
         "retrain": Entry("nights:retrain", "Run one night now: snapshot, fine-tune, export, evaluate, judge, publish."),
         "runs": Entry("runs:runs", "List the last runs, newest first, with their outcome and duration."),
         "logs": Entry("runs:logs", "Print the log of a run that the scheduler started."),

@@ -1,17 +1,15 @@
-"""``loop status``, ``doctor``, ``verify``, ``gc``, ``backup``, ``restore``: keep an installation healthy."""
+"""``loop doctor``, ``verify``, ``gc``, ``backup``, ``restore``: keep an installation healthy."""
 
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from loop import home as homes
-from loop.cli import status_screen
-from loop.cli.output import Json, emit, line, open_home, print_table, progress, say, table, when
+from loop.cli.findings import as_row, print_findings
+from loop.cli.output import Json, emit, open_home, print_table, progress, say, table, when
 from loop.clock import utc_now
 from loop.errors import BadSettings
 from loop.home import settings as configuration
@@ -20,22 +18,8 @@ from loop.operations import backup as backups
 from loop.operations import doctor as doctors
 from loop.operations import garbage
 from loop.operations import restore as restores
-from loop.operations import status as statuses
 from loop.operations import verify as verifying
 from loop.operations.finding import Finding, Severity, broken, worst
-
-STYLES = {Severity.OK: "green", Severity.NOTE: "dim", Severity.WARNING: "yellow", Severity.BROKEN: "bold red"}
-MARKS = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.BROKEN: "✗"}
-NAME_COLUMNS = 16
-
-
-def status(as_json: Json = False) -> None:
-    """Show champions, nights, queues, feed, disk space and warnings."""
-    standing = statuses.look(open_home(), utc_now())
-    if as_json:
-        emit(asdict(standing) | {"warnings": [_row(each) for each in standing.warnings]})
-    else:
-        status_screen.show(standing)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -63,9 +47,9 @@ def verify(as_json: Json = False) -> None:
     with progress(quiet=as_json) as report:
         proof = verifying.verify(home, utc_now(), report)
     if as_json:
-        emit({"counts": dict(proof.counts), "findings": [_row(each) for each in proof.findings]})
+        emit({"counts": dict(proof.counts), "findings": [as_row(each) for each in proof.findings]})
     else:
-        _list(proof.findings)
+        print_findings(proof.findings)
         checked = ", ".join(f"{n:,} {what}" for what, n in proof.counts.items() if n)
         say(f"{'✓ ' if worst(proof.findings) < Severity.WARNING else ''}checked {checked or 'an empty home'}")
     _exit(proof.findings)
@@ -133,9 +117,9 @@ def restore(
         proof = verifying.verify(home, utc_now(), report)
     findings = [each for each in proof.findings if each.check != "feed"]  # the next publication writes the folder again
     if as_json:
-        emit({"restored": done, "findings": [_row(each) for each in findings]})
+        emit({"restored": done, "findings": [as_row(each) for each in findings]})
     else:
-        _list(findings)
+        print_findings(findings)
         rows = sum(done.rows.values())
         what = f"{rows:,} rows, {done.artifacts:,} files and {done.keys} keys"
         say(f"restored {what}; the backup is of {when(done.made_at)}")
@@ -147,27 +131,10 @@ def restore(
 
 def _report(findings: list[Finding], as_json: bool) -> None:
     if as_json:
-        emit([_row(each) for each in findings])
+        emit([as_row(each) for each in findings])
     else:
-        _list(findings)
+        print_findings(findings)
     _exit(findings)
-
-
-def _list(findings: Iterable[Finding]) -> None:
-    """Print a line for each finding, with the fix below a problem."""
-    for each in sorted(findings, key=lambda finding: finding.severity):
-        name = f"{MARKS[each.severity]} {each.check}"
-        line(name, Text(each.actual), width=NAME_COLUMNS, style=STYLES[each.severity])
-        if each.expected:
-            line("  expected", Text(each.expected), width=NAME_COLUMNS, style="dim")
-        if each.fix:
-            line("  fix", Text(each.fix, "cyan"), width=NAME_COLUMNS, style="dim")
-
-
-def _row(finding: Finding) -> dict[str, Any]:
-    severity = finding.severity.name.lower()
-    row = {"severity": severity, "check": finding.check, "expected": finding.expected}
-    return row | {"came": finding.actual, "fix": finding.fix}
 
 
 def _exit(findings: Iterable[Finding]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -20,7 +20,9 @@ from rich.text import Text
 from loop import home as homes
 from loop.clock import iso
 from loop.home import Home, settings
-from models.family import Progress as Report
+
+if TYPE_CHECKING:
+    from models.family import Progress as Report
 
 FREE_TEXT = {"reason", "value", "description", "layer", "shape", "by", "most often read as", "private key", "events"}
 """Columns that may be wrapped where a line is too long; the others would be hard to read."""
@@ -106,7 +108,7 @@ def percent(share: float | None) -> str:
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Report]:
+def progress(*, quiet: bool = False) -> "Iterator[Report]":
     """Progress on standard error for each step that reports ``(what, done, total)``.
 
     A terminal gets a bar per step, a file or a pipe one line per step, with the time since the first one.
@@ -123,7 +125,7 @@ def _ignore(what: str, done: int, total: int) -> None:
     pass
 
 
-def _bars() -> Iterator[Report]:
+def _bars() -> "Iterator[Report]":
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<28}"),
@@ -147,7 +149,7 @@ def _bars() -> Iterator[Report]:
             bars.stop()
 
 
-def _lines() -> Report:
+def _lines() -> "Report":
     """Write a line when a step begins: ``0:00:12 evaluate``."""
     begun, seen = time.monotonic(), set[str]()
 

@@ -8,7 +8,7 @@ import typer
 from loop.cli.output import Json, emit, errors, open_home, print_table, say, table, when
 from loop.clock import utc_now
 from loop.intake import erasure
-from loop.store.feedback import sources as stored
+from loop.store.feedback import source_counts as stored
 from loop.store.values import Role
 
 ROLES = {Role.TRAIN: "teach", Role.HOLDOUT: "judge"}

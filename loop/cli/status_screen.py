@@ -1,17 +1,29 @@
-"""The screen of ``loop status``, for eighty columns."""
+"""``loop status``: one screen of eighty columns."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from loop.cli.output import line, percent, when
+from loop.cli.findings import as_row
+from loop.cli.output import Json, emit, line, open_home, percent, when
+from loop.clock import utc_now
 from loop.operations.finding import Severity
-from loop.operations.status import Champion, Standing
+from loop.operations.status import Champion, Standing, look
 from loop.store import values
 from loop.store.values import RunStatus
 
 GIB = 1 << 30
 COLOURS = {RunStatus.FINISHED: "green", RunStatus.SKIPPED: "yellow", RunStatus.FAILED: "bold red"}
+
+
+def status(as_json: Json = False) -> None:
+    """Show champions, nights, queues, feed, disk space and warnings."""
+    standing = look(open_home(), utc_now())
+    if as_json:
+        emit(asdict(standing) | {"warnings": [as_row(each) for each in standing.warnings]})
+    else:
+        show(standing)
 
 
 def show(standing: Standing) -> None:

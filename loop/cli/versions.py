@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,13 +12,15 @@ from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, Reason, emit, open_home, percent, print_table, say, table, when
 from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
-from loop.evaluation.gate import FEEDBACK
-from loop.feed import promotion
+from loop.evaluation.verdict import FEEDBACK
 from loop.home import Home
-from loop.intake import live_accuracy
 from loop.store import values
+from loop.store.feedback import live_accuracy
 from loop.store.nights import versions as stored
 from loop.store.values import Attribution
+
+if TYPE_CHECKING:
+    from loop.feed.promotion import Moved
 
 Number = Annotated[int, typer.Argument(help="A version's number.", show_default=False)]
 OneFamily = Annotated[str | None, typer.Option("--family", help="Only versions of this family.")]
@@ -135,6 +137,8 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a version champion, after checking its file."""
+    from loop.feed import promotion  # here, so that `versions` and `show` do not load the feed
+
     home = open_home()
     attribution = Attribution(home.actor, reason, override)
     _report(promotion.promote(home, number, attribution, utc_now()), as_json)
@@ -147,12 +151,14 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Go back to the previous champion, or to an earlier one."""
+    from loop.feed import promotion
+
     home = open_home()
     attribution = Attribution(home.actor, reason)
     _report(promotion.rollback(home, family, to, attribution, utc_now()), as_json)
 
 
-def _report(moved: promotion.Moved, as_json: bool) -> None:
+def _report(moved: "Moved", as_json: bool) -> None:
     move = moved.move
     if as_json:
         emit(asdict(move) | {"feed": asdict(moved.feed)})

@@ -25,12 +25,9 @@ from numpy.typing import NDArray
 
 from loop.evaluation import intervals
 from loop.evaluation.scoring import Report, Score
-from loop.evaluation.verdict import Outcome, Policy, Reason, Verdict, as_json
+from loop.evaluation.verdict import FEEDBACK, Outcome, Policy, Reason, Verdict, as_json
 
 __all__ = ["FEEDBACK", "Outcome", "Pairs", "Policy", "Reason", "Verdict", "as_json", "judge", "pair"]
-
-FEEDBACK = "feedback"
-"""The slice of held-out sources' corrections and confirmations."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

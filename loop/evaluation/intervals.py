@@ -3,13 +3,17 @@
 Pure arithmetic, used by ``scoring`` (how accurate is one model) and ``gate`` (which of two is better). No scipy.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # arrays come from callers; `loop status` has none
+    import numpy as np
+    from numpy.typing import NDArray
 
 Interval = tuple[float, float]
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+FEEDBACK = "feedback"
+"""The slice of held-out sources' corrections and confirmations."""
 FULL_BASE = 10_000
 """The number of base images that a policy's margins are meant for: MNIST's test set."""
 

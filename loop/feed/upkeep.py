@@ -12,7 +12,7 @@ from pathlib import Path
 
 import models
 from loop.errors import FeedRefused, LoopError, NotPublishable
-from loop.feed import authority, document, envelope, publish
+from loop.feed import authority, document, envelope
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
 from loop.feed.layout import FEED_FILE
@@ -63,6 +63,8 @@ def follow(home: Home, attribution: Attribution, now: datetime) -> Upkeep:
     why = reason(home, before, now)
     if why is None:
         return Upkeep(Action.UNCHANGED, "the feed names the champions", before)
+    from loop.feed import publish  # here, because it loads the Core ML runtime
+
     options = publish.Options(home.settings.rollout_percent, before=before)
     feed = publish.publish(home, home.settings.published, options, _silent(home), attribution, now)
     return Upkeep(Action.PUBLISHED, why, feed)

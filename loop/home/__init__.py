@@ -4,14 +4,16 @@ import getpass
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loop.data import corpus as corpora
-from loop.data.corpus import Corpus
 from loop.errors import BadSettings, StoreUnavailable
 from loop.home.artifacts import Artifacts
 from loop.home.model_cache import ModelCache
 from loop.home.settings import Settings
 from loop.store import Store, schema
+
+if TYPE_CHECKING:
+    from loop.data.corpus import Corpus
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +63,14 @@ def _make_private(folder: Path) -> None:
         raise StoreUnavailable(f"{folder}: cannot create the home ({error.strerror}); correct LOOP_HOME") from None
 
 
-def corpus(settings: Settings, wanted: str) -> Corpus:
+def corpus(settings: Settings, wanted: str) -> "Corpus":
     """The base corpus that a family needs, or ``digits`` if the setting asks for it. Raises ``CorpusUnavailable``."""
     return _corpus("digits" if "digits" in (settings.corpus, wanted) else "mnist", settings.mnist)
 
 
 @lru_cache(maxsize=2)
-def _corpus(name: str, path: Path | None) -> Corpus:
+def _corpus(name: str, path: Path | None) -> "Corpus":
     """Read and checked once per process: its arrays are read-only, and each night needs it several times."""
+    from loop.data import corpus as corpora  # here, so that commands without digits do not load NumPy and Pillow
+
     return corpora.digits() if name == "digits" else corpora.mnist(path, download=True)

@@ -5,17 +5,19 @@ bytes, so writing the same bytes twice is harmless, and every read is verified. 
 part of a path.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import re
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from loop import durable
 from loop.errors import ArtifactCorrupt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SUFFIXES = {".mlmodel", ".npz", ".json", ".zip"}
@@ -69,6 +71,8 @@ def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
     """Named arrays as ``.npz`` bytes, without pickle. The same arrays give the same bytes on any machine; that is why
     they are not compressed: zlib's output differs between builds.
     """
+    import numpy as np  # here, so that commands without weights do not load it
+
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
     return file.getvalue()
@@ -76,5 +80,7 @@ def pack(arrays: dict[str, NDArray[Any]]) -> bytes:
 
 def unpack(data: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of ``pack``."""
+    import numpy as np
+
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}

@@ -2,10 +2,12 @@
 
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
-from loop.evaluation import digit_classifier
-from loop.evaluation.digit_classifier import DigitClassifier
 from loop.home.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    from loop.evaluation.digit_classifier import DigitClassifier
 
 CACHED_MODELS = 4
 """About a megabyte each; requests rarely need more versions at the same time."""
@@ -19,8 +21,10 @@ class ModelCache:
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, DigitClassifier] = OrderedDict()
 
-    def get(self, artifact_digest: str) -> DigitClassifier:
+    def get(self, artifact_digest: str) -> "DigitClassifier":
         """The classifier in a ``.mlmodel`` file. Raises ``ArtifactCorrupt``, ``BadModel``."""
+        from loop.evaluation import digit_classifier  # here, so that a home can be opened without NumPy
+
         with self._lock:
             if artifact_digest not in self._loaded:
                 data = self._artifacts.get(artifact_digest, ".mlmodel")

@@ -1,4 +1,4 @@
-"""Test, then train: the champion's answer to each upload as it arrives, and how often each version is right.
+"""Test, then train: the champion's answer to each upload as it arrives.
 
 Rules:
 - An upload is scored by the version that was champion when it arrived, however late the scorer runs, with the published
@@ -8,24 +8,25 @@ Rules:
 - Scoring yields to uploads: small batches, and at most ``MAX_TIME_SHARE`` of the time.
 """
 
+from __future__ import annotations
+
 import logging
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any
 
 from loop.clock import Clock, utc_now
 from loop.errors import ArtifactCorrupt, BadModel, LoopError
-from loop.evaluation import intervals
 from loop.home import Home
 from loop.store.feedback import live_scores
-from loop.store.feedback.live_scores import LiveScore, LiveSums, Waiting
+from loop.store.feedback.live_scores import LiveScore, Waiting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BATCH_UPLOADS = 128
 """Uploads scored at once: 15 to 40 ms."""
@@ -116,50 +117,6 @@ class Scorer:
             return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A version's accuracy in the users' hands, its 95 % interval, and the evidence behind them.
-
-    ``how``: ``told`` (predicted by phones that run it) or ``said`` (its own answers to the uploads that arrived while
-    it was champion, whatever the phones ran). ``n`` uploads of ``sources`` sources carry as much information as
-    ``effective_n`` independent ones of equal weight.
-    """
-
-    version: int
-    how: str
-    n: int
-    sources: int
-    accuracy: float
-    low: float
-    high: float
-    effective_n: float
-
-
-def live(tx: Session) -> list[Live]:
-    """Every version with evidence, newest first; ``told`` before ``said``."""
-    return [_live(sums) for sums in live_scores.sums(tx)]
-
-
-def _live(sums: LiveSums) -> Live:
-    """An upload has weight 1/rate, the number of drawings that it represents: a phone sends every wrong answer and few
-    right ones, so the plain share of right uploads means nothing.
-
-    Wilson's interval at an effective size, the smaller of two: that of the unequal weights
-    (``intervals.effective_size``), and that of the sources: one person's digits resemble each other, so the variance
-    between sources counts (linearised ratio).
-    """
-    weight = sums.right + sums.wrong
-    accuracy = sums.right / weight
-    parts, squares = (sums.right, sums.wrong), (sums.right_squares, sums.wrong_squares)
-    size = intervals.effective_size(sums.n, sums.heaviest, parts, squares)
-    between = max(0.0, sums.bb - 2 * accuracy * sums.ab + accuracy**2 * sums.aa)
-    if sums.sources > 1 and between > 0:
-        variance = between / weight**2 * sums.sources / (sums.sources - 1)
-        size = min(size, accuracy * (1 - accuracy) / variance)
-    low, high = intervals.wilson(accuracy, size)
-    return Live(sums.version, sums.how, sums.n, sums.sources, accuracy, low, high, size)
-
-
 def _by_version(found: Iterable[Waiting]) -> dict[int, list[Waiting]]:
     groups: dict[int, list[Waiting]] = {}
     for upload in found:
@@ -170,12 +127,18 @@ def _by_version(found: Iterable[Waiting]) -> dict[int, list[Waiting]]:
 
 def _score(home: Home, version: int, uploads: list[Waiting]) -> list[LiveScore]:
     """A version's answers to these uploads. Raises ``ArtifactCorrupt``, ``BadModel``."""
+    import numpy as np  # here, so that `loop versions` and `loop status` do not wait for it
+
     pixels = np.frombuffer(b"".join(upload.pixels for upload in uploads), np.uint8).reshape(-1, 28, 28)
     rows = home.models.get(uploads[0].artifact_digest).probabilities(pixels)
-    return [_answer(upload.correction_id, version, row) for upload, row in zip(uploads, rows, strict=True)]
+    finite = [bool(np.isfinite(row).all()) for row in rows]
+    return [
+        _answer(upload.correction_id, version, row if sound else None)
+        for upload, row, sound in zip(uploads, rows, finite, strict=True)
+    ]
 
 
-def _answer(correction_id: int, version: int, row: NDArray[np.floating[Any]]) -> LiveScore:
-    if not np.isfinite(row).all():
+def _answer(correction_id: int, version: int, row: NDArray[np.floating[Any]] | None) -> LiveScore:
+    if row is None:
         return LiveScore(correction_id, version, None, None)
     return LiveScore(correction_id, version, int(row.argmax()), float(row.max()))

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from loop.errors import BadSettings, NotPublishable
 from loop.feed import upkeep
 from loop.home import Home
-from loop.intake import live_accuracy
-from loop.intake.live_accuracy import Live
 from loop.operations import doctor
 from loop.operations.checks import machine
 from loop.operations.finding import Finding, Severity
 from loop.schedule import slots
 from loop.schedule.slots import Pause
 from loop.store import values
+from loop.store.feedback import live_accuracy
+from loop.store.feedback.live_accuracy import Live
 from loop.store.nights import runs, versions
 from loop.store.service import health, metric_counts
 

@@ -25,7 +25,7 @@ from apscheduler.triggers.base import BaseTrigger
 from loop.clock import Clock, utc_now
 from loop.errors import LoopError
 from loop.home import Home, logs
-from loop.schedule import night_process, slots
+from loop.schedule import PROCESS_NAME, night_process, slots
 from loop.schedule.night_process import NightProcess
 from loop.store import values
 from loop.store.nights import runs
@@ -35,8 +35,6 @@ from loop.store.values import RunStatus
 
 log = logging.getLogger(__name__)
 
-PROCESS_NAME = "scheduler"
-"""The process name in a scheduler's heartbeats."""
 CLOCK_CHECK_SECONDS = 1.0
 """The interval between comparisons of the wall clock with the monotonic clock."""
 

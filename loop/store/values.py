@@ -1,14 +1,17 @@
 """The frozen values that the store returns; never live rows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from loop.errors import BadReason
+
+if TYPE_CHECKING:  # NumPy costs a tenth of a second, and most commands only look at rows
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Role(StrEnum):
@@ -64,7 +67,7 @@ class Pool:
         """The number of uploads."""
         return len(self.ids)
 
-    def __getitem__(self, rows: NDArray[Any]) -> "Pool":
+    def __getitem__(self, rows: NDArray[Any]) -> Pool:
         """The uploads at these rows (indices or a mask)."""
         return Pool(
             self.ids[rows],

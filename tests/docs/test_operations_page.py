@@ -19,9 +19,9 @@ from loop.feed import publish, upkeep
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
-from loop.intake import live_accuracy
 from loop.operations.metrics import Metrics
 from loop.store import Store, values
+from loop.store.feedback import live_accuracy
 from loop.store.nights import runs
 from loop.store.service import heartbeats, messages
 from loop.store.service.messages import Kind

@@ -13,6 +13,7 @@ from rich.console import Console
 from sqlalchemy import select, text
 
 from loop import intake, registry
+from loop.cli import output
 from loop.cli import versions as cli_versions
 from loop.data.digits import digit
 from loop.errors import BadModel
@@ -22,6 +23,7 @@ from loop.home.settings import Settings
 from loop.intake import Upload, live_accuracy
 from loop.intake.live_accuracy import FailedVersions, Scorer, score_waiting
 from loop.store import Store, tables, values
+from loop.store.feedback import live_accuracy as stored_accuracy
 from loop.store.feedback import live_scores as stored
 from loop.store.nights import runs, versions
 from loop.store.values import Kind
@@ -166,7 +168,7 @@ def test_a_model_without_an_answer_counts_as_wrong(home: Home) -> None:
         pytest.fail("a diverged model must not stop the scorer")
     assert next(iter(scores(home).values())) == (number, None, NOW)
     with home.store.read() as tx:
-        (found,) = live_accuracy.live(tx)
+        (found,) = stored_accuracy.live(tx)
     assert (found.version, found.how, found.n, found.accuracy) == (number, "said", 1, 0.0)
 
 
@@ -219,7 +221,7 @@ def test_live_accuracy_is_the_truth_and_the_plain_share_is_not(home: Home, seed:
     with home.store.write() as tx:
         crowd.send(tx, sent, NOW, version=number, arrived=number)
     with home.store.read() as tx:
-        told, said = live_accuracy.live(tx)
+        told, said = stored_accuracy.live(tx)
     assert (told.how, said.how) == ("told", "said")
     for found in (told, said):
         assert (found.version, found.n, found.sources) == (number, len(sent.right), len(np.unique(sent.people)))
@@ -239,7 +241,7 @@ def test_the_interval_covers_as_often_as_it_says(people: int, each: int, accurac
     covered = naive = 0
     for seed in range(400):
         sent = crowd.write(seed, people, each, accuracy, alike=alike)
-        found = live_accuracy._live(crowd.tally(sent))
+        found = stored_accuracy._live(crowd.tally(sent))
         covered += found.low <= accuracy <= found.high
         naive += found.low <= sent.right.mean() <= found.high
     assert covered >= 0.94 * 400
@@ -276,7 +278,7 @@ def test_live_accuracy_on_the_command_line(home: Home, monkeypatch: pytest.Monke
     told, said = rows[first]["told"], rows[second]["said"]
     assert list(rows[first]) == ["told"]
     assert told["n"] == said["n"] == len(sent.right)
-    cell = f"{100 * told['accuracy']:.1f} % ±{50 * (told['high'] - told['low']):.1f} n={told['n']:,}"
+    cell = f"{100 * told['accuracy']:.1f} ±{50 * (told['high'] - told['low']):.1f} %"
     assert _printed(home, monkeypatch).count(cell) == 2
     crown(home, stubborn(3), NOW)
     assert "–" in _printed(home, monkeypatch)
@@ -293,7 +295,7 @@ def test_what_says_nothing_about_a_version(home: Home) -> None:
         crowd.send(tx, sent, NOW, version=number, arrived=number, told=False)
     arrive(home, NOW)
     with home.store.read() as tx:
-        assert live_accuracy.live(tx) == []
+        assert stored_accuracy.live(tx) == []
 
 
 def test_a_rate_that_nobody_announces_weighs_no_more_than_a_thousand(home: Home) -> None:
@@ -304,7 +306,7 @@ def test_a_rate_that_nobody_announces_weighs_no_more_than_a_thousand(home: Home)
     with home.store.write() as tx:
         crowd.send(tx, sent, NOW, version=number)
     with home.store.read() as tx:
-        (found,) = live_accuracy.live(tx)
+        (found,) = stored_accuracy.live(tx)
         (tally,) = stored.sums(tx)
     assert tally.heaviest == pytest.approx(1 / stored.MIN_RATE)
     assert found.low <= 0.95 <= found.high
@@ -312,7 +314,7 @@ def test_a_rate_that_nobody_announces_weighs_no_more_than_a_thousand(home: Home)
 
 def _printed(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
     shown = Console(width=120, file=io.StringIO(), record=True)
-    monkeypatch.setattr(cli_versions, "console", shown)
+    monkeypatch.setattr(output, "console", shown)
     cli_versions.listing(cli_versions.documents(home))
     return shown.export_text()
 

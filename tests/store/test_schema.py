@@ -3,6 +3,7 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -70,3 +71,10 @@ def test_sqlite_is_set_up_to_keep_what_it_acknowledged(tmp_path: object) -> None
             ]
             assert found == ["wal", 2, 1]
     store.close()
+
+
+def test_revisions_are_those_of_alembic() -> None:
+    """The numbers in the migrations' file names, read without Alembic, are Alembic's own chain of revisions."""
+    scripts = ScriptDirectory(str(schema.MIGRATIONS))
+    assert list(schema.revisions()) == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert schema.head() == scripts.get_current_head()

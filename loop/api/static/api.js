@@ -2,7 +2,7 @@
 
 import { keyFor } from "./keys.js";
 
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 /** A refusal. `status` is 0 if the server did not answer, `wait` the seconds until a retry, `type` the URN of the rule. */
 export class Problem extends Error {
@@ -14,21 +14,21 @@ export class Problem extends Error {
   }
 }
 
-/** Ask with a key of one of `roles` (the first that is held); the answer's JSON. Throws `Problem`. */
+/** Send a request with the first available key of `roles`; the JSON of the answer. Throws `Problem`. */
 export async function call(method, path, { roles, body = null, headers = {} }) {
   const key = keyFor(roles);
   if (key === null) throw new Problem(401, `this needs a key of role ${roles.join(" or ")}`);
-  const response = await reached(path, { method, body, headers: { ...headers, Authorization: `Bearer ${key}` } });
+  const response = await send(path, { method, body, headers: { ...headers, Authorization: `Bearer ${key}` } });
   if (!response.ok) throw await refusal(response);
   return response.json();
 }
 
 export const json = (value) => ({ body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
 
-async function reached(path, options) {
-  const calm = { ...options, signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store", credentials: "omit", redirect: "error" };
+async function send(path, options) {
+  const limited = { ...options, signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store", credentials: "omit", redirect: "error" };
   try {
-    return await fetch(path, calm);
+    return await fetch(path, limited);
   } catch {
     throw new Problem(0, "the server does not answer");
   }
@@ -36,6 +36,6 @@ async function reached(path, options) {
 
 async function refusal(response) {
   const wait = Number(response.headers.get("Retry-After")) || 0;
-  const told = await response.json().catch(() => ({}));
-  return new Problem(response.status, String(told.detail ?? response.statusText ?? response.status), wait, told.type);
+  const document = await response.json().catch(() => ({}));
+  return new Problem(response.status, String(document.detail ?? response.statusText ?? response.status), wait, document.type);
 }

@@ -1,6 +1,6 @@
-// Elements from text: whatever the server or a user said becomes a text node, never markup.
+// Elements from text: text from the server or a user becomes a text node, never markup.
 
-/** `h("p", { class: "said" }, "text", child)`: an element; `on…` are listeners, null attributes and children are left out. */
+/** `h("p", { class: "outcome" }, "text", child)`: an element; `on…` are listeners, null attributes and children are left out. */
 export function h(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -14,17 +14,17 @@ export function h(tag, attributes = {}, ...children) {
 
 export const $ = (id) => document.getElementById(id);
 
-/** Replace what is in an element only if it says something new, and leave the keyboard where it was. */
-export function show(place, said, children) {
-  const text = JSON.stringify(said);
-  if (place.dataset.said === text) return;
-  place.dataset.said = text;
+/** Replace the children of an element if `content` changed, and keep the keyboard focus. */
+export function show(place, content, children) {
+  const text = JSON.stringify(content);
+  if (place.dataset.content === text) return;
+  place.dataset.content = text;
   const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
   place.replaceChildren(...children());
   if (focused) $(focused)?.focus();
 }
 
-/** 2026-05-03 08:15Z, as everywhere in the loop: its clock is UTC. */
+/** 2026-05-03 08:15Z, in UTC. */
 export function when(iso) {
   return h("time", { datetime: iso }, `${new Date(iso).toISOString().slice(0, 16).replace("T", " ")}Z`);
 }

@@ -1,4 +1,4 @@
-// A drawing to 28×28 as MNIST has it: the clean-drawing half of loop/data/ink.py, as in docs/ios/DigitLoop.swift.
+// A clean drawing in MNIST's format, 28×28: the same rules as loop/data/ink.py and docs/ios/DigitLoop.swift.
 
 export const SIDE = 28;
 const BOX = 20;
@@ -8,7 +8,7 @@ const WEAK = 0.25;
 const FULL = 0.9;
 const INK_QUANTILE = 0.75;
 
-/** `grey` (width × height bytes in rows, white ink on black) placed in 28 × 28 bytes; null where it is blank. */
+/** `grey` (width × height bytes in rows, white ink on black) placed in 28 × 28 bytes; null if it is blank. */
 export function normalise(grey, width, height) {
   const outstanding = Float64Array.from(grey).filter((level) => level > MIN_CONTRAST);
   if (!outstanding.length) return null;
@@ -19,7 +19,7 @@ export function normalise(grey, width, height) {
   return centred(fitted.map((row) => row.map((share) => Math.min(share / full, 1))));
 }
 
-/** The box of the ink, in shares of full ink; what lies more than a pixel from ink is black. */
+/** The box of the ink, in shares of full ink; pixels more than one pixel away from ink are black. */
 function cropped(grey, width, height, level) {
   const inked = (x, y) => x >= 0 && y >= 0 && x < width && y < height && grey[y * width + x] > WEAK * level;
   let [top, bottom, left, right] = [height, -1, width, -1];
@@ -34,7 +34,7 @@ function cropped(grey, width, height, level) {
   return range(bottom - top + 1).map((y) => range(right - left + 1).map((x) => share(left + x, top + y)));
 }
 
-/** Resized so that the longer side is BOX. */
+/** Resized so that the longer side has BOX pixels. */
 function fit(rows) {
   const scale = BOX / Math.max(rows.length, rows[0].length);
   const across = kernel(rows[0].length, Math.max(1, even(rows[0].length * scale)));
@@ -43,7 +43,7 @@ function fit(rows) {
   return down.map((taps) => across.map((_, x) => Math.max(0, weighted(taps, (i) => narrow[i][x]))));
 }
 
-/** On a black 28×28, the centre of mass at index 14 by whole pixels; no ink leaves the frame. */
+/** Placed on a black 28×28 by whole pixels, with the centre of mass at index 14 and all ink inside the frame. */
 function centred(fitted) {
   const [down, across] = [fitted.length, fitted[0].length];
   let [mass, row, column] = [0, 0, 0];
@@ -83,7 +83,7 @@ function quantile(values, share) {
   return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (place - low);
 }
 
-/** Rounded as Python and NumPy do: halves to the even neighbour. */
+/** Rounded half to even, as Python and NumPy do. */
 function even(x) {
   const up = Math.round(x);
   return Math.abs(x % 1) === 0.5 && up % 2 ? up - 1 : up;

@@ -1,20 +1,20 @@
-// The visitor's keys: one for each role, in this tab only, and in no URL.
+// The visitor's keys: one per role, stored in this tab only and never in a URL.
 
 import { $, h } from "./dom.js";
 
 const PLACE = "loop.keys";
 const FORM = /^loop_(app|reviewer|ops)_[A-Za-z0-9_-]{43}$/;
-const MAY = { app: "reads digits, and sends what you draw", reviewer: "looks at production", ops: "looks at production, and moves it" };
+const PERMISSIONS = { app: "reads digits and sends your drawings", reviewer: "shows production", ops: "shows and changes production" };
 
-const held = () => JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
+const stored = () => JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
 
-/** The key of the first of these roles that is held, or null. */
+/** The first available key of these roles, or null. */
 export function keyFor(roles) {
-  const keys = held();
+  const keys = stored();
   return keys[roles.find((role) => role in keys)] ?? null;
 }
 
-/** The header's button and its dialog; `changed` is called after a key came or went. */
+/** The header's button and its dialog; calls `changed` after a key was added or removed. */
 export function keyring(changed) {
   const ring = new Ring(changed);
   $("key-button").addEventListener("click", () => ring.open());
@@ -28,9 +28,9 @@ class Ring {
   #said = h("p", { id: "key-said", class: "bad", role: "alert" });
   #dialog = h("dialog", { id: "keys", "aria-labelledby": "keys-title" },
     h("h2", { id: "keys-title" }, "Keys"),
-    h("p", {}, "A key says what you may do here. It stays in this tab and is forgotten with it. ", h("code", {}, "loop keys create NAME"), " makes one."),
+    h("p", {}, "A key decides what you may do here. It is stored in this tab only. Create one with ", h("code", {}, "loop keys create NAME"), "."),
     this.#list,
-    h("form", { onsubmit: (event) => this.#take(event) },
+    h("form", { onsubmit: (event) => this.#add(event) },
       h("label", { for: "key" }, "Key"), this.#input, this.#said,
       h("div", { class: "buttons" },
         h("button", { type: "button", class: "quiet", onclick: () => this.#dialog.close() }, "Close"),
@@ -47,31 +47,31 @@ class Ring {
     this.#input.focus();
   }
 
-  #take(event) {
+  #add(event) {
     event.preventDefault();
     const found = FORM.exec(this.#input.value.trim());
-    this.#said.textContent = found ? "" : "Expected loop_app_…, loop_reviewer_… or loop_ops_… with 43 characters after it.";
+    this.#said.textContent = found ? "" : "Expected loop_app_…, loop_reviewer_… or loop_ops_… followed by 43 characters.";
     if (found === null) return;
     this.#input.value = "";
-    this.#put({ ...held(), [found[1]]: found[0] });
+    this.#store({ ...stored(), [found[1]]: found[0] });
     this.#dialog.close();
   }
 
-  #forget(role) {
-    const { [role]: _, ...rest } = held();
-    this.#put(rest);
+  #remove(role) {
+    const { [role]: _, ...rest } = stored();
+    this.#store(rest);
   }
 
-  #put(keys) {
+  #store(keys) {
     sessionStorage.setItem(PLACE, JSON.stringify(keys));
     this.#draw();
     this.#changed();
   }
 
   #draw() {
-    const roles = Object.keys(held());
+    const roles = Object.keys(stored());
     $("key-button").textContent = roles.length ? `Key: ${roles.join(", ")}` : "Enter a key";
     this.#list.replaceChildren(...roles.map((role) =>
-      h("li", {}, h("span", {}, h("b", {}, role), `: ${MAY[role]}`), h("button", { type: "button", class: "quiet", onclick: () => this.#forget(role) }, "Forget"))));
+      h("li", {}, h("span", {}, h("b", {}, role), `: ${PERMISSIONS[role]}`), h("button", { type: "button", class: "quiet", onclick: () => this.#remove(role) }, "Remove"))));
   }
 }

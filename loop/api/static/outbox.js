@@ -15,21 +15,21 @@ export class Outbox {
   #sending = null;
   #timer = 0;
   #failures = 0;
-  #said = "";
+  #trouble = "";
 
-  /** `changed({ waiting, sent, said })` is called whenever a number or the last trouble is another. */
+  /** Calls `changed({ waiting, sent, trouble })` after a change of a number or of the last trouble. */
   constructor(changed) {
-    this.#changed = () => changed({ waiting: waiting().length, sent: sent(), said: this.#said });
+    this.#changed = () => changed({ waiting: waiting().length, sent: sent(), trouble: this.#trouble });
     addEventListener("online", () => this.flush());
-    addEventListener("storage", this.#changed); // another tab's doing
+    addEventListener("storage", this.#changed); // changed by another tab
   }
 
-  /** Keep a correction and try to send it. Throws `Problem` where this browser has no room left. */
+  /** Store a correction and try to send it. Throws `Problem` if this browser has no space left. */
   add(correction) {
     try {
       localStorage.setItem(ITEM + newKey(), JSON.stringify(correction));
     } catch {
-      throw new Problem(0, "this browser keeps nothing more for this page; what waits must be sent first");
+      throw new Problem(0, "this browser has no space left for this page; send the waiting digits first");
     }
     this.flush();
   }
@@ -41,9 +41,9 @@ export class Outbox {
     return this.#sending;
   }
 
-  /** What this browser sent is gone, here and there; the next drawing has a new source. Throws `Problem`. */
+  /** Erase what this browser sent, here and on the server; the next drawing gets a new source. Throws `Problem`. */
   erase() {
-    const done = Promise.resolve(this.#sending).then(() => this.#erase()); // nothing arrives after its erasure
+    const done = Promise.resolve(this.#sending).then(() => this.#erase()); // no upload may arrive after the erasure
     this.#sending = done.catch(() => null).then(() => { this.#sending = null; this.flush(); });
     return done;
   }
@@ -88,7 +88,7 @@ export class Outbox {
   /** Drop an item that is on disk, or that is refused for good. */
   #settle(item, problem) {
     if (problem !== null && !FINAL.has(problem.status)) return;
-    this.#said = problem === null ? "" : `refused, and not kept: ${problem.message}`;
+    this.#trouble = problem === null ? "" : `refused, and not kept: ${problem.message}`;
     this.#failures = 0;
     localStorage.removeItem(item);
     if (problem === null) localStorage.setItem(SENT, String(sent() + 1));
@@ -98,7 +98,7 @@ export class Outbox {
   #later(problem) {
     const seconds = Math.min(MAX_WAIT_S, 2 ** ++this.#failures) * (0.75 + Math.random() / 2);
     this.#timer = setTimeout(() => this.flush(), 1000 * Math.max(seconds, problem.wait));
-    this.#said = problem.message;
+    this.#trouble = problem.message;
     this.#changed();
   }
 
@@ -111,9 +111,9 @@ export class Outbox {
   }
 }
 
-/** The name that a secret certifies, as in loop/access.py. */
+/** The source's name for a secret, as in loop/access.py. */
 export async function sourceName(own) {
-  if (!crypto.subtle) throw new Problem(0, "erasing needs https, or this machine's own address");
+  if (!crypto.subtle) throw new Problem(0, "erasing needs HTTPS, or the address 127.0.0.1");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`digit-loop source\n${own}`));
   return `s${hex(new Uint8Array(digest)).slice(0, 40)}`;
 }
@@ -128,10 +128,10 @@ const keyOf = (item) => item.slice(ITEM.length);
 /** The text of a JSON object with `key` in front of its fields; text that is no object stays none, and is refused. */
 const withKey = (item, text) => `{"key":${JSON.stringify(keyOf(item))},${text.slice(1)}`;
 
-/** Sorts by time until the year 5138. */
+/** Keys sort by time, until the year 5138. */
 const newKey = () => `${Date.now().toString().padStart(14, "0")}-${hex(random(12))}`;
 
-/** Who this browser is: 32 random bytes in base64url, made once. */
+/** This browser's secret: 32 random bytes in base64url, created once. */
 function secret() {
   const known = localStorage.getItem(SECRET);
   if (known !== null) return known;

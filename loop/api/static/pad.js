@@ -2,7 +2,7 @@
 
 import { PEN } from "./raster.js";
 
-const STEP = 0.04; // how far an arrow key moves the pen
+const STEP = 0.04; // of the side, per arrow key
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Pad {
@@ -11,7 +11,7 @@ export class Pad {
   #changed;
   #pen = { at: [0.5, 0.2], down: false, shown: false };
 
-  /** `changed(ended)` is called with every point; `ended` tells that the pen was lifted. */
+  /** Calls `changed(ended)` for every point; `ended` is true when the pen was lifted. */
   constructor(canvas, changed) {
     this.#canvas = canvas;
     this.#changed = (ended) => { this.#paint(); changed(ended); };

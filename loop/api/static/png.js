@@ -1,4 +1,4 @@
-// A grey picture as a PNG file of one channel, written here: a canvas would write four, and that is not what a model saw.
+// A grey picture as a PNG file of one channel. A canvas would write four channels, which is not what the model saw.
 
 const HEAD = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -15,7 +15,7 @@ function chunk(kind, body) {
   return [...big(body.length), ...named, ...big(crc32(named))];
 }
 
-/** zlib with one block that is not compressed: nothing to win in 784 bytes. */
+/** zlib with one uncompressed block: 784 bytes gain nothing from compression. */
 function stored(data) {
   const [low, high] = [data.length & 255, data.length >> 8];
   return [0x78, 0x01, 1, low, high, low ^ 255, high ^ 255, ...data, ...big(adler32(data))];

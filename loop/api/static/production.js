@@ -1,4 +1,4 @@
-// "In production": what runs on phones, what the nights came to, and, for operators, moving it.
+// "In production": what phones run, how the nights ended, and, for operators, changes.
 
 import { Problem, call } from "./api.js";
 import { $, h, percent, show, when } from "./dom.js";
@@ -6,45 +6,45 @@ import { keyFor, keyring } from "./keys.js";
 import { askForNight, promote, rollBack } from "./moving.js";
 import { about } from "./version.js";
 
-const READERS = ["ops", "reviewer"];
-const CALM_MS = 5_000;
-const BUSY_MS = 1_500; // while a run goes on
+const ROLES = ["ops", "reviewer"];
+const IDLE_POLL_MS = 5_000;
+const RUNNING_POLL_MS = 1_500; // while a run is in progress
 const VERBS = { promote: "promoted", rollback: "rolled back to" };
 
 let timer = 0;
-let seen = 0; // the last look that was begun; a slower one before it is not shown
+let seen = 0; // number of the last request; answers to earlier ones are dropped
 
-/** Look again now, and keep looking. */
+/** Refresh now, and keep polling. */
 async function look() {
   clearTimeout(timer);
   const mine = ++seen;
-  let pause = CALM_MS;
+  let pause = IDLE_POLL_MS;
   try {
     const [versions, runs, moves] = await Promise.all([get("/v1/versions?limit=50"), get("/v1/runs?limit=10"), get("/v1/moves?limit=20")]);
     if (mine !== seen) return;
-    pause = runs.some((run) => run.status === "running") ? BUSY_MS : CALM_MS;
+    pause = runs.some((run) => run.status === "running") ? RUNNING_POLL_MS : IDLE_POLL_MS;
     $("problem").textContent = "";
     draw(versions, runs, moves);
   } catch (refused) {
     if (!(refused instanceof Problem)) throw refused;
     if (mine !== seen) return;
     pause = Math.max(pause, 1000 * refused.wait);
-    const nobody = keyFor(READERS) === null;
-    $("problem").textContent = nobody ? "Enter a key of role ops or reviewer, and this page shows what is in production." : `Not up to date: ${refused.message}.`;
-    if (nobody) draw([], [], []);
+    const noKey = keyFor(ROLES) === null;
+    $("problem").textContent = noKey ? "Enter a key of role ops or reviewer to see what is in production." : `Not up to date: ${refused.message}.`;
+    if (noKey) draw([], [], []);
   }
   if (!document.hidden) timer = setTimeout(look, pause);
 }
 
-const get = (path) => call("GET", path, { roles: READERS });
+const get = (path) => call("GET", path, { roles: ROLES });
 
 function draw(versions, runs, moves) {
   const moving = keyFor(["ops"]) !== null;
-  for (const section of document.querySelectorAll("main section")) section.hidden = keyFor(READERS) === null;
+  for (const section of document.querySelectorAll("main section")) section.hidden = keyFor(ROLES) === null;
   show($("champions"), [versions, moves, moving], () => champions(versions, moves, moving));
   show($("versions"), [versions, moving], () => listing(versions, moving));
-  show($("runs"), runs, () => [table("Last runs", runs, ["Run", "Kind", "State", "How far", "Version", "Began"], runRow)]);
-  show($("moves"), moves, () => [table("Ledger", moves, ["When", "What", "Who", "Verdict", "Why"], moveRow)]);
+  show($("runs"), runs, () => [table("Last runs", runs, ["Run", "Kind", "State", "Progress or reason", "Version", "Started"], runRow)]);
+  show($("moves"), moves, () => [table("Ledger", moves, ["When", "Change", "By", "Verdict", "Reason"], moveRow)]);
 }
 
 function champions(versions, moves, moving) {
@@ -60,14 +60,14 @@ function champions(versions, moves, moving) {
       champion && h("dl", { class: "figures" },
         Object.entries(champion.accuracy).map(([slice, share]) => figure(slice, percent(share))), figure("size", size(champion.bytes))),
       moving && h("div", { class: "buttons" },
-        h("button", { type: "button", id: `night-${family}`, onclick: () => askForNight(family, moved) }, "Ask for a night"),
+        h("button", { type: "button", id: `night-${family}`, onclick: () => askForNight(family, moved) }, "Run a night"),
         h("button", { type: "button", id: `back-${family}`, onclick: () => rollBack(family, earlier(moves, family), moved) }, "Roll back…")));
   });
 }
 
 const figure = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
-/** Versions that were champion of a family before, the latest first. */
+/** Earlier champions of a family, the latest first. */
 function earlier(moves, family) {
   const [now, ...before] = moves.filter((move) => move.family === family && move.alias === "champion").map((move) => move.after);
   return [...new Set(before)].filter((number) => number !== now);
@@ -78,9 +78,9 @@ function listing(versions, moving) {
   const heads = ["Version", "Verdict", ...slices.map(right), { text: "Size", kind: "right spare" }, "Registered", ...(moving ? [""] : [])];
   return [table("Versions", versions, heads, (version) => [
     h("td", {}, h("span", {},
-      h("button", { type: "button", class: "link", id: `about-${version.number}`, onclick: () => about(version.number, told) }, String(version.number)),
+      h("button", { type: "button", class: "link", id: `about-${version.number}`, onclick: () => about(version.number, notify) }, String(version.number)),
       ` ${version.family}`, version.alias && h("span", { class: `tag ${version.alias}` }, version.alias))),
-    h("td", {}, said(version.verdict)),
+    h("td", {}, outcome(version.verdict)),
     slices.map((slice) => h("td", { class: "right" }, percent(version.accuracy[slice]))),
     h("td", { class: "right spare" }, size(version.bytes)),
     h("td", {}, when(version.registered_at)),
@@ -90,31 +90,31 @@ function listing(versions, moving) {
 }
 
 function runRow(run) {
-  const going = run.status === "running";
-  const bar = going && run.total > 0 && h("progress", { value: run.done, max: run.total, "aria-label": `How far ${run.step} has come` });
+  const running = run.status === "running";
+  const bar = running && run.total > 0 && h("progress", { value: run.done, max: run.total, "aria-label": `Progress of ${run.step}` });
   return [
     h("td", {}, String(run.id)),
     h("td", {}, `${run.kind}, ${run.family}`),
-    h("td", {}, said(run.status)),
-    h("td", { class: "long" }, h("span", {}, bar, going ? reached(run) : run.reason ?? "–")),
+    h("td", {}, outcome(run.status)),
+    h("td", { class: "long" }, h("span", {}, bar, running ? progress(run) : run.reason ?? "–")),
     h("td", {}, run.version === null ? "–" : String(run.version)),
     h("td", {}, when(run.started_at)),
   ];
 }
 
-const reached = ({ step, done, total }) => (step === null ? "beginning" : total > 1 ? `${step}, ${done} of ${total}` : step);
+const progress = ({ step, done, total }) => (step === null ? "starting" : total > 1 ? `${step}, ${done} of ${total}` : step);
 
 function moveRow(move) {
   return [
     h("td", {}, when(move.moved_at)),
     h("td", { class: "long" }, `${move.alias} of ${move.family}: ${move.before ?? "–"} → ${move.after} (${move.verb})`),
     h("td", { class: "long" }, move.actor),
-    h("td", {}, h("span", {}, said(move.verdict), move.override && " (overridden)")),
+    h("td", {}, h("span", {}, outcome(move.verdict), move.override && " (overridden)")),
     h("td", { class: "long" }, move.reason),
   ];
 }
 
-/** A table that scrolls by itself where it is too wide; on a phone each cell shows its column's name (style.css). */
+/** A table that scrolls if it is too wide; on a phone each cell shows its column's name (style.css). */
 function table(name, rows, heads, cells) {
   if (!rows.length) return h("p", { class: "small" }, "None yet.");
   const columns = heads.map((head) => (typeof head === "string" ? { text: head } : head));
@@ -129,15 +129,15 @@ function table(name, rows, heads, cells) {
 }
 
 const right = (text) => ({ text, kind: "right" });
-const said = (word) => h("span", { class: ["passed", "failed", "inconclusive", "finished", "skipped"].includes(word) ? `said ${word}` : "said" }, word);
+const outcome = (word) => h("span", { class: ["passed", "failed", "inconclusive", "finished", "skipped"].includes(word) ? `outcome ${word}` : "outcome" }, word);
 const size = (bytes) => `${Math.round(bytes / 1000).toLocaleString("en-GB")} kB`;
 
-function told(text) {
+function notify(text) {
   $("told").textContent = text;
 }
 
 function moved(text) {
-  told(text);
+  notify(text);
   look();
 }
 

@@ -1,4 +1,4 @@
-// Strokes to grey levels, by distance to the pen's path: the same in every browser, whatever the screen or theme.
+// Strokes to grey levels, by distance to the pen's path: the same in every browser, on every screen and theme.
 
 export const SIDE = 280;
 export const PEN = 0.045; // the pen's radius, as a share of the side

@@ -1,4 +1,4 @@
-// "API": every operation of /v1, from the OpenAPI document that this server makes of itself.
+// "API": every operation of /v1, from this server's OpenAPI document.
 
 import { $, h } from "./dom.js";
 import { keyring } from "./keys.js";
@@ -7,7 +7,7 @@ async function draw() {
   const found = await fetch("/openapi.json", { credentials: "omit" }).then((response) => response.json(), () => null);
   if (found === null) return void ($("problem").textContent = "The server does not answer.");
   $("said").append(...found.info.description.split("\n\n").map((text) => h("p", {}, code(text))));
-  $("said").append(h("p", { class: "small" }, "The same for machines: ", h("a", { href: "/openapi.json" }, "openapi.json")));
+  $("said").append(h("p", { class: "small" }, "For tools: ", h("a", { href: "/openapi.json" }, "openapi.json")));
   const all = Object.entries(found.paths).flatMap(([path, verbs]) => Object.entries(verbs).map(([verb, operation]) => ({ path, verb, ...operation })));
   const tags = [...new Set(all.map((each) => each.tags[0]))];
   const known = found.components.schemas;
@@ -20,8 +20,8 @@ function operation(each, known) {
   return h("details", { class: "operation" },
     h("summary", {}, h("code", {}, h("b", { class: "verb" }, each.verb.toUpperCase()), ` ${each.path}`), h("span", { class: "small" }, each.summary)),
     h("p", {}, code(each.description ?? "")),
-    h("p", { class: "small" }, roles.length ? `Needs a key of role ${roles.join(" or ")}.` : "Open to anybody."),
-    each.parameters && fields("Parameters", each.parameters.map((one) => ({ name: `${one.name} (${one.in})`, needed: one.required, of: one.schema, said: one.description }))),
+    h("p", { class: "small" }, roles.length ? `Needs a key of role ${roles.join(" or ")}.` : "Needs no key."),
+    each.parameters && fields("Parameters", each.parameters.map((one) => ({ name: `${one.name} (${one.in})`, needed: one.required, of: one.schema, text: one.description }))),
     Object.entries(each.requestBody?.content ?? {}).map(([media, { schema, example }]) => body(`Body, ${media}`, schema, example, known)),
     answers(each.responses, (status) => status.startsWith("2")).map(([status, { content = {} }]) => {
       const [[media, { schema } = {}] = []] = Object.entries(content);
@@ -35,16 +35,16 @@ const answers = (all, wanted) => Object.entries(all).filter(([status]) => wanted
 
 function body(title, schema, example, known) {
   const whole = resolved(schema?.items ?? schema, known);
-  const listed = Object.entries(whole?.properties ?? {}).map(([name, of]) => ({ name, needed: whole.required?.includes(name), of, said: of.description }));
+  const listed = Object.entries(whole?.properties ?? {}).map(([name, of]) => ({ name, needed: whole.required?.includes(name), of, text: of.description }));
   return h("div", {},
     listed.length ? fields(schema.items ? `${title}, a list of` : title, listed) : h("h3", {}, title, schema && `, ${type(schema)}`),
     example && h("pre", { tabindex: "0", "aria-label": "Example" }, JSON.stringify(example, null, 2)));
 }
 
 function fields(title, rows) {
-  return h("div", {}, h("h3", {}, title), h("dl", { class: "lines" }, rows.flatMap(({ name, needed, of, said }) => [
-    h("dt", {}, h("code", {}, name), needed && h("span", { title: "needed" }, " *")),
-    h("dd", {}, type(of), said && h("span", { class: "small" }, " · ", code(said)))])));
+  return h("div", {}, h("h3", {}, title), h("dl", { class: "lines" }, rows.flatMap(({ name, needed, of, text }) => [
+    h("dt", {}, h("code", {}, name), needed && h("span", { title: "required" }, " *")),
+    h("dd", {}, type(of), text && h("span", { class: "small" }, " · ", code(text)))])));
 }
 
 const resolved = (schema, known) => (schema?.$ref ? known[schema.$ref.split("/").at(-1)] : schema);

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import models
 from loop import home as homes
-from loop.data import corpus as corpora
 from loop.errors import CorpusUnavailable
 from loop.feed import authority
 from loop.home import Home
@@ -87,6 +86,8 @@ def clock(installation: Installation) -> Iterator[Finding]:
 
 def corpus(installation: Installation) -> Iterator[Finding]:
     """The base corpus exists and has its checksums; without LOOP_MNIST a night may still download MNIST."""
+    from loop.data import corpus as corpora  # here, so that `loop status` does not load NumPy
+
     settings = installation.home.settings
     if "digits" in (settings.corpus, models.get(settings.schedule.family).corpus):
         name = homes.corpus(settings, "digits").name  # bundled, so nothing is fetched

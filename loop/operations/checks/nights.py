@@ -5,8 +5,7 @@ from datetime import timedelta
 
 from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, note, ok, warning
-from loop.schedule import slots
-from loop.schedule.scheduler import PROCESS_NAME
+from loop.schedule import PROCESS_NAME, slots
 from loop.store.nights import runs
 from loop.store.service import health
 from loop.store.values import RunStatus

@@ -24,9 +24,9 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from loop.errors import LoopError
 from loop.feed import upkeep
 from loop.home import Home
-from loop.intake import live_accuracy
 from loop.schedule import slots
 from loop.store import values
+from loop.store.feedback import live_accuracy
 from loop.store.feedback import live_scores as scored
 from loop.store.nights import slots as stored
 from loop.store.service import health, hooks, metric_counts

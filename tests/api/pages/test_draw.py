@@ -168,7 +168,7 @@ def test_a_key_stays_in_its_tab(visitor: Visitor, site: Site) -> None:
     visitor.click("key-button")
     visitor.find("key").send_keys("loop_app_short" + Keys.ENTER)
     assert "43 characters" in visitor.text("key-said")
-    visitor.press("Forget")
+    visitor.press("Remove")
     visitor.press("Close")
     assert visitor.text("key-button") == "Enter a key"
     visitor.draw()

@@ -1,6 +1,7 @@
 """That the pages fit and can be read: on a phone and on a wide screen, in light and in dark."""
 
 import re
+from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -58,3 +59,45 @@ def test_everything_pressed_has_a_name(visitor: Visitor) -> None:
             "!(each.textContent.trim() || each.ariaLabel || each.labels?.length)).map((each) => each.outerHTML)"
         )
         assert nameless == []
+
+
+@pytest.fixture
+def phone(visitor: Visitor) -> Iterator[Visitor]:
+    """A phone held upright: 390 × 844."""
+    screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    visitor.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    yield visitor
+    visitor.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def on_screen(phone: Visitor, name: str) -> bool:
+    """Whether all of an element is inside the visible part of the page."""
+    return phone.driver.execute_script(
+        "const box = document.getElementById(arguments[0]).getBoundingClientRect();"
+        "return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight",
+        name,
+    )
+
+
+def test_a_phone_shows_answers_and_thanks_without_scrolling(phone: Visitor) -> None:
+    """Pad, answer, all ten buttons and the thank-you fit on one screen."""
+    phone.visit("/", "app")
+    phone.draw()
+    phone.until(lambda: phone.find("right").is_enabled())
+    assert [name for name in ("pad", "reading", "was-0", "was-9", "right") if not on_screen(phone, name)] == []
+    phone.click("right")
+    phone.until(lambda: "Thank you" in phone.text("kept"))
+    assert on_screen(phone, "kept")
+
+
+def test_a_version_opens_at_its_top(phone: Visitor) -> None:
+    """The dialog is longer than the phone: it shows its title first, and its button stays in reach."""
+    phone.visit("/production", "ops")
+    phone.until(lambda: phone.driver.find_elements("id", "about-2"))
+    phone.click("about-2")
+    phone.dialog("Version 2")
+    script = "const open = document.querySelector('dialog[open]'); return [open.scrollTop, open.scrollHeight]"
+    top, height = phone.driver.execute_script(script)
+    assert height > 844
+    assert top == 0
+    phone.press("Close")
