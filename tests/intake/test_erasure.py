@@ -399,7 +399,7 @@ def test_erasing_on_the_command_line(
     monkeypatch.setattr("sys.stdin", (tmp_path / "answer").open("w+"))
     loop("erase", "somebody", status=1)
     assert count(store, tables.Correction) == 15
-    assert "15 uploads are erased" in loop("erase", "somebody", "--yes")
+    assert "erased 15 uploads" in loop("erase", "somebody", "--yes")
     assert loop.json("erase", "somebody", "--yes") == {"uploads": 0, "taught": [], "scrubbed": True}
     assert count(store, tables.Correction) == 0
     store.close()
