@@ -50,7 +50,7 @@ Answer = Receipt | ClientError | QuotaSpent
 
 
 def accept(store: Store, upload: Upload, holdout_share: float, now: datetime) -> Receipt:
-    """Store one upload. Raises ``BadImage``, ``BadLabel``, ``KeyConflict``; then nothing of it is stored."""
+    """Store one upload. Raises ``BadImage``, ``BadField``, ``KeyConflict``; then nothing of it is stored."""
     (answer,) = commit(store, [prepare(upload, now)], holdout_share, now)
     if isinstance(answer, Receipt):
         return answer
