@@ -38,7 +38,7 @@ def home(store: Store, tmp_path: Path) -> Home:
 
 @pytest.fixture
 def ring(home: Home) -> KeyRing:
-    """The home's ring, read on demand."""
+    """The home's keys in memory, read on demand."""
     return KeyRing(home.store)
 
 
@@ -65,7 +65,7 @@ def test_a_key_identifies_its_caller(home: Home, ring: KeyRing) -> None:
 
 
 def test_a_missing_key_and_an_unknown_one(home: Home, ring: KeyRing) -> None:
-    """Nothing sent is told apart from something wrong; neither message repeats what came."""
+    """A missing key and a wrong one have different errors; neither message repeats the key."""
     secret, _ = make(home)
     ring.refresh()
     with pytest.raises(NoKey, match="loop keys create"):
@@ -86,7 +86,7 @@ def test_a_missing_key_and_an_unknown_one(home: Home, ring: KeyRing) -> None:
 
 @given(st.text(max_size=200))
 def test_no_header_but_a_key_opens(header: str) -> None:
-    """Whatever text comes: refused, never another error."""
+    """Any text is refused, never with another error."""
     ring = KeyRing(None, lambda: 0.0)  # type: ignore[arg-type]  # it has been read, and holds nothing
     ring._read_at = 0.0
     with pytest.raises(KeyRefused):
@@ -94,7 +94,7 @@ def test_no_header_but_a_key_opens(header: str) -> None:
 
 
 def test_an_expired_key_is_refused_to_the_second(home: Home, ring: KeyRing) -> None:
-    """Good before its time, refused at it."""
+    """The key is valid before its expiry and refused from then on."""
     secret, _ = make(home, expires=NOW + timedelta(days=1))
     ring.refresh()
     assert ring.caller(f"Bearer {secret}", NOW + timedelta(hours=23, minutes=59, seconds=59)).role is Role.APP
@@ -103,7 +103,7 @@ def test_an_expired_key_is_refused_to_the_second(home: Home, ring: KeyRing) -> N
 
 
 def test_a_revoked_key_stops_within_two_seconds_in_another_process(home: Home) -> None:
-    """A running ring, which shares nothing with whoever revokes but the database, refuses it in time."""
+    """A running key ring, which shares only the database with the revoking process, refuses it in time."""
     secret, key = make(home)
     elsewhere = KeyRing(Store(home.store.engine.url.render_as_string(hide_password=False)))
     elsewhere.start()
@@ -118,7 +118,7 @@ def test_a_revoked_key_stops_within_two_seconds_in_another_process(home: Home) -
 
 
 def test_revoking_twice_keeps_the_first_time(home: Home) -> None:
-    """And a key that never was is an operator's mistake."""
+    """An unknown key is an operator's mistake."""
     _, key = make(home)
     access.revoke(home, key.id, NOW)
     assert access.revoke(home, key.id, NOW + timedelta(days=1)).revoked_at == NOW
@@ -128,7 +128,7 @@ def test_revoking_twice_keeps_the_first_time(home: Home) -> None:
 
 
 def test_a_silent_database_is_outlived_for_a_minute(home: Home) -> None:
-    """The last ring serves for 60 s, then the answer is StoreUnavailable; the first reading cannot be done without."""
+    """The keys in memory serve for 60 s, then the answer is StoreUnavailable; without a first reading it is, too."""
     secret, key = make(home)
     clock = [1000.0]
     ring = KeyRing(home.store, lambda: clock[0])
@@ -147,7 +147,7 @@ def test_a_silent_database_is_outlived_for_a_minute(home: Home) -> None:
 
 
 def test_the_thread_outlives_a_silent_database(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reading that fails in the background is tried again; what was revoked meanwhile is then refused."""
+    """A failed reading in the background is repeated; keys that were revoked in the meantime are then refused."""
     monkeypatch.setattr(access, "REFRESH_SECONDS", 0.02)
     secret, key = make(home)
     ring = KeyRing(home.store)
@@ -189,7 +189,7 @@ def test_only_the_hash_of_a_secret_is_stored(home: Home, ring: KeyRing, caplog: 
 
 
 def test_the_first_key_is_made_once(home: Home, ring: KeyRing) -> None:
-    """An ops key where there never was any key; afterwards none, even if it was revoked."""
+    """An ops key if the store never had a key; afterwards none, even if it was revoked."""
     secret = access.first_key(home, NOW)
     assert secret is not None
     ring.refresh()
@@ -215,7 +215,7 @@ SENSELESS: list[dict[str, object]] = [
 
 @pytest.mark.parametrize("changes", SENSELESS)
 def test_a_key_that_makes_no_sense_is_not_made(home: Home, changes: dict[str, object]) -> None:
-    """Names that cannot be read, sources for roles that have none, a time that is over."""
+    """Unprintable names, sources for roles without one, and a past expiry are refused."""
     wish: dict[str, object] = {"name": "n", "role": Role.APP, "source": None, "expires": None} | changes
     with pytest.raises(BadReason):
         access.create(home, wish.pop("name"), wish.pop("role"), actor="a", now=NOW, **wish)  # type: ignore[arg-type]
@@ -223,7 +223,7 @@ def test_a_key_that_makes_no_sense_is_not_made(home: Home, changes: dict[str, ob
 
 
 def test_the_ledger_has_room_for_every_key(home: Home, ring: KeyRing) -> None:
-    """A key with the longest name can give orders."""
+    """The ledger can record a key with the longest name."""
     secret, _ = access.create(home, "x" * access.MAX_NAME_CHARACTERS, Role.OPS, actor="a", now=NOW)
     ring.refresh()
     assert Attribution(ring.caller(f"Bearer {secret}", NOW).actor, "why").actor.startswith("key x")
@@ -238,7 +238,7 @@ def test_a_source_certifies_itself(secret: str, other: str) -> None:
 
 
 def test_a_source_name_is_the_documented_one() -> None:
-    """Phones compute it too: this must never change."""
+    """Phones compute it, too: it must never change."""
     assert access.source_of(UNBOUND, SECRET) == "scce35bd9f5f2a54cb68d19445757fadd7ac8079f"
 
 
@@ -252,20 +252,20 @@ def test_a_shared_key_without_a_phone_secret_names_no_source(secret: str | None)
 
 
 def test_a_bound_key_speaks_for_its_source_alone() -> None:
-    """Whatever secret comes beside it."""
+    """Whatever secret is sent with it, a bound key acts for its own source."""
     assert access.source_of(replace(UNBOUND, source="lab-1"), SECRET) == "lab-1"
     assert access.source_of(replace(UNBOUND, source="lab-1"), None) == "lab-1"
 
 
 @pytest.mark.parametrize("role", [Role.REVIEWER, Role.OPS])
 def test_reviewers_and_ops_have_no_source(role: Role) -> None:
-    """They cannot upload for anybody, not even with a phone's secret."""
+    """They cannot upload for any source, not even with a phone's secret."""
     with pytest.raises(NotAllowed, match="app's key"):
         access.source_of(replace(UNBOUND, role=role), SECRET)
 
 
 def test_keys_on_the_command_line(loop: Shell) -> None:
-    """Made, listed and revoked; the secret is printed once and by nothing that comes later."""
+    """Keys are created, listed and revoked; only the creation prints the secret."""
     secret = loop("keys", "create", "the app").strip()
     assert re.fullmatch(r"loop_app_[A-Za-z0-9_-]{43}", secret)
     assert secret not in loop.err

@@ -29,7 +29,7 @@ ROLES = ("app", "reviewer", "ops")
 
 
 def picture(seed: int) -> bytes:
-    """A 28×28 PNG with something on it, another for each seed."""
+    """A 28×28 PNG that is not blank, another for each seed."""
     pixels = np.zeros((28, 28), np.uint8)
     pixels[6:22, 6:22] = np.random.default_rng(seed).integers(0, 256, (16, 16), np.uint8)
     return digit_room.to_png(pixels)
@@ -44,18 +44,18 @@ class Phone:
 
     @property
     def source(self) -> str:
-        """The name that its secret certifies."""
+        """The name of its source."""
         return access.source_name(self.secret)
 
     @property
     def headers(self) -> dict[str, str]:
-        """What it sends with every request."""
+        """The headers of every request."""
         return {"Authorization": f"Bearer {self.key}", "Loop-Source": self.secret}
 
 
 @dataclass(slots=True)
 class Server:
-    """A running API: where it is, the home behind it, a key for each role."""
+    """A running API: its URL, its home, and a key for each role."""
 
     url: str
     home: Home

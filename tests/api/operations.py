@@ -1,4 +1,4 @@
-"""The operations of the OpenAPI document, each with a request that would be taken: what tests are generated from."""
+"""The operations of the OpenAPI document, each with a valid request; tests are generated from them."""
 
 import json
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ class Operation:
     described: Mapping[str, Any]
 
     def __str__(self) -> str:
-        """As tables of the tests name it."""
+        """The name in the tables of the tests."""
         return f"{self.method} {self.path}"
 
     @property
     def roles(self) -> frozenset[str]:
-        """Who may call it; nobody named: anybody. A ``KeyError`` where the document does not say."""
+        """The roles that may call it; none means public. Raises ``KeyError`` if the document has no entry."""
         return frozenset(self.described["x-loop-roles"])
 
     @property
@@ -63,20 +63,20 @@ def every(document: Mapping[str, Any]) -> list[Operation]:
 
 
 def body(operation: Operation) -> tuple[bytes, bytes]:
-    """A body that would be taken, and its media type."""
+    """A valid body and its media type."""
     if operation.path in JSON:
         return json.dumps(JSON[operation.path]).encode(), b"application/json"
     return (picture(1), b"image/png") if operation.kinds else (b"", b"application/json")
 
 
 def headers(key: str | None, phone: Phone, kind: bytes) -> dict[bytes, bytes]:
-    """What goes with every request."""
+    """The headers of every request."""
     found = {b"Loop-Source": phone.secret.encode(), b"Content-Type": kind}
     return found | ({} if key is None else {b"Authorization": b"Bearer " + key.encode()})
 
 
 def multipart(fields: Mapping[bytes, bytes], disposition: bytes = b'form-data; name="%s"') -> bytes:
-    """Fields as multipart/form-data, with names as they come."""
+    """Fields as multipart/form-data, with names as given."""
     parts = [
         b"--" + BOUNDARY + b"\r\nContent-Disposition: " + disposition % name + b"\r\n\r\n" + value + b"\r\n"
         for name, value in fields.items()
@@ -85,7 +85,7 @@ def multipart(fields: Mapping[bytes, bytes], disposition: bytes = b'form-data; n
 
 
 def call(url: str, operation: Operation, key: str | None, phone: Phone) -> wire.Answer:
-    """The operation, as it should be called."""
+    """The answer to a valid call of the operation."""
     data, kind = body(operation)
     sent = headers(key, phone, kind)
     answer = wire.ask(url, wire.request(operation.method, operation.target(), sent.items(), data))

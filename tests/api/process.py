@@ -52,7 +52,7 @@ class Process(Server):
         return int(status.partition(name)[2].split()[0]) / 1024
 
     def opened(self) -> set[tuple[str, str]]:
-        """What the process asked of the system since it began to serve: (event, first argument)."""
+        """The audit events since the process began to serve: (event, first argument)."""
         lines = self.listing.read_bytes().decode("utf-8", "surrogateescape").splitlines()
         return {(each[0], each[1]) for each in map(json.loads, lines)}
 

@@ -48,7 +48,7 @@ class Hand:
 
 @pytest.fixture
 def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A founded loop with keys for its feed, whose CNN family is the linear one, on each database."""
+    """An initialised loop with keys for its feed, whose CNN family is the linear one, on each database."""
     monkeypatch.setattr(models, "get", models.get)  # so that both are put back
     monkeypatch.setattr(homes, "corpus", homes.corpus)
     linear.install(small_corpus)
@@ -65,13 +65,13 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def server(home: Home) -> Iterator[Server]:
-    """Its API on a socket."""
+    """The API of this loop on a socket."""
     with serving(home) as found:
         yield found
 
 
 def hands(server: Server) -> list[Hand]:
-    """People who push three digits of four sideways; their secrets are the same in every run, and so is the split."""
+    """Users who shift three digits of four sideways; their secrets, and so the split, are always the same."""
     corpus = homes.corpus(server.home.settings, "mnist")
     found = []
     for who in range(PEOPLE):
@@ -84,7 +84,7 @@ def hands(server: Server) -> list[Hand]:
 
 
 def asked(app: httpx.Client, hand: Hand, row: int) -> dict[str, Any]:
-    """What the champion reads in a digit."""
+    """The champion's prediction for a digit."""
     answer = app.post("/v1/predictions", content=digits.to_png(hand.images[row]), headers={"Content-Type": "image/png"})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -92,7 +92,7 @@ def asked(app: httpx.Client, hand: Hand, row: int) -> dict[str, Any]:
 
 
 def told(app: httpx.Client, hand: Hand) -> int:
-    """Upload what the user says to each reading, in one batch; how many were corrections."""
+    """Upload the user's answer to each prediction in one batch; the number of corrections."""
     batch = []
     for row, label in enumerate(hand.labels):
         read = asked(app, hand, row)
@@ -124,7 +124,7 @@ def sync(server: Server, folder: Path, root: Path) -> dict[str, Any]:
 
 
 def accuracy(synced: dict[str, Any], people: list[Hand]) -> float:
-    """How well the model on the phone reads these hands."""
+    """The accuracy of the model on the phone for these writers."""
     reader = digit_classifier.classifier(coreml.load(Path(synced["model"]).read_bytes()))
     images, labels = np.concatenate([p.images for p in people]), np.concatenate([p.labels for p in people])
     return float((reader.probabilities(images).argmax(1) == labels).mean())
@@ -132,7 +132,7 @@ def accuracy(synced: dict[str, Any], people: list[Hand]) -> float:
 
 @pytest.mark.slow
 def test_the_circle(server: Server, tmp_path: Path) -> None:
-    """Upload, night, feed, sync, rollback, sync: the phone ends where it began, on a feed that only ever rose."""
+    """Upload, night, feed, sync, rollback, sync: the phone ends with its first model; the sequence only rises."""
     home, root, folder = server.home, tmp_path / "root.json", tmp_path / "phone"
     root.write_bytes(authority.first(home))
     people = hands(server)

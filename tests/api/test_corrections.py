@@ -23,7 +23,7 @@ from tests.api.conftest import Phone, Serve, Server, picture
 
 
 def stored(server: Server) -> int:
-    """How many uploads the store holds."""
+    """The number of stored uploads."""
     with server.home.store.read() as tx:
         return int(tx.query(tables.Correction).count())
 
@@ -34,7 +34,7 @@ def correction(seed: int = 0, **fields: Any) -> dict[str, Any]:
 
 
 def test_an_upload_is_on_disk_when_it_is_answered(server: Server) -> None:
-    """201, with the digest of the pixels that were kept; another connection sees the row."""
+    """201, with the digest of the stored pixels; another connection sees the row."""
     answer = server.send(server.phone(), version=3, confidence=0.5, captured_at="2026-05-03T08:00:00+02:00")
     assert answer.status_code == 201, answer.text
     assert set(answer.json()) == {"id", "digest", "duplicate", "received_at"}
@@ -59,7 +59,7 @@ def test_json_and_multipart_are_the_same_upload(server: Server) -> None:
 
 
 def test_another_body_under_the_same_key_is_refused(server: Server) -> None:
-    """422, and what was stored stays as it is."""
+    """422, and the stored upload is unchanged."""
     phone = server.phone()
     server.send(phone, 1, key="k")
     refused = server.send(phone, 2, key="k")
@@ -69,13 +69,13 @@ def test_another_body_under_the_same_key_is_refused(server: Server) -> None:
 
 
 def test_a_key_is_of_its_source(server: Server) -> None:
-    """Two phones may choose the same key."""
+    """Two phones may use the same key."""
     assert [server.send(server.phone(), 1, key="k").status_code for _ in range(2)] == [201, 201]
     assert stored(server) == 2
 
 
 def test_a_batch_answers_each_by_itself(server: Server) -> None:
-    """What can be taken is; what cannot be says why, at its place."""
+    """Valid corrections are stored; each of the others has its refusal at its index."""
     phone = server.phone()
     body = {
         "corrections": [
@@ -98,7 +98,7 @@ def test_a_batch_answers_each_by_itself(server: Server) -> None:
 
 
 def test_a_batch_that_is_sent_again_stores_nothing(server: Server) -> None:
-    """A phone that lost the answer repeats it whole, and reads the same words."""
+    """A phone that lost the answer sends the batch again and gets the same answer."""
     phone = server.phone()
     body = {"corrections": [correction(seed, key=f"k{seed}") for seed in range(20)]}
     first, again = (
@@ -110,7 +110,7 @@ def test_a_batch_that_is_sent_again_stores_nothing(server: Server) -> None:
 
 @pytest.mark.slow
 def test_a_batch_of_a_phone_that_was_offline_for_weeks(small: Server) -> None:
-    """As many as a batch may hold, more than a minute's quota: taken at once, and nothing for minutes after."""
+    """A batch of the largest size, above a minute's quota, is accepted at once; the source then waits for minutes."""
     phone, most = small.phone(), small.home.settings.serve.max_batch_items
     body = {"corrections": [correction(seed, key=f"k{seed}") for seed in range(most)]}
     answer = httpx.post(f"{small.url}/v1/corrections:batch", json=body, headers=phone.headers, timeout=60)
@@ -158,7 +158,7 @@ ENVELOPES = {
 
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_a_refusal_of_the_whole_batch_says_split(small: Server, name: str) -> None:
-    """Every 400 and 413 for a batch has the type split-batch: it is no verdict on any correction."""
+    """Every 400 and 413 for a batch has the type split-batch: it refuses no correction."""
     body, status = ENVELOPES[name]
     headers = small.phone().headers | {"Content-Type": "application/json"}
     answer = httpx.post(f"{small.url}/v1/corrections:batch", content=body, headers=headers, timeout=60)
@@ -214,7 +214,7 @@ REFUSED: dict[str, tuple[dict[str, str], dict[str, Any], int, str]] = {  # heade
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_a_problem_document(small: Server, name: str) -> None:
-    """RFC 9457: type, title, status, detail, which names what was expected, got and to be done; nothing is stored."""
+    """RFC 9457: type, title, status, detail, with what was expected, what was got and what to do; nothing is stored."""
     headers, fields, status, rule = REFUSED[name]
     phone = small.phone()
     body = {name: value for name, value in (correction(1) | fields).items() if value is not None}
@@ -239,7 +239,7 @@ def test_a_form_is_refused_like_json(small: Server, name: str) -> None:
 
 
 def test_every_refused_upload_is_counted_by_its_reason(small: Server) -> None:
-    """Also one whose key is not taken: a revoked key in an app looks like silence otherwise."""
+    """This includes refused keys: otherwise a revoked key in an app would look like silence."""
     phone = small.phone()
     small.send(phone)
     small.send(phone, label=17)
@@ -277,7 +277,7 @@ BODIES = {
 
 @pytest.mark.parametrize("name", BODIES)
 def test_bodies_that_are_not_taken(small: Server, name: str) -> None:
-    """Each with the status that says whose fault it is; the server goes on."""
+    """Each has the status of its fault, and the server goes on."""
     body, kind, status = BODIES[name]
     answer = httpx.post(
         f"{small.url}/v1/corrections", content=body, headers=small.phone().headers | {"Content-Type": kind}
@@ -287,7 +287,7 @@ def test_bodies_that_are_not_taken(small: Server, name: str) -> None:
 
 
 def test_a_body_without_a_length_is_counted_while_it_is_read(small: Server) -> None:
-    """Chunked encoding announces nothing: reading stops at the limit."""
+    """Chunked encoding announces no length: reading stops at the limit."""
 
     def endless() -> Any:
         for _ in range(10_000):
@@ -316,7 +316,7 @@ def test_a_body_that_never_ends_is_given_up(serve: Serve) -> None:
 
 
 def test_bodies_of_batches_are_bounded_together(small: Server) -> None:
-    """Eight that are being read are all; the next is told when to come again, and gets its turn when they are gone."""
+    """At most eight are read at a time; the next is refused with Retry-After, and accepted when they are gone."""
     host, _, port = small.url.removeprefix("http://").partition(":")
     held = []
     for phone in (small.phone() for _ in range(MAX_BATCHES)):
@@ -347,7 +347,7 @@ def _until(send: Callable[[], httpx.Response], status: int) -> httpx.Response:
 
 
 def test_quotas_are_answered_with_the_time_to_wait(serve: Serve) -> None:
-    """429 and Retry-After; another phone is not held up; what was refused was not stored."""
+    """429 and Retry-After; another phone is not affected; a refused upload is not stored."""
     server = serve(serve=Serving(source_per_minute=3))
     phone = server.phone()
     answers = [server.send(phone, seed) for seed in range(4)]
@@ -367,7 +367,7 @@ def test_the_days_quota_is_kept_in_the_store(serve: Serve) -> None:
 
 
 def test_a_key_bound_to_a_source_needs_no_secret(small: Server) -> None:
-    """A backend that relays for one source holds a key for it."""
+    """A backend that relays for one source has a key for it."""
 
     key, _ = access.create(small.home, "relay", access.Role.APP, source="kiosk 7", actor="tests", now=utc_now())
     answer = _until_known(small, key)

@@ -23,7 +23,7 @@ WAYS = ("in the head", "in the body", "before the answer", "reset before the ans
 
 @dataclass(slots=True)
 class Sender:
-    """One phone with uploads to bring, over one connection as long as it lasts."""
+    """One phone that uploads over one connection as long as it lasts."""
 
     server: Server
     number: int
@@ -79,7 +79,7 @@ class Sender:
     ("phones", "each"), [(16, 20), pytest.param(64, 200, marks=pytest.mark.campaign)], ids=["short", "campaign"]
 )
 def test_cut_connections(url: str, tmp_path_factory: pytest.TempPathFactory, phones: int, each: int) -> None:
-    """Every upload is stored once, its phone knows its id, and no answer was 5xx."""
+    """Every upload is stored once, its phone has its id, and no answer is a 5xx."""
     limits = Serving(source_per_minute=10_000, sources_per_minute=10_000)
     with serving(opened(url, tmp_path_factory.mktemp("cut"), serve=limits)) as server:
         senders = [Sender(server, number, each, server.phone()) for number in range(phones)]

@@ -32,7 +32,7 @@ CLIENTS = 6
 
 @dataclass(slots=True)
 class Shop:
-    """A server, its models by digest, what was withdrawn when, and when the moves are over."""
+    """A server, its models by digest, the time of each withdrawal, and whether the moves are finished."""
 
     process: Process
     models: dict[str, int]
@@ -59,7 +59,7 @@ def shop(url: str, tmp_path: Path) -> Iterator[Shop]:
 
 @dataclass(slots=True)
 class Client:
-    """One phone that downloads whatever there is, in every way that HTTP has."""
+    """One phone that downloads every file in every way that HTTP offers."""
 
     shop: Shop
     number: int
@@ -68,7 +68,7 @@ class Client:
     sequences: list[int] = field(default_factory=list)
 
     def run(self) -> "Client":
-        """Until ``n`` downloads are done and the last move is over."""
+        """Run until ``n`` downloads are complete and the last move is finished."""
         rng = random.Random(self.number)  # noqa: S311  (repeatable)
         trusted = trust.begin(self.shop.root)
         with httpx.Client(base_url=f"{self.shop.process.url}/v1", timeout=60) as http:
@@ -83,7 +83,7 @@ class Client:
         return self
 
     def look(self, http: httpx.Client, trusted: trust.Trusted) -> tuple[trust.Trusted, Feed]:
-        """The feed: signed, not expired, never older than the last; ``trust.accept`` raises else."""
+        """The feed: signed, not expired, never older than the last; otherwise ``trust.accept`` raises."""
         answer = http.get("feed")
         assert answer.status_code == 200
         trusted, feed = trust.accept(trusted, answer.content, utc_now())
@@ -92,7 +92,7 @@ class Client:
         return trusted, feed
 
     def judge(self, digest: str, data: bytes | None, begun: float, way: str) -> None:
-        """The bytes are the digest's; nothing came that had been withdrawn before it was asked for."""
+        """The bytes match the digest; a model that was withdrawn before the request is not served."""
         gone = self.shop.withdrawn.get(digest)
         if data is None:
             assert gone is not None or digest in self.shop.withdrawn, "404 for a model that is published"
@@ -104,7 +104,7 @@ class Client:
 
 
 def whole(http: httpx.Client, path: str, _: random.Random) -> bytes | None:
-    """At once."""
+    """The whole file in one request."""
     answer = http.get(path)
     assert answer.status_code in {200, 404}
     assert answer.status_code == 404 or answer.headers["ETag"] == f'"{path.rpartition("/")[2]}"'
@@ -112,7 +112,7 @@ def whole(http: httpx.Client, path: str, _: random.Random) -> bytes | None:
 
 
 def ranges(http: httpx.Client, path: str, rng: random.Random) -> bytes | None:
-    """In three parts, in any order."""
+    """The file in three ranges, in any order."""
     first = http.get(path, headers={"Range": "bytes=0-0"})
     if first.status_code == 404:
         return None
@@ -130,7 +130,7 @@ def ranges(http: httpx.Client, path: str, rng: random.Random) -> bytes | None:
 
 
 def resumed(http: httpx.Client, path: str, rng: random.Random) -> bytes | None:
-    """Given up on the way, gone on with ``If-Range``, of this file or of another."""
+    """An interrupted download, resumed with ``If-Range`` of this file or of another."""
     with http.stream("GET", path) as answer:
         if answer.status_code == 404:
             return None
@@ -144,7 +144,7 @@ def resumed(http: httpx.Client, path: str, rng: random.Random) -> bytes | None:
 
 
 def cached(http: httpx.Client, path: str, rng: random.Random) -> bytes | None:
-    """Again with ``If-None-Match``: 304 stands for the bytes that are here."""
+    """A repeated request with ``If-None-Match``: 304 confirms the local bytes."""
     data = whole(http, path, rng)
     if data is None:
         return None
@@ -161,7 +161,7 @@ WAYS = (whole, ranges, resumed, cached)
 
 
 def move(shop: Shop, n: int) -> Counter[str]:
-    """Promote and roll back in turn, each published before it is answered; withdraw two on the way."""
+    """Promote and roll back in turn, each published before it is answered; withdraw two models in between."""
     rng, home, done = random.Random(0), shop.process.home, Counter[str]()  # noqa: S311  (repeatable)
     champion, alive = VERSIONS, list(range(1, VERSIONS + 1))
     with shop.process.client("ops") as ops:
@@ -186,7 +186,7 @@ def move(shop: Shop, n: int) -> Counter[str]:
 
 
 def withdraw(shop: Shop, number: int) -> None:
-    """From the moment before, 404 is an answer; from the moment after, it is the only one."""
+    """From just before a withdrawal, 404 is a valid answer; from just after, it is the only one."""
     digest = next(digest for digest, each in shop.models.items() if each == number)
     shop.withdrawn[digest] = float("inf")
     authority.withdraw(shop.process.home, number, WHY, utc_now())
@@ -201,7 +201,7 @@ def withdraw(shop: Shop, number: int) -> None:
     ids=["short", "campaign"],
 )
 def test_downloads_during_moves(shop: Shop, downloads: int, moves: int) -> None:
-    """Every 200 has the digest of its URL, so have ranges put together; each client's feeds verify and only rise."""
+    """Every 200 and every joined set of ranges has the digest in its URL; each client's feeds verify and rise."""
     clients = [Client(shop, number, downloads // CLIENTS + 1) for number in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS + 1) as pool:
         moving = pool.submit(move, shop, moves)
@@ -223,7 +223,7 @@ def test_downloads_during_moves(shop: Shop, downloads: int, moves: int) -> None:
 
 
 def test_what_is_gone_is_not_kept_in_memory(tmp_path: Path) -> None:
-    """Bytes of a withdrawn model leave the shelf when it is next asked for; the shelf itself is bounded."""
+    """The next request for a withdrawn model drops its bytes from the cache; the size of the cache is bounded."""
     shelf, path = FileCache(tmp_path), tmp_path / "model"
     path.write_bytes(b"x")
     shelf.read("model", hashlib.sha256(b"x").hexdigest())

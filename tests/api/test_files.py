@@ -1,4 +1,4 @@
-"""Feed and models over HTTP: whole, in ranges, cached, withdrawn, rotten."""
+"""Feed and models over HTTP: whole, in ranges, cached, withdrawn, damaged."""
 
 import json
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_a_wrong_path_or_method_says_what_to_do(site: tuple[Server, Office]) -> 
 
 
 def test_head_is_get_without_a_body(site: tuple[Server, Office]) -> None:
-    """CDNs ask this way whether what they hold is still true."""
+    """CDNs revalidate their copies this way."""
     url, data = model_of(site[0])
     head = httpx.head(url)
     assert (head.status_code, head.content) == (200, b"")
@@ -91,7 +91,7 @@ RANGES = {
 
 @pytest.mark.parametrize("wanted", RANGES)
 def test_ranges(site: tuple[Server, Office], wanted: str) -> None:
-    """206 with just those bytes, and where they lie."""
+    """206 with exactly these bytes and their position."""
     url, data = model_of(site[0])
     start, end = RANGES[wanted]
     answer = httpx.get(url, headers={"Range": wanted})
@@ -106,7 +106,7 @@ def test_ranges(site: tuple[Server, Office], wanted: str) -> None:
     [("bytes=99999999-", 416), ("bytes=-0", 416), ("bytes=9-3", 416), ("bytes=0-1,3-4", 200), ("lines=1-2", 200)],
 )
 def test_ranges_that_are_none(site: tuple[Server, Office], wanted: str, status: int) -> None:
-    """What cannot be satisfied is 416; what is not one range of bytes gets the whole, as HTTP allows."""
+    """A range outside the file is 416; a header that is not one range of bytes gets the whole file, as HTTP allows."""
     url, data = model_of(site[0])
     answer = httpx.get(url, headers={"Range": wanted})
     assert answer.status_code == status
@@ -123,20 +123,20 @@ def test_a_range_of_another_file_is_not_given(site: tuple[Server, Office]) -> No
 
 @pytest.mark.parametrize("name", ["", "x", "0" * 63, "0" * 64, "A" * 64, "..%2f..%2ffeed.json", "0" * 64 + ".npz"])
 def test_no_such_model(site: tuple[Server, Office], name: str) -> None:
-    """404 and a problem document; nothing that came is looked for on disk unless it is a digest."""
+    """404 and a problem document; only a digest is looked up on disk."""
     answer = httpx.get(f"{site[0].url}/v1/models/{name}")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 def test_nothing_published_yet(small: Office) -> None:
-    """404, and what to do is the operators' to know."""
+    """404; the advice for operators is not in the answer."""
     with serving(small.home) as server:
         assert httpx.get(f"{server.url}/v1/feed").json()["type"] == "urn:digit-loop:not-published"
 
 
 def test_a_withdrawn_model_is_gone_at_once(site: tuple[Server, Office]) -> None:
-    """Also from memory."""
+    """It is gone from memory, too."""
     server, office = site
     url, _ = model_of(server)
     assert httpx.get(url).status_code == 200
@@ -147,7 +147,7 @@ def test_a_withdrawn_model_is_gone_at_once(site: tuple[Server, Office]) -> None:
 
 
 def test_a_rotten_file_is_not_served(site: tuple[Server, Office]) -> None:
-    """500 instead of wrong bytes, though a device would refuse them too; the message tells no path."""
+    """500 instead of wrong bytes, which a device would refuse, too; the message contains no path."""
     server, office = site
     url, data = model_of(server)
     path = office.folder / "models" / f"{digest(data)}.mlmodel"

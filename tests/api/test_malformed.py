@@ -43,7 +43,7 @@ def small(tmp_path: Path) -> Iterator[Process]:
 
 @pytest.fixture
 def process(url: str, tmp_path: Path) -> Iterator[Process]:
-    """A server on each database, warmed up with the largest pictures that are taken, two at a time."""
+    """A server on each database, warmed up with the largest accepted pictures, two at a time."""
     with apart(url, tmp_path) as found:
         with ThreadPoolExecutor(4) as senders:
             list(senders.map(lambda _: upload(found, found.phone(), LARGEST), range(6)))
@@ -52,7 +52,7 @@ def process(url: str, tmp_path: Path) -> Iterator[Process]:
 
 
 def upload(process: Process, phone: Phone, data: bytes, *, as_json: bool = False) -> int:
-    """Send a file for a picture; the status."""
+    """Send a file as the picture; the status."""
     if as_json:
         body, kind = json.dumps(correction(image=base64.b64encode(data).decode())).encode(), b"application/json"
     else:
@@ -70,7 +70,7 @@ def stored(process: Process) -> set[str]:
 
 
 def digest(data: bytes) -> str | None:
-    """What a file would be stored as; None where it is no picture."""
+    """The digest under which a file would be stored; None if it is no picture."""
     try:
         return digits.read(data).digest
     except BadImage:
@@ -93,7 +93,7 @@ def test_the_generator_is_what_it_says() -> None:
     ("seeds", "every"), [([1], 4), pytest.param(range(1, 11), 1, marks=pytest.mark.campaign)], ids=["short", "whole"]
 )
 def test_malformed_files(process: Process, seeds: list[int], every: int) -> None:
-    """No 5xx; stored is what is a picture and nothing else; memory stays."""
+    """No 5xx; exactly the pictures are stored; memory does not grow."""
     before, already, phone = process.megabytes(), stored(process), process.phone()
     ends: Counter[int] = Counter()
     expected = set()
@@ -144,7 +144,7 @@ IMAGE = json.dumps(correction()["image"]).encode()
 
 
 def bodies(seed: int) -> Iterator[tuple[str, bytes, bytes, bytes]]:
-    """Path, media type, body, name: wrong by hand, then sound bodies damaged anywhere."""
+    """Path, media type, body, name: malformed by hand, then valid bodies damaged at random."""
     rng = random.Random(seed)  # noqa: S311  (repeatable)
     values = [
         b"null",
@@ -233,7 +233,7 @@ def bodies(seed: int) -> Iterator[tuple[str, bytes, bytes, bytes]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [[1], pytest.param(range(1, 21), marks=pytest.mark.campaign)], ids=["short", "long"])
 def test_malformed_bodies(process: Process, seeds: list[int]) -> None:
-    """No 5xx, every refusal a problem document, nothing stored but pictures that came through whole; memory stays."""
+    """No 5xx, every refusal a problem document, only undamaged pictures are stored; memory does not grow."""
     before, already = process.megabytes(), stored(process)
     ends: Counter[int] = Counter()
     for seed in seeds:

@@ -10,7 +10,7 @@ __all__ = ["office"]  # pytest finds the fixture by its name
 
 
 def test_the_ledger_is_read_newest_first(office: Office) -> None:
-    """Every line of every family, or of one, as many as asked for; a promotion over the verdict says so."""
+    """All entries, or those of one family, up to the limit; an overridden verdict is marked."""
     office.register()
     office.register("svm")
     promote(office.home, 1, Attribution("ops", "twos were better", override=True), utc_now())

@@ -1,4 +1,4 @@
-"""Multipart bodies: what a stranger's parser reads in ours, ours reads too; what is not exactly a form is refused."""
+"""Multipart bodies: our parser agrees with an independent one; whatever is not exactly a form is refused."""
 
 import contextlib
 from email.message import Message
@@ -29,7 +29,7 @@ def body(fields: dict[str, bytes], boundary: str = "b") -> bytes:
 
 
 def python(data: bytes, boundary: str) -> dict[str, bytes]:
-    """The same body through the standard library's parser of mail."""
+    """The same body parsed by the standard library's email parser."""
     head = f"Content-Type: multipart/form-data; boundary={boundary}\r\n\r\n".encode()
     message = BytesParser().parsebytes(head + data)
     parts = message.get_payload()
@@ -53,13 +53,13 @@ def test_a_form_comes_out_as_it_went_in(fields: dict[str, bytes]) -> None:
 
 
 def test_as_the_standard_library_reads_it() -> None:
-    """Ours and the parser of mail agree on a form with text, a picture's bytes, and an empty field."""
+    """Our parser and the email parser agree on a form with text, a picture's bytes, and an empty field."""
     fields = {"label": b"4", "image": b"\x89PNG\r\n\x1a\n--b \x00\xff", "empty": b""}
     assert multipart.parts(body(fields), b"b") == python(body(fields), "b") == fields
 
 
 def test_as_httpx_writes_it() -> None:
-    """And what a real client sends is such a form."""
+    """The body that a real client sends is parsed."""
     request = httpx.Request(
         "POST", "http://x", data={"label": "4"}, files={"image": ('ä"b.png', b"\r\n--", "image/png")}
     )
@@ -88,13 +88,13 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_refused(name: str) -> None:
-    """Nothing is guessed."""
+    """A malformed form is refused, and nothing is guessed."""
     with pytest.raises(NotReadable):
         multipart.parts(*MALFORMED[name])
 
 
 def test_too_much() -> None:
-    """Many parts are refused before they are looked at; a long head is no head."""
+    """Too many parts are refused before they are parsed; a header that is too long is refused."""
     with pytest.raises(TooLarge):
         multipart.parts(body({f"n{i}": b"" for i in range(multipart.MAX_PARTS + 1)}), b"b")
     with pytest.raises(NotReadable):
@@ -103,6 +103,6 @@ def test_too_much() -> None:
 
 @given(st.binary(max_size=300))
 def test_only_our_errors_leave(noise: bytes) -> None:
-    """Whatever stands between two boundaries."""
+    """Any bytes between two boundaries are parsed or refused, without another error."""
     with contextlib.suppress(ClientError):
         multipart.parts(b"--b" + noise + b"\r\n--b--\r\n", b"b")

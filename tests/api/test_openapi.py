@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI document says: every operation called with what the document allows, and forbids."""
+"""The API conforms to its OpenAPI document: every operation is called with valid and with invalid requests."""
 
 import base64
 import json
@@ -89,13 +89,13 @@ def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def document(process: Process) -> dict[str, Any]:
-    """The document as a client gets it."""
+    """The document as clients get it."""
     found: dict[str, Any] = httpx.get(f"{process.url}/openapi.json").json()
     return found
 
 
 def test_the_document_is_complete(document: dict[str, Any]) -> None:
-    """Every parameter of a path is described, every operation has words, and what takes a body shows one."""
+    """Every parameter of a path is described, every operation has a summary and description, every POST a body."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             named = {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
@@ -143,7 +143,7 @@ def test_files_have_their_media_type_and_schema(document: dict[str, Any]) -> Non
 
 
 def test_every_example_of_a_body_is_taken(document: dict[str, Any], process: Process) -> None:
-    """What the document shows can be sent as it stands."""
+    """The examples in the document are valid requests."""
     phone, sent = process.phone(), 0
     for path, methods in document["paths"].items():
         content = methods.get("post", {}).get("requestBody", {}).get("content", {})

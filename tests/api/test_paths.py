@@ -96,19 +96,19 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A string of an operation: where it stands, and its name."""
+    """A string in a request: its place and its name."""
 
     operation: Operation
     where: str
     name: str
 
     def __str__(self) -> str:
-        """As an id of a test."""
+        """The id of a test."""
         return f"{self.operation} {self.where} {self.name}"
 
 
 def fields(operation: Operation) -> Iterator[Field]:
-    """Every string that an operation may be sent, described or not."""
+    """Every string that a request may contain, described or not."""
     yield Field(operation, "target", "")
     for where, name in sorted(operation.parameters):
         if where in {"path", "query"}:
@@ -131,7 +131,7 @@ def fields(operation: Operation) -> Iterator[Field]:
 
 
 def names(operation: Operation, schema: Mapping[str, Any]) -> list[str]:
-    """The fields of a body; of a batch, its corrections' too."""
+    """The fields of a body; for a batch, those of its corrections, too."""
     if "$ref" in schema:
         return sorted(operations.JSON[operation.path])
     found = list(schema["properties"])
@@ -140,7 +140,7 @@ def names(operation: Operation, schema: Mapping[str, Any]) -> list[str]:
 
 
 def request(field: Field, attack: bytes, key: str, phone: Phone) -> bytes:
-    """A request that would be taken, but for one string."""
+    """A request that is valid except for one string."""
     operation = field.operation
     data, kind = operations.body(operation)
     headers = operations.headers(key, phone, kind)
@@ -205,7 +205,7 @@ def process(url: str, tmp_path: Path) -> Iterator[Process]:
 
 
 def chosen(row: int, every: int) -> list[tuple[str, bytes]]:
-    """Every so many of the attacks, others in each row, and always what databases take differently."""
+    """A sample of the attacks, another in each row, and always those that databases handle differently."""
     return [each for i, each in enumerate(ATTACKS.items()) if (i + row) % every == 0 or "NUL" in each[0]]
 
 
@@ -262,7 +262,7 @@ def test_known_secrets_are_not_to_be_fetched(process: Process) -> None:
 
 
 def test_the_hook_hears(process: Process) -> None:
-    """It notices the one file that is rightly opened, so silence about others means something."""
+    """The listing contains the one file that is opened, so it would contain others."""
     with process.home.store.read() as tx:
         digest = upkeep.versions.get(tx, 1).artifact_digest
     assert httpx.get(f"{process.url}/v1/models/{digest}").status_code == 200

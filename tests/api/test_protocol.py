@@ -1,4 +1,4 @@
-"""HTTP itself, as bytes on a socket: what proxies and browsers would never send, and 1,000 who send nothing."""
+"""HTTP itself, as bytes on a socket: requests that no proxy or browser sends, and 1,000 silent connections."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ PING = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all that follows: each test leaves it as it was."""
+    """One server for all tests below; each test leaves it unchanged."""
     folder = tmp_path_factory.mktemp("protocol")
     with serving(opened(f"sqlite:///{folder / 'loop.db'}", folder)) as found:
         yield found
@@ -27,7 +27,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def nothing_stored(small: Server) -> Iterator[None]:
-    """No row more."""
+    """The number of stored uploads is unchanged."""
     before = stored(small)
     yield
     assert stored(small) == before
@@ -35,7 +35,7 @@ def nothing_stored(small: Server) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def goes_on(small: Server) -> Iterator[None]:
-    """Whatever a test sent, the next sender is served."""
+    """After each test the next client is served."""
     yield
     assert httpx.get(f"{small.url}/healthz").text == "ok\n"
 
@@ -48,7 +48,7 @@ def statuses(server: Server, sent: bytes, seconds: float = 5) -> list[int]:
 
 
 def upload(server: Server, *more: bytes, body: bytes | None = None) -> bytes:
-    """A sound upload, with more headers."""
+    """A valid upload with additional headers."""
     body = json.dumps(correction()).encode() if body is None else body
     known = [f"{name}: {value}".encode() for name, value in server.phone().headers.items()]
     head = [b"POST /v1/corrections HTTP/1.1", b"Host: x", b"Content-Type: application/json", *known, *more]
@@ -98,26 +98,26 @@ CHUNKS = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_what_is_no_request_is_refused(small: Server, name: str) -> None:
-    """400 and the connection ends: nothing after it is read as another request."""
+    """400 and the connection closes: nothing after it is read as another request."""
     assert statuses(small, MALFORMED[name] + PING) == [400]
 
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize("name", LENGTHS)
 def test_a_body_has_one_length(small: Server, name: str) -> None:
-    """400 and the connection ends: what a proxy might take for a body is never served as a request."""
+    """400 and the connection closes: what a proxy might take for a body is never served as a request."""
     assert statuses(small, upload(small, *LENGTHS[name], body=b"0\r\n\r\n" + PING)) == [400]
 
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize("name", CHUNKS)
 def test_malformed_chunks(small: Server, name: str) -> None:
-    """400 and the connection ends."""
+    """400 and the connection closes."""
     assert statuses(small, upload(small, b"Transfer-Encoding: chunked", body=CHUNKS[name] + PING)) == [400]
 
 
 def test_a_refusal_is_a_problem_document(small: Server) -> None:
-    """Also here, before the app was asked."""
+    """The parser's refusals are problem documents, too."""
     answer = wire.ask(small.url, b"garbage\r\n\r\n")
     assert answer is not None
     assert answer.headers["content-type"] == "application/problem+json"
@@ -136,14 +136,14 @@ def test_a_body_is_not_read_as_a_request_after_an_upgrade(small: Server) -> None
 
 
 def test_a_websocket_is_not_to_be_had(small: Server) -> None:
-    """The upgrade is ignored, as HTTP allows: an ordinary answer."""
+    """The upgrade is ignored, as HTTP allows, and the request is answered."""
     asked = b"GET /healthz HTTP/1.1\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n"
     assert statuses(small, asked) == [200]
 
 
 @pytest.mark.parametrize("pieces", [1, 50])
 def test_a_head_has_a_longest(small: Server, pieces: int) -> None:
-    """431, whether it comes at once or piece by piece; one just below is taken."""
+    """431, whether it arrives at once or in pieces; a head just below the limit is accepted."""
     long = b"GET /healthz HTTP/1.1\r\nConnection: close\r\nA: " + b"a" * LONG + b"\r\n\r\n"
     with wire.connect(small.url) as line:
         for start in range(0, len(long), step := len(long) // pieces + 1):
@@ -159,17 +159,17 @@ def test_a_head_has_a_longest(small: Server, pieces: int) -> None:
 
 
 def test_a_flood_of_headers(small: Server) -> None:
-    """Many short ones are as long."""
+    """Many short headers together exceed the limit, too."""
     assert statuses(small, b"GET /healthz HTTP/1.1\r\n" + b"A: b\r\n" * 12_000 + b"\r\n") == [431]
 
 
 def test_a_long_target(small: Server) -> None:
-    """So is a long path."""
+    """A long path counts, too."""
     assert statuses(small, b"GET /" + b"a" * LONG + b" HTTP/1.1\r\n\r\n") == [431]
 
 
 def test_a_head_that_drips_is_given_up(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """408 once its time is over, however many pieces came."""
+    """408 when the time is over, no matter how many pieces arrived."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
     with wire.connect(small.url) as line:
         begun = time.monotonic()
@@ -187,7 +187,7 @@ def test_a_head_that_drips_is_given_up(small: Server, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("before", [b"", PING])
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"\r\n\r\n"])
 def test_an_idle_connection_ends(small: Server, monkeypatch: pytest.MonkeyPatch, before: bytes, sent: bytes) -> None:
-    """On which nothing came, or line ends alone, which stop uvicorn's own timer: closed, and nothing is said."""
+    """A connection without data, or with only line ends, which stop uvicorn's timer, is closed without an answer."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     with wire.connect(small.url, 3) as line:
         if before:
@@ -203,7 +203,7 @@ def test_an_idle_connection_ends(small: Server, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_an_upload_is_not_hurried(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound is for heads: a body may take its own time."""
+    """The limit is for heads: a body has a limit of its own."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
     body = json.dumps(correction()).encode()
     with wire.connect(small.url) as line:
@@ -226,7 +226,7 @@ def test_pipelined_requests_are_answered_in_order(small: Server) -> None:
 
 
 def test_no_refusal_stands_in_for_another_answer(small: Server) -> None:
-    """An upload and then garbage in one breath: the upload's sender must not read 400 as the upload's answer."""
+    """An upload followed by garbage in one segment: the client must not read 400 as the answer to the upload."""
     body = json.dumps(correction()).encode()
     with wire.connect(small.url) as line:
         line.sendall(upload(small, b"Content-Length: %d" % len(body), body=body) + b"garbage\r\n\r\n")
@@ -235,7 +235,7 @@ def test_no_refusal_stands_in_for_another_answer(small: Server) -> None:
 
 
 def test_continue_comes_before_a_body_and_not_before_a_refusal(small: Server) -> None:
-    """``Expect: 100-continue``: whoever has no key is told so and need not send the body."""
+    """``Expect: 100-continue``: a client without a key is refused before it sends the body."""
     body = json.dumps(correction()).encode()
     more = (b"Expect: 100-continue", b"Content-Length: %d" % len(body))
     with wire.connect(small.url) as line:
@@ -255,7 +255,7 @@ def test_continue_comes_before_a_body_and_not_before_a_refusal(small: Server) ->
 
 
 def test_http_1_0(small: Server) -> None:
-    """Answered, and the connection ends."""
+    """The request is answered, and the connection closes."""
     assert statuses(small, b"GET /healthz HTTP/1.0\r\n\r\n") == [200]
 
 
@@ -276,7 +276,7 @@ def test_http_1_0(small: Server) -> None:
     ],
 )
 def test_targets(small: Server, target: bytes, status: int) -> None:
-    """No form of a target leads around the guard."""
+    """No form of a target bypasses the guard."""
     assert statuses(small, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == [status]
 
 
@@ -289,7 +289,7 @@ def test_other_methods_lead_nowhere(small: Server, verb: str, path: str) -> None
 
 @pytest.mark.slow
 def test_a_thousand_idle_connections(small: Server) -> None:
-    """Others are served meanwhile, soon, and uploads are stored."""
+    """Other clients are served in the meantime, and their uploads are stored."""
     idle = [wire.connect(small.url) for _ in range(1000)]
     try:
         for line in idle[::2]:
@@ -303,7 +303,7 @@ def test_a_thousand_idle_connections(small: Server) -> None:
 
 
 def test_answers_say_their_length(small: Server) -> None:
-    """So a cut answer is noticed: here every client of http.client would raise ``IncompleteRead``."""
+    """A truncated answer is detected: http.client raises ``IncompleteRead``."""
     for path in ("/healthz", "/v1/feed", "/openapi.json", "/v1/versions"):
         connection = http.client.HTTPConnection(small.url.removeprefix("http://"))
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""Who may do what: every operation of the OpenAPI document × every kind of key, and no source but one's own."""
+"""Permissions: every operation of the OpenAPI document × every kind of key, and no source but one's own."""
 
 import json
 import secrets
@@ -24,7 +24,7 @@ from tests.api.test_corrections import correction
 
 ANYBODY: set[str] = set()
 READERS = {"reviewer", "ops"}
-EXPECTED = {  # whoever adds an operation decides here, a second time, who may call it
+EXPECTED = {  # a new operation needs its roles here, too
     "POST /v1/corrections": {"app"},
     "POST /v1/corrections:batch": {"app"},
     "DELETE /v1/sources/{source}": {"app", "ops"},
@@ -60,7 +60,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One for all that follows."""
+    """One server for all tests below."""
     folder, now = tmp_path_factory.mktemp("roles"), utc_now()
     home = opened(f"sqlite:///{folder / 'loop.db'}", folder)
     hour = timedelta(hours=1)
@@ -75,12 +75,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def test_every_operation_has_its_entry_and_no_other(house: House) -> None:
-    """The document and the table say the same of each operation: a new route fails here, and so does a new role."""
+    """The document and the table agree on each operation: a new route or a new role fails here."""
     assert {name: set(each.roles) for name, each in house.operations.items()} == EXPECTED
 
 
 def test_roles_and_keys_are_described(house: House) -> None:
-    """Whoever reads only standard OpenAPI learns which operations need a key."""
+    """Standard OpenAPI alone shows which operations need a key."""
     for each in house.operations.values():
         assert each.described["security"] == ([{"key": []}] if each.roles else [])
 
@@ -88,7 +88,7 @@ def test_roles_and_keys_are_described(house: House) -> None:
 @pytest.mark.parametrize("holder", [*DIRT, *Role])
 @pytest.mark.parametrize("name", EXPECTED)
 def test_the_matrix(house: House, name: str, holder: str) -> None:
-    """Allowed: neither 401 nor 403. Not allowed: 401 for what is no key here, else 403."""
+    """Allowed: neither 401 nor 403. Not allowed: 401 for an invalid key, else 403."""
     operation, phone = house.operations[name], house.server.phone()
     source = {"source": phone.source} if "source" in operation.path else {}
     data, kind = operations.body(operation)
@@ -106,8 +106,8 @@ def test_the_matrix(house: House, name: str, holder: str) -> None:
 
 @pytest.mark.parametrize("holder", [*DIRT, *Role])
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name.startswith("POST")])
-def test_who_is_asked_before_what(house: House, name: str, holder: str) -> None:
-    """Whoever may not call is told so although no byte of the body has come, and none ever would."""
+def test_permission_is_checked_before_the_body(house: House, name: str, holder: str) -> None:
+    """A caller without permission is refused before any byte of the body arrives."""
     operation = house.operations[name]
     if holder in EXPECTED[name]:
         return
@@ -121,7 +121,7 @@ def test_who_is_asked_before_what(house: House, name: str, holder: str) -> None:
 
 
 def test_a_secret_is_never_repeated(house: House) -> None:
-    """No refusal shows what was sent as a key."""
+    """No refusal repeats the key that was sent."""
     for holder in (*DIRT, *Role):
         if (key := house.keys[holder]) is not None:
             answer = operations.call(house.server.url, house.operations["POST /v1/runs"], key, house.server.phone())
@@ -136,7 +136,7 @@ def test_a_route_without_an_entry_cannot_be_made() -> None:
 
 
 def test_every_route_is_guarded(house: House) -> None:
-    """Also those that the document does not show; what is not is listed here."""
+    """This includes routes that the document omits; exceptions are listed here."""
     app = api.create(house.server.home)
     found = list(walk(app))
     assert all(isinstance(route, Guarded) for route in found if isinstance(route, APIRoute))
@@ -161,7 +161,7 @@ def walk(owner: object) -> Iterator[object]:
 
 
 def held(server: Server) -> dict[str, int]:
-    """How many uploads each source holds."""
+    """The number of uploads of each source."""
     with server.home.store.read() as tx:
         rows = tx.query(tables.Source.name, tables.Correction.id).join(
             tables.Correction, tables.Correction.source_id == tables.Source.id
@@ -171,7 +171,7 @@ def held(server: Server) -> dict[str, int]:
 
 
 def erase(server: Server, source: str, headers: dict[str, str]) -> int:
-    """Ask for a source to be erased; the status."""
+    """Request the erasure of a source; the status."""
     return httpx.delete(f"{server.url}/v1/sources/{source}", headers=headers, timeout=30).status_code
 
 
@@ -202,7 +202,7 @@ def test_nobody_erases_another(server: Server) -> None:
 
 
 def test_a_source_erases_itself_alone(server: Server) -> None:
-    """And may ask twice; the other stays."""
+    """Erasing twice is no error; the other source stays."""
     phone, other = server.phone(), server.phone()
     for each in (phone, other):
         server.send(each)
@@ -211,7 +211,7 @@ def test_a_source_erases_itself_alone(server: Server) -> None:
 
 
 def test_operators_erase_any(server: Server) -> None:
-    """On a user's request that came by mail."""
+    """Ops can erase any source, for example on a user's written request."""
     phone = server.phone()
     server.send(phone)
     assert erase(server, phone.source, {"Authorization": f"Bearer {server.keys['ops']}"}) == 200
@@ -219,7 +219,7 @@ def test_operators_erase_any(server: Server) -> None:
 
 
 def test_a_source_adds_to_itself_alone(server: Server) -> None:
-    """Nothing in a body, batch or header names another source; what comes lands with whoever holds the secret."""
+    """Nothing in a body, batch or header names another source; an upload is stored under the source of its secret."""
     victim, thief = server.phone(), server.phone()
     named = [
         server.send(thief, source=victim.source),
@@ -234,7 +234,7 @@ def test_a_source_adds_to_itself_alone(server: Server) -> None:
 
 
 def test_two_secrets_are_no_secret(small: Server) -> None:
-    """A header that came twice speaks for one source at most, and a malformed one for none."""
+    """A repeated header names at most one source, and a malformed one names none."""
     victim, thief = small.phone(), small.phone()
     for value in (victim.source, victim.secret[:-1], victim.secret + "a", victim.secret + " " + thief.secret, "é" * 43):
         headers = [(b"Authorization", f"Bearer {thief.key}".encode()), (b"Loop-Source", value.encode())]
@@ -247,7 +247,7 @@ def test_two_secrets_are_no_secret(small: Server) -> None:
 
 
 def test_a_bound_key_speaks_for_its_source_alone(url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Whatever secret comes beside it: it neither adds to nor erases another."""
+    """Whatever secret is sent with it, it neither adds to nor erases another source."""
     home = opened(url, tmp_path_factory.mktemp("bound"))
     bound, _ = access.create(home, "relay", Role.APP, source="kiosk 7", actor="tests", now=utc_now())
     with serving(home) as server:

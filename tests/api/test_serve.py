@@ -1,4 +1,4 @@
-"""``loop serve`` as a process: it starts, says where, shows its first key once, stops cleanly, stays small."""
+"""``loop serve`` as a process: it prints its address, and its first key once, stops cleanly, and stays small."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_first_start_shows_a_key_that_works_and_the_second_none(home: Path) -> None:
-    """The store keeps only its hash: who lost it makes another."""
+    """The store keeps only the hash of the key; a lost key is replaced by a new one."""
     with process(home) as (url, server):
         assert httpx.get(f"{url}/healthz", timeout=20).text == "ok\n"
         server.send_signal(signal.SIGTERM)
@@ -66,7 +66,7 @@ def test_first_start_shows_a_key_that_works_and_the_second_none(home: Path) -> N
 
 
 def test_a_public_address_needs_keys(home: Path) -> None:
-    """Refused before it listens, with the command that helps."""
+    """It refuses before it listens, and names the command that helps."""
     with process(home, "--host", EVERYWHERE) as (url, server):
         _, said = server.communicate(timeout=20)
         assert (url, server.returncode) == ("", 1)
@@ -83,7 +83,7 @@ def test_a_public_address_needs_keys(home: Path) -> None:
 
 
 def test_an_address_that_is_taken(home: Path) -> None:
-    """One line, not a traceback."""
+    """The error is one line, not a traceback."""
     with process(home) as (url, _):
         port = url.rpartition(":")[2]
         with process(home, "--port", port) as (_, second):

@@ -1,4 +1,4 @@
-"""The short way of an upload ends exactly as the long one does."""
+"""The fast path of an upload gives exactly the answers of the ordinary path."""
 
 from typing import Any
 from unittest import mock
@@ -9,13 +9,13 @@ from loop.api.upload_fast_path import UploadFastPath
 from tests.api.conftest import Phone, Server, picture
 
 
-async def the_long_way(self: UploadFastPath, scope: Any, receive: Any, send: Any) -> None:
-    """As if there were no short one."""
+async def the_ordinary_path(self: UploadFastPath, scope: Any, receive: Any, send: Any) -> None:
+    """The ordinary path, without the fast one."""
     await self._app(scope, receive, send)
 
 
 def answers(server: Server, phone: Phone) -> list[tuple[int, str, Any]]:
-    """Status, media type and body of a few requests, sound and not; what differs by nature is left out."""
+    """Status, media type and body of valid and invalid requests, without the fields that differ by upload."""
     image, headers = {"image": ("a.png", picture(1), "image/png")}, phone.headers
     with server.client() as client:
         sent = [
@@ -37,9 +37,9 @@ def _plain(answer: httpx.Response) -> Any:
     return {name: value for name, value in answer.json().items() if name not in {"id", "received_at"}}
 
 
-def test_both_ways_end_alike(small: Server) -> None:
-    """Stored, refused for its body, its key or its method: the same status, media type and words."""
+def test_both_paths_answer_alike(small: Server) -> None:
+    """Stored, refused for its body, its key or its method: the same status, media type and body."""
     short = answers(small, small.phone())
-    with mock.patch.object(UploadFastPath, "__call__", the_long_way):
+    with mock.patch.object(UploadFastPath, "__call__", the_ordinary_path):
         assert answers(small, small.phone()) == short
     assert [status for status, _, _ in short][:2] == [201, 422]

@@ -1,4 +1,4 @@
-"""Versions, promotions, rollbacks and the champion's opinion, over HTTP with real small models; both databases."""
+"""Versions, promotions, rollbacks and predictions, over HTTP with real small models; both databases."""
 
 import json
 import re
@@ -85,7 +85,7 @@ def test_moves_that_are_refused(site: tuple[Server, Office]) -> None:
 
 
 def test_a_move_stands_though_the_feed_cannot_be_published(site: tuple[Server, Office]) -> None:
-    """The answer says so without telling paths; the clock makes up for it."""
+    """The answer reports it without a path; the scheduler publishes later."""
     server, office = site
     for key in authority.folder(office.home).glob("feed-*.pem"):
         key.unlink()
@@ -95,7 +95,7 @@ def test_a_move_stands_though_the_feed_cannot_be_published(site: tuple[Server, O
 
 
 def test_the_champion_reads(site: tuple[Server, Office]) -> None:
-    """Ten probabilities, the version that spoke, and the pixels it was shown; a promotion is followed."""
+    """Ten probabilities, the version, and the digest of its pixels; after a promotion, the new version answers."""
     server, _ = site
     body = {"content": picture(3), "headers": {"Content-Type": "image/png"}}
     with server.client("app") as client:

@@ -1,4 +1,4 @@
-"""HTTP as bytes: what well-behaved clients would mend or refuse to send."""
+"""HTTP as bytes: requests that ordinary clients would correct or refuse to send."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """An answer."""
 
     status: int
     headers: dict[str, str]
@@ -68,7 +68,7 @@ def read(line: socket.socket) -> Answer | None:
 
 
 def rest(line: socket.socket) -> bytes:
-    """All that still comes, until the other side closes."""
+    """All bytes until the other side closes."""
     found = b""
     with contextlib.suppress(ConnectionResetError):
         while piece := line.recv(65536):
@@ -77,7 +77,7 @@ def rest(line: socket.socket) -> bytes:
 
 
 async def asgi(app: ASGIApp, phone: Phone, path: str, body: Any) -> int:
-    """The status of a JSON request that is given to the app itself, without a server."""
+    """The status of a JSON request that is passed to the app directly, without a server."""
     sent = json.dumps(body).encode()
     headers = phone.headers | {"Content-Type": "application/json", "Content-Length": str(len(sent))}
     scope = {
