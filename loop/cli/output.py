@@ -67,9 +67,10 @@ def table(title: str, *columns: str) -> Table:
 
 def print_table(shown: Table) -> None:
     """Print a table. A terminal that is too narrow for it gets a block of ``column  value`` lines for each row."""
-    width = console.width if console.is_terminal else PIPED_COLUMNS
-    if Measurement.get(console, console.options.update(width=PIPED_COLUMNS), shown).minimum <= width:
-        console.print(shown, width=width, crop=False)
+    if not console.is_terminal:
+        console.width = PIPED_COLUMNS
+    if _minimum(shown) <= console.width:
+        console.print(shown)
         return
     if shown.title:
         console.print(shown.title, style="bold")
@@ -81,6 +82,11 @@ def print_table(shown: Table) -> None:
             text = cell if isinstance(cell, Text) else Text(str(cell))
             if text.plain:
                 line(head, text, width=label, style="dim")
+
+
+def _minimum(shown: Table) -> int:
+    """Columns below which a table would be cut, or words broken."""
+    return Measurement.get(console, console.options.update(width=PIPED_COLUMNS), shown).minimum
 
 
 def line(name: str, *parts: Text, width: int = 12, style: str = "bold") -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from loop.cli import one_picture
 from loop.cli.output import Json, console, emit, percent, print_table, say, table
 from loop.data import labelled
 from loop.data.labelled import Labelled
@@ -29,7 +30,7 @@ Data = Annotated[
     Path,
     typer.Argument(
         help="Labelled digits: a folder with MNIST's IDX files (its test set), an IDX file of a pair, "
-        "or a folder or zip of <digit>/*.png.",
+        "or a folder or zip of <digit>/*.png; or one picture without a label.",
         show_default=False,
     ),
 ]
@@ -46,9 +47,13 @@ WORST_SHOWN = 40
 def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) -> None:
     """Measure any Core ML digit model: accuracy, confusions, time per image.
 
-    Works on any file with the ten digits as labels. Assumptions about what the file does not state are printed.
+    Works on any file with the ten digits as labels. Assumptions about what the file does not state are printed. For one
+    picture, it prints what the model reads.
     """
     model = digit_classifier.load(_bytes(file), file.name)
+    if one_picture.is_picture(data):
+        one_picture.score(digit_classifier.classifier(model), file, data, as_json)
+        return
     examples = labelled.read(data)
     reader = scales.classifier(model, examples.images, examples.labels)
     result, milliseconds, problems = _scored(reader, examples)

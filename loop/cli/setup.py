@@ -84,7 +84,8 @@ def settings(as_json: Json = False) -> None:
     if as_json:
         emit({line.name: {"value": line.value, "origin": line.origin} for line in lines})
         return
-    shown = table("Settings: defaults < loop.toml < LOOP_*", "setting", "value", "origin", "description")
+    title = "Settings: defaults < HOME/settings.toml < loop.toml < LOOP_*"
+    shown = table(title, "setting", "value", "origin", "description")
     for line in lines:
         shown.add_row(line.name, line.value, line.origin, line.description)
     print_table(shown)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from loop.cli.output import Json, emit, errors, open_home, print_table, say, table, when
+from loop.cli.output import Json, emit, errors, open_home, print_table, say, table
 from loop.clock import utc_now
 from loop.intake import erasure
 from loop.store.feedback import source_counts as stored
@@ -27,10 +27,10 @@ def sources(
     if as_json:
         emit(rows)
         return
-    shown = table("Sources", "source", "role", ">uploads", ">corrections", ">confirmations", "last upload")
+    shown = table("Sources", "source", "role", ">uploads", ">corrected", ">confirmed")
     for row in rows:
         counts = (row.uploads, row.corrections, row.confirmations)
-        shown.add_row(row.name, ROLES[row.role], *(f"{count:,}" for count in counts), when(row.last_at))
+        shown.add_row(row.name, ROLES[row.role], *(f"{count:,}" for count in counts))
     print_table(shown)
 
 

@@ -24,7 +24,7 @@ def verdict(title: str, outcome: str, reasons: Iterable[Mapping[str, Any]]) -> N
     for reason in reasons:
         check = reason["outcome"]
         lines.add_row(Text(f" {MARKS[check]}", COLOURS[check]), Text(reason["text"]))
-    console.print(lines)
+    print_table(lines)
 
 
 def slices(summary: Mapping[str, Any]) -> None:

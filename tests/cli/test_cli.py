@@ -215,3 +215,56 @@ def test_listing_never_loads_tensorflow(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_sources_are_listed(loop: Shell) -> None:
+    """Each source with its side and its counts, the newest upload first; the erased one is gone."""
+    loop("init")
+    loop("replay", *people(loop.folder, 3, 30), "--confirm-rate", "1")
+    found = loop.json("sources")
+    assert [row["name"] for row in found] == ["person-2", "person-1", "person-0"]
+    assert all(row["uploads"] == row["corrections"] + row["confirmations"] > 0 for row in found)
+    assert {row["role"] for row in found} <= {"train", "holdout"}
+    assert "person-1" in loop("sources")
+    loop("erase", "person-1", "--yes")
+    assert [row["name"] for row in loop.json("sources", "--limit", "1")] == ["person-2"]
+    assert "person-1" not in loop("sources")
+
+
+def test_status_counts_what_a_night_would_count(loop: Shell) -> None:
+    """Uploads of sources that teach are what `loop retrain` needs; the screen says so, and how many."""
+    loop("init")
+    loop.set(MIN_NEW="1000")
+    replayed = loop.json("replay", *people(loop.folder, 8, 10), "--confirm-rate", "1")
+    teach = sum(one["stored"] for one in replayed if one["role"] == "train")
+    assert 0 < teach < sum(one["stored"] for one in replayed)
+    assert loop.json("status")["to_teach"] == teach
+    assert f"{teach} of them teach; a night needs 1,000" in loop("status")
+    assert f"{teach} " in loop.json("retrain")["reason"]
+
+
+def test_init_without_mnist_says_what_it_uses(loop: Shell) -> None:
+    """Without --without-mnist it refuses; with it, the home keeps the choice, and every command and `status` know."""
+    loop.monkeypatch.setattr(homes, "corpus", loop.real_corpus)
+    loop.monkeypatch.setenv("KERAS_HOME", str(loop.folder / "keras"))
+    loop.monkeypatch.setattr("models.downloads.download_mnist", unreachable)
+    loop.monkeypatch.delenv("LOOP_CORPUS")
+    homes._corpus.cache_clear()
+    loop("init", status=1)
+    assert "LOOP_MNIST" in loop.err
+    loop("init", "--without-mnist")
+    assert "downloading" in loop.err
+    path = loop.folder / "home" / "settings.toml"
+    assert "scikit-learn's bundled digits" in loop.err
+    assert str(path) in loop.err
+    assert loop.json("settings")["corpus"] == {"value": "digits", "origin": str(path)}
+    assert "demonstrations only" in loop("status")
+    loop.set(MNIST=str(loop.folder / "nowhere"), HOME=str(loop.folder / "other"))
+    assert "nowhere" in loop.refused("init", "--without-mnist")  # a corpus that was named is not replaced
+
+
+def unreachable() -> Path:
+    """No network."""
+    from models.downloads import DownloadFailed
+
+    raise DownloadFailed("no network in the tests")

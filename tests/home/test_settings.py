@@ -76,3 +76,17 @@ def test_a_broken_file_is_one_line(folder: Path) -> None:
     (folder / "loop.toml").write_text("seed = = 3")
     with pytest.raises(BadSettings, match=r"loop\.toml: not readable as TOML"):
         settings.load({})
+
+
+def test_the_home_s_own_file_is_the_weakest_layer(folder: Path) -> None:
+    """What `loop init` wrote counts until loop.toml or the environment say otherwise; it cannot move the home."""
+    home = folder / "elsewhere"
+    path = settings.write(home, {"corpus": "digits"}, "a reason")
+    environ = {"LOOP_HOME": str(home)}
+    assert settings.load(environ).corpus == "digits"
+    assert {line.name: line.origin for line in settings.lines(settings.load(environ), environ)}["corpus"] == str(path)
+    assert settings.load(environ | {"LOOP_CORPUS": "mnist"}).corpus == "mnist"
+    assert settings.load({}).corpus == "mnist"
+    path.write_text('home = "third"', encoding="utf-8")
+    with pytest.raises(BadSettings, match="set LOOP_HOME"):
+        settings.load(environ)
