@@ -11,8 +11,9 @@ import typer
 from loop import intake
 from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, print_table, progress, say, table
 from loop.cli.setup import known_family
+from loop.cli.ways import Way, tell_treatments
 from loop.clock import utc_now
-from loop.data import handwriting
+from loop.data import doubts, handwriting, ways
 from loop.errors import BadImage, ClientError
 from loop.intake import replay as replaying
 from loop.intake.replay import Replayed
@@ -22,7 +23,11 @@ from models.family import Progress
 COUNTS = (">read", ">right", ">wrong", ">stored", ">known")  # ``known``: stored before
 MAX_REASONS = 20  # distinct reasons that are printed
 Paths = Annotated[
-    list[Path], typer.Argument(help="Folders or zips of <digit>/*.png, or IDX files.", show_default=False)
+    list[Path],
+    typer.Argument(
+        help="Folders or zips of <digit>/*.png, IDX files or a zip of them, .npz, CSV, optdigits, Semeion.",
+        show_default=False,
+    ),
 ]
 
 
@@ -30,6 +35,7 @@ def import_(
     paths: Paths,
     source: Annotated[str, typer.Option(help="Pseudonymous id of the person that wrote these digits.")],
     as_json: Json = False,
+    way: Way = "",
 ) -> None:
     """Store labelled handwriting as corrections of one source.
 
@@ -38,33 +44,52 @@ def import_(
     """
     home = open_home()
     refused: Counter[str] = Counter()
+    treatments: Counter[str] = Counter()
+    people = [person for path in paths for person in undoubted([path], way)]
     with progress(quiet=as_json) as report:
-        uploads = _uploads(paths, source, refused, report)
+        uploads = _uploads(people, source, refused, treatments, report)
         answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
     refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
     receipts = [answer for answer in answers if isinstance(answer, intake.Receipt)]
     duplicates = sum(receipt.duplicate for receipt in receipts)
     counts = {"accepted": len(receipts) - duplicates, "duplicate": duplicates, "refused": sum(refused.values())}
     if as_json:
-        emit({"source": source, **counts, "reasons": dict(refused)})
+        emit({"source": source, **counts, "reasons": dict(refused), "treatments": dict(treatments)})
     else:
         console.print(", ".join(f"{count} {name}" for name, count in counts.items()))
         for reason, count in refused.most_common(MAX_REASONS):
             say(f"  {count} × {reason}")
+        tell_treatments(treatments)
     if not receipts:
         raise BadImage("no picture was accepted; expected labelled pictures, <digit>/*.png")
 
 
-def _uploads(paths: list[Path], source: str, refused: Counter[str], report: Progress) -> Iterator[intake.Upload]:
-    """Read the pictures lazily, one at a time; count those that cannot be read by their reason."""
-    for number, path in enumerate(paths, start=1):
-        for person in handwriting.people([path]):
-            for sample in person.samples():
-                if sample.reason is None:
-                    yield intake.Upload(source, sample.data, sample.label)
-                else:
-                    refused[sample.reason] += 1
-        report("read and store", number, len(paths))
+def undoubted(paths: list[Path], way: str) -> list[handwriting.Person]:
+    """The people at ``paths``. Raises BadImage if one set reads far better another way and ``--as`` is not given."""
+    people = handwriting.people(paths, way)
+    for person in people if way != ways.GIVEN else ():
+        doubts.check(person.name, person.samples())
+    return people
+
+
+def _uploads(
+    people: list[handwriting.Person],
+    source: str,
+    refused: Counter[str],
+    treatments: Counter[str],
+    report: Progress,
+) -> Iterator[intake.Upload]:
+    """Read the pictures lazily, one at a time; count refusals by their reason and digits by their treatment."""
+    for number, person in enumerate(people, start=1):
+        for sample in person.samples():
+            try:
+                digit = sample.digit()
+            except BadImage as error:
+                refused[str(error)] += 1
+                continue
+            treatments[digit.treatment] += 1
+            yield intake.Upload(source, digit, sample.label)
+        report("read and store", number, len(people))
 
 
 def replay(
@@ -72,6 +97,7 @@ def replay(
     confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers to confirm.")] = 0.1,
     family: FamilyName = "cnn",
     as_json: Json = False,
+    way: Way = "",
 ) -> None:
     """Send labelled handwriting through the champion, as phones would.
 
@@ -80,7 +106,7 @@ def replay(
     """
     known_family(family)
     home = open_home()
-    people = handwriting.people(paths)
+    people = undoubted(paths, way)
     phone = replaying.phone(home, family)
     done = []
     with progress(quiet=as_json) as report:

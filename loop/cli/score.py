@@ -11,6 +11,7 @@ from rich.text import Text
 
 from loop.cli import one_picture
 from loop.cli.output import Json, console, emit, percent, print_table, say, table
+from loop.cli.ways import Way, tell_treatments
 from loop.data import labelled
 from loop.data.labelled import Labelled
 from loop.errors import BadModel, DiskFull
@@ -29,8 +30,8 @@ File = Annotated[
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Labelled digits: a folder with MNIST's IDX files (its test set), an IDX file of a pair, "
-        "or a folder or zip of <digit>/*.png; or one picture without a label.",
+        help="Labelled digits: a folder or zip of <digit>/*.png, IDX files alone, in a folder or in a zip (the test set of "
+        "several), .npz, CSV, optdigits, Semeion; or one picture without a label.",
         show_default=False,
     ),
 ]
@@ -44,7 +45,7 @@ Sheet = Annotated[
 WORST_SHOWN = 40
 
 
-def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) -> None:
+def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None, way: Way = "") -> None:
     """Measure any Core ML digit model: accuracy, confusions, time per image.
 
     Works on any file with the ten digits as labels. Assumptions about what the file does not state are printed. For one
@@ -54,7 +55,7 @@ def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None) ->
     if one_picture.is_picture(data):
         one_picture.score(digit_classifier.classifier(model), file, data, as_json)
         return
-    examples = labelled.read(data)
+    examples = labelled.read(data, way)
     reader = scales.classifier(model, examples.images, examples.labels)
     result, milliseconds, problems = _scored(reader, examples)
     if sheet is None and not as_json:
@@ -155,6 +156,7 @@ def _document(file: Path, data: Path, reader: DigitClassifier, examples: Labelle
         ],
         "confusion": result.confusion.tolist(),
         "assumptions": list(reader.assumptions),
+        "treatments": dict(examples.treatments),
         "refused": [{"name": name, "reason": reason} for name, reason in examples.refused],
     }
 
@@ -170,6 +172,7 @@ def _print(document: dict[str, Any]) -> None:
     say("\nHow the file was read", "bold")
     for line in document["assumptions"]:
         say(f"  {_printable(line)}")
+    tell_treatments(document["treatments"])
     print_table(_classes(document))
     print_table(_confusion(document["confusion"]))
     if refused := document["refused"]:

@@ -6,8 +6,6 @@ stand-in for demonstrations where there is no MNIST.
 """
 
 import hashlib
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop.data import idx
+from loop.data import idx, npz
 from loop.data.ink import normalise
 from loop.errors import CorpusUnavailable, one_line
 
@@ -166,17 +164,11 @@ def _first_file(folder: Path, part: str, rest: str) -> Path | None:
 
 
 def _from_npz(path: Path) -> list[tuple[str, Array]]:
-    """The same from Keras's ``mnist.npz``; a member over ``idx.LONGEST`` bytes is not read."""
+    """The same from Keras's ``mnist.npz``; a member over ``idx.MAX_BYTES`` bytes is not read."""
     try:
-        with zipfile.ZipFile(path) as members:
-            for member in members.infolist():
-                if member.file_size > idx.MAX_BYTES:
-                    raise ValueError(
-                        f"{member.filename} has {member.file_size:,} bytes, expected at most {idx.MAX_BYTES:,}"
-                    )
-        with np.load(path, allow_pickle=False) as arrays:
-            return [(f"{path}:{name}", _uint8(arrays[name], dimensions)) for _, dimensions, name, _ in MNIST_PARTS]
-    except (ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        arrays = npz.load(path)
+        return [(f"{path}:{name}", _uint8(arrays[name], dimensions)) for _, dimensions, name, _ in MNIST_PARTS]
+    except (ValueError, LookupError) as error:
         raise CorpusUnavailable(f"{path} is not Keras's mnist.npz ({one_line(error)}); {MNIST_ADVICE}") from error
 
 

@@ -1,20 +1,21 @@
 """Labelled handwriting of people, as ``import``, ``replay`` and the demo read it: one path, one person.
 
-A path is a folder or a zip of ``<digit>/*.png`` (or ``.jpg``; one folder round it all is allowed), or MNIST's
-IDX files. Rules: nothing is unpacked to disk; reading is lazy; a file that cannot be taken is a sample with a
-reason, never the end of the others; what is wrong with the whole path is a BadImage before anything is read.
+A path is a folder or a zip of ``<digit>/*.png`` (or ``.jpg``; one folder round it all is allowed), or a set of digits
+as ``sets`` reads it: IDX, ``.npz``, text. Rules: nothing is unpacked to disk; pictures are read lazily; a file that
+cannot be taken is a sample with a reason, never the end of the others; what is wrong with the whole path is a
+BadImage before any digit is made.
 """
 
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from loop.data import archives, corpus, digits, idx
+from loop.data import archives, conventions, corpus, digits, sets, ways
+from loop.data.conventions import Convention
 from loop.errors import BadImage
-from models.coreml import kinds
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
@@ -23,21 +24,26 @@ MAX_NAME_CHARACTERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled image: ``label`` 0 to 9 and PNG or JPEG ``data``, not yet decoded.
+    """One labelled image, not yet decoded: ``label`` 0 to 9 and the ``data`` of a PNG or JPEG file.
 
-    Where ``reason`` is set, the file cannot be taken: ``label`` is -1, ``data`` empty.
+    With a ``convention``, ``data`` are the values of one image of a set that keeps it. ``steps`` are what the user
+    asked to be done to the digit besides. Where ``reason`` is set, the image cannot be taken: ``label`` is -1,
+    ``data`` empty.
     """
 
     name: str
     label: int
     data: bytes = field(repr=False)
     reason: str | None = None
+    convention: Convention | None = field(default=None, repr=False)
+    steps: tuple[str, ...] = ()
 
     def digit(self) -> digits.Digit:
         """Decode it. Raises BadImage."""
         if self.reason is not None:
             raise BadImage(self.reason)
-        return digits.read(self.data)
+        digit = self.convention.digit(self.data) if self.convention else digits.read(self.data)
+        return ways.applied(digit, self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +62,17 @@ class _File(NamedTuple):
     read: Callable[[], bytes]
 
 
-def people(paths: Iterable[Path]) -> list[Person]:
+def people(paths: Iterable[Path], way: str = "", *, tests_only: bool = False) -> list[Person]:
     """One person a path, in the given order; of an IDX pair either file or both may be given.
 
-    Raises BadImage for a path that is missing, empty, not what it claims or dangerous, and for two paths of one name.
+    ``way`` is one of ``ways``, for all of them. With ``tests_only``, of several sets at a path its test set alone.
+    Raises BadImage for a path that is missing, empty, not what it claims or dangerous, and for two paths of one name;
+    BadSettings for an unknown way.
     """
     found: dict[str, tuple[Path, Person]] = {}
-    for path in dict.fromkeys(_images_of(path) for path in paths):
-        person = _person(path)
+    steps = ways.steps(way)
+    for path in dict.fromkeys(sets.images_of(path) for path in paths):
+        person = _person(path, steps, tests_only=tests_only)
         if person.name in found:
             raise BadImage(f"{found[person.name][0]} and {path} both name the source {person.name!r}; rename one")
         found[person.name] = path, person
@@ -87,40 +96,49 @@ def _form(form: int) -> Callable[[], Iterator[Sample]]:
     return samples
 
 
-def _person(path: Path) -> Person:
+def _person(path: Path, steps: tuple[str, ...], *, tests_only: bool) -> Person:
     name = _source_name(path)
     try:
-        _check_kind(path)
-        return Person(name, _reader(path))
+        read = _reader(path, tests_only=tests_only)
     except OSError as error:
         raise BadImage(f"{path} cannot be read ({error.strerror}); make it readable") from error
+    return Person(name, (lambda: (replace(sample, steps=steps) for sample in read())) if steps else read)
 
 
-def _check_kind(path: Path) -> None:
-    """Raises BadImage with the kind's name and the next step for what is no labelled digits; OSError."""
-    kind = kinds.of_path(path) if path.exists() else None
-    named_as_idx = kind in (kinds.IDX, kinds.GZIP) and "-ubyte" in path.name
-    if kind is not None and kind.as_digits and not named_as_idx:
-        raise BadImage(f"{path}: expected labelled digits, got {kind.name}; {kind.as_digits}")
-
-
-def _reader(path: Path) -> Callable[[], Iterator[Sample]]:
+def _reader(path: Path, *, tests_only: bool) -> Callable[[], Iterator[Sample]]:
     """How to read the handwriting at ``path``, after a look at the whole of it. Raises BadImage, OSError."""
+    if not path.is_dir() and not path.is_file():
+        raise BadImage(f"{path} does not exist; name a folder or zip of <digit>/*.png, IDX files, .npz or CSV")
+    if parts := sets.find(path):
+        chosen = [sets.the_test(path, parts)] if tests_only else parts
+        loaded = [_agreed(part) for part in chosen]
+        return lambda: (sample for each in loaded for sample in _of_set(*each))
     if path.is_dir():
-        files = sorted(path.glob("*idx3-ubyte*"))
-        if files:
-            pairs = [_pair(images) for images in files]
-            return lambda: _from_pairs(pairs)
         _check_names(path, [file.name for file in _in_folder(path)])
         return lambda: _labelled(_in_folder(path))
-    if not path.is_file():
-        raise BadImage(f"{path} does not exist; name a folder or zip of <digit>/*.png, or IDX files")
-    if "idx3-ubyte" in path.name:
-        pair = _pair(path)
-        return lambda: _from_pairs([pair])
     with archives.opened(path) as archive:
         _check_names(path, [file.name for file in _in_zip(archive)])
     return lambda: _from_zip(path)
+
+
+def _agreed(part: sets.Part) -> tuple[sets.Set, Convention | None]:
+    """A set and its convention; None of a set without images. Raises BadImage, OSError."""
+    found = part.load()
+    try:
+        return found, conventions.find(found.images) if len(found.images) else None
+    except BadImage as error:
+        raise BadImage(f"{part.name}: {error}") from error
+
+
+def _of_set(found: sets.Set, convention: Convention | None) -> Iterator[Sample]:
+    for name, reason in found.refused:
+        yield Sample(name, -1, b"", reason)
+    for at, (image, label) in enumerate(zip(found.images, found.labels.tolist(), strict=True)):
+        if 0 <= label <= 9:
+            yield Sample(found.names(at), label, image.tobytes(), convention=convention)
+        else:
+            hint = " (10 stands for 0 in MATLAB's files)" if label == 10 else ""
+            yield Sample(found.names(at), -1, b"", f"label {label} is not a digit: expected 0 to 9{hint}")
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -202,42 +220,3 @@ def _bytes(path: Path) -> bytes:
     if len(data) > limit:
         raise BadImage(f"the file has over {limit:,} bytes; send a smaller image")
     return data
-
-
-def _images_of(path: Path) -> Path:
-    """The images beside a file of IDX labels; any other path as it is."""
-    if "idx1-ubyte" not in path.name:
-        return path
-    return path.with_name(path.name.replace("idx1-ubyte", "idx3-ubyte").replace("labels", "images"))
-
-
-def _pair(images_path: Path) -> tuple[idx.Array, idx.Array]:
-    """Images and labels of an IDX pair. Raises BadImage where one cannot be read or they do not fit together."""
-    name = images_path.name.replace("idx3-ubyte", "idx1-ubyte").replace("images", "labels")
-    labels_path = images_path.with_name(name)
-    images, labels = _idx(images_path), _idx(labels_path)
-    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or 0 in images.shape:
-        raise BadImage(
-            f"{images_path} and {labels_path} do not belong together: expected as many images as labels, "
-            f"got {images.shape} and {labels.shape}"
-        )
-    return images, labels
-
-
-def _idx(path: Path) -> idx.Array:
-    if not path.is_file():
-        raise BadImage(f"{path} does not exist; IDX images need their labels beside them, and labels their images")
-    try:
-        return idx.load(path)
-    except ValueError as error:
-        raise BadImage(f"{path} is not readable as IDX: {error}") from error
-
-
-def _from_pairs(pairs: list[tuple[idx.Array, idx.Array]]) -> Iterator[Sample]:
-    """Every image of the pairs, as a PNG."""
-    for images, labels in pairs:
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-            if label > 9:
-                yield Sample(str(number), -1, b"", f"label {label} is not a digit: expected 0 to 9")
-            else:
-                yield Sample(str(number), int(label), digits.to_png(image))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.uint8]
 
 GZIP_MAGIC = b"\x1f\x8b"
+TYPES = {8: "bytes", 9: "signed bytes", 11: "16-bit integers", 12: "32-bit integers", 13: "float32", 14: "float64"}
 MAX_BYTES = 64 << 20  # bytes after unpacking: MNIST's largest file has 47 million
 
 
@@ -42,7 +43,7 @@ def unpacked(data: bytes, longest: int = MAX_BYTES) -> bytes:
 def parse(data: bytes) -> Array:
     """``(n,)`` labels or ``(n, h, w)`` images, uint8, read-only, from IDX bytes. Raises ValueError with one line."""
     if len(data) < 4 or data[:3] != b"\0\0\x08" or data[3] not in (1, 3):
-        raise ValueError(f"expected an IDX file of bytes in 1 or 3 dimensions, it begins with {data[:4]!r}")
+        raise ValueError(f"expected an IDX file of bytes in 1 or 3 dimensions, {_found(data[:4])}")
     dimensions = data[3]
     start = 4 + 4 * dimensions
     if len(data) < start:
@@ -51,6 +52,13 @@ def parse(data: bytes) -> Array:
     if math.prod(shape) != len(data) - start:
         raise ValueError(f"its header announces {math.prod(shape):,} bytes of values, {len(data) - start:,} follow")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def _found(magic: bytes) -> str:
+    """What a file that begins with these four bytes is."""
+    if len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in TYPES:
+        return f"it has {TYPES[magic[2]]} in {magic[3]}; write it again as bytes"
+    return f"it begins with {magic!r}"
 
 
 def header(shape: tuple[int, ...]) -> bytes:

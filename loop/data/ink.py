@@ -11,11 +11,14 @@ mass of the pixels". On MNIST's training images the centre of mass lies within 0
 and the longer side is 20 on all but 3 of 20,000, so that is what is done here.
 """
 
+from contextlib import suppress
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop.data import strokes
+from loop.data import light, strokes
 from loop.errors import BadImage
 
 Plane = NDArray[np.float32]
@@ -26,13 +29,43 @@ WORKING_SIDE = 512  # ink is searched at this size at most: a digit one twentiet
 MIN_CONTRAST = 8.0  # grey levels of 255; less than this between paper and ink is called blank
 NOISE_SIGMAS = 4.0  # what rises this far out of the paper's noise is not paper
 WEAK, STRONG = 0.25, 0.5  # shares of the ink's level: a stroke may fade to WEAK where it also reaches STRONG
-BOLD_SHARE = 0.25  # share of the picture
-UNEVEN_GREY_LEVELS = 4.0  # grey levels of spread in the paper above which a slope of the light is looked for
+SHADOWED = 0.2  # share of the picture's side: a digit that is found only without its shadow is as large at least
+BORDERING = 0.1  # share of the border: a digit that lies along more of it may be a shadow
+DEEPEST = 0.9  # quantile of what may be shadow that stands for it: soft edges of strokes are no shadow
+BEYOND, BEYOND_SHARE = 0.2, 0.3  # of the step from paper to shadow, and of the ink: what lies beyond both is ink
 RESAMPLE = Image.Resampling.HAMMING
 FULL_INK_QUANTILE = 0.9  # quantile of the placed ink that becomes 255
 
 
+class Placed(NamedTuple):
+    """A digit placed as MNIST does: ``pixels`` ``(28, 28) uint8``; was its ink darker than its paper, its light uneven?
+
+    ``evened`` is True where shadows were taken away, not for a mere slope of the light.
+    """
+
+    pixels: NDArray[np.uint8]
+    dark_ink: bool
+    evened: bool
+
+
+class _Stroke(NamedTuple):
+    """A digit found in a picture: ``ink`` ``(h, w)`` of 0 to 1, ``mask`` of its strokes, and ``outside``.
+
+    ``outside`` is the share of the picture's border that is clear of the paper: a digit touches it here and there.
+    """
+
+    ink: Plane
+    mask: Mask
+    dark_ink: bool
+    outside: float
+
+
 def normalise(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pixels of ``place``."""
+    return place(grey).pixels
+
+
+def place(grey: NDArray[np.uint8]) -> Placed:
     """Place the digit in ``grey`` ``(h, w) uint8`` as MNIST does: ``(28, 28) uint8``, white ink on black.
 
     Any polarity and size. Raises BadImage when no ink stands out of the paper. A stroke that fills most of the
@@ -40,18 +73,65 @@ def normalise(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     if grey.ndim != 2 or not grey.size:
         raise BadImage(f"expected a grey picture (h, w), got {grey.shape}; send a picture with one digit")
-    rise = _rise_over_paper(_working_size(grey))
-    noise = _noise(rise)
+    plane = _working_size(grey)
+    try:
+        first = _stroke(light.without_slope(plane))
+    except BadImage:
+        if not (second := _in_shadow(plane)):
+            raise
+        return _placed(second, evened=True)
+    if first.outside > BORDERING and (second := _in_shadow(plane)) and _is_third_level(plane, first.mask, second.mask):
+        return _placed(second, evened=True)
+    return _placed(first, evened=False)
+
+
+def _in_shadow(plane: Plane) -> _Stroke | None:
+    """The strokes once shadows are taken away, if there are any; what a shadow's edge leaves is small."""
+    with suppress(BadImage):
+        found = _stroke(light.without_shadows(plane))
+        sides = np.count_nonzero(found.mask.any(0)), np.count_nonzero(found.mask.any(1))
+        return found if max(sides) >= SHADOWED * min(plane.shape) else None
+    return None
+
+
+def _is_third_level(plane: Plane, first: Mask, ink: Mask) -> bool:
+    """Is ``ink`` beyond both the paper and what was ``first`` taken for ink, as on paper that is partly in shadow?
+
+    A digit that fills its picture has two levels only: what a map of the paper leaves of it is as dark as all of it.
+    """
+    paper, shade = plane[~first & ~ink], plane[first & ~ink]
+    if not paper.size or not shade.size:
+        return False
+    level = float(np.median(paper))
+    other = float(np.quantile(shade, DEEPEST if np.median(shade) > level else 1 - DEEPEST))
+    place = (plane[ink] - level) / (other - level or 1.0)  # 0 is the paper, 1 what was taken for ink
+    return bool(np.mean((place > 1 + BEYOND) | (place < -BEYOND)) > BEYOND_SHARE)
+
+
+def _placed(stroke: _Stroke, *, evened: bool) -> Placed:
+    return Placed(_centre(_fit(stroke.ink, stroke.mask)), stroke.dark_ink, evened)
+
+
+def _stroke(plane: Plane) -> _Stroke:
+    """The strokes on evenly lit paper. Raises BadImage where nothing stands out of it, or only dust does."""
+    rise, dark_ink = _rise_over_paper(plane)
+    noise = light.noise(rise)
     outstanding = rise > max(MIN_CONTRAST, NOISE_SIGMAS * noise)
     borders = strokes.scanner_borders(outstanding)
     if borders.any():
         rise[_grown(borders)] = 0
     level = _ink_level(rise, outstanding & ~borders)
     weak = rise > max(WEAK * level, min(NOISE_SIGMAS * noise, STRONG * level))
-    ink = strokes.of_digit(weak, rise > STRONG * level)
-    if not ink.any():
+    mask = strokes.of_digit(weak, rise > STRONG * level)
+    if not mask.any():
         raise BadImage("the image holds only dust, expected a stroke; send a picture with one digit")
-    return _centre(_fit(np.where(_grown(ink), np.clip(rise / level, 0, 1), 0).astype(np.float32), ink))
+    ink = np.where(_grown(mask), np.clip(rise / level, 0, 1), 0).astype(np.float32)
+    return _Stroke(ink, mask, dark_ink, _share_outside(mask))
+
+
+def _share_outside(mask: Mask) -> float:
+    outermost = (mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1])
+    return float(np.mean(np.concatenate(outermost)))
 
 
 def _working_size(grey: NDArray[np.uint8]) -> Plane:
@@ -62,52 +142,21 @@ def _working_size(grey: NDArray[np.uint8]) -> Plane:
     return grey.astype(np.float32)
 
 
-def _rise_over_paper(plane: Plane) -> Plane:
+def _rise_over_paper(plane: Plane) -> tuple[Plane, bool]:
     """How far each pixel is from the paper's level towards the ink's, in grey levels (below 0: beyond paper).
+
+    And whether the ink is the darker.
 
     Paper is what most pixels are. Only when ink and paper take nearly equal shares (a bold digit cropped
     tightly) is the border asked instead: it cannot be trusted alone, since scanners put dark frames there.
     """
-    plane = _evenly_lit(plane)
     paper = np.median(plane)
     border = np.median(np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]]))
     if np.mean(np.abs(plane - paper) <= np.abs(plane - border)) < 0.6:
         paper = border
     rise = plane - paper
-    return rise if np.sum(rise * rise * rise, dtype=np.float64) > 0 else -rise
-
-
-def _evenly_lit(plane: Plane) -> Plane:
-    """``plane`` less a slope of the light across the paper, where there evidently is one.
-
-    The slope is a least-squares plane, fitted again to what lies within two deviations of it; it is taken
-    away only if that at least halves the paper's spread, so that a clean scan is left exactly as it is.
-    """
-    spread = _noise(plane - np.median(plane))
-    if spread < UNEVEN_GREY_LEVELS:
-        return plane
-    height, width = plane.shape
-    down, across = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].reshape(2, -1)
-    terms = np.stack([down, across, np.ones(plane.size)], axis=1)
-    levels, near = plane.ravel(), np.ones(plane.size, np.bool_)
-    for _ in range(4):
-        rest = levels - terms @ np.linalg.lstsq(terms[near], levels[near], rcond=None)[0]
-        near = np.abs(rest) <= 2 * max(1.0, 1.4826 * float(np.median(np.abs(rest))))
-    rest = rest.reshape(plane.shape).astype(np.float32)
-    return rest if _noise(rest - np.median(rest)) < 0.5 * spread else plane
-
-
-def _noise(rise: Plane) -> float:
-    """The paper's standard deviation, from the lower quartile of distances; 0 where the ink is bold.
-
-    0.3186 is that quartile of a standard normal's absolute value. It is right for up to half ink. Where over
-    BOLD of the picture is further off than half the farthest, that is no noise (of 784 normal numbers at most
-    21 % were, in 2,000 trials) but a digit that fills its picture: the quartile would measure its soft edges.
-    """
-    distance = np.abs(rise)
-    if np.mean(distance > 0.5 * distance.max()) > BOLD_SHARE:
-        return 0.0
-    return float(np.partition(distance.ravel(), distance.size // 4)[distance.size // 4]) / 0.3186
+    dark_ink = bool(np.sum(rise * rise * rise, dtype=np.float64) <= 0)
+    return -rise if dark_ink else rise, dark_ink
 
 
 def _ink_level(rise: Plane, outstanding: Mask) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from loop.data import turns
 from loop.data.ink import MIN_CONTRAST, SIDE
 from loop.errors import BadImage, ImageTooLarge, one_line
 
@@ -31,20 +32,12 @@ PNG_PASSES = (  # interlaced: first row, first column, row step, column step of 
 )
 CHUNK_BYTES = 1 << 16
 PLAIN_HEADER = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)  # 28×28, eight bits of grey, not interlaced
+EXIF = b"Exif\x00\x00"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what Pillow decodes
 JPEG_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # lossless, arithmetic, hierarchical
 JPEG_METADATA = frozenset(range(0xE1, 0xEE)) | {0xEF, 0xFE}  # APP0 (JFIF) and APP14 (Adobe) decide colours
 JPEG_SCANS = 64  # a progressive photo has about 10; each scan walks the whole picture again
-ORIENTATIONS = {  # EXIF orientation: what shows the picture upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 DECODING_ERRORS = (  # all that Pillow and its C decoders were seen to raise on damaged files
     OSError,
     SyntaxError,
@@ -72,10 +65,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A decoded file: ``grey`` ``(h, w) uint8``; ``plain`` if it is 28×28 and stored as grayscale of up to 8 bits."""
+    """A decoded file: ``grey`` ``(h, w) uint8``, upright; ``plain`` if it is 28×28 in grayscale of up to 8 bits.
+
+    ``turned`` names the turn that its EXIF orientation asked for, one of ``turns``; empty where it asked for none.
+    """
 
     grey: Grey
     plain: bool
+    turned: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +123,11 @@ def decode(data: bytes, limits: Limits) -> Picture:
         if file.format == "PNG" and not _all_rows(file.header, file.packed):
             raise _damaged("PNG", "it holds fewer pixels than its header says")
         if file.bare:
-            return Picture(np.asarray(Image.frombytes("L", (SIDE, SIDE), file.data, "zip", "L")), plain=True)
+            image = Image.frombytes("L", (SIDE, SIDE), file.data, "zip", "L")
+            return _upright(np.asarray(image), file.orientation, plain=True)
         with Image.open(io.BytesIO(file.data), formats=[file.format]) as image:
             image.load()
-            return _grey(image, file.orientation)
+            return _upright(_grey(image), file.orientation, plain=_is_plain(image))
     except DECODING_ERRORS as error:
         raise BadImage(f"the {file.format} file is damaged ({one_line(error)}); send it again") from error
 
@@ -166,14 +164,16 @@ def _strip_png(data: bytes) -> _Stripped:
         raise _damaged("PNG", "its header says what no PNG can be")
     width, height = struct.unpack(">II", header[:8])
     rows = b"".join([body for kind, body in chunks if kind == b"IDAT"])
+    exif = next((body for kind, body in chunks if kind == b"eXIf"), b"")
+    turn = _orientation(exif.removeprefix(EXIF))  # some writers put JPEG's prefix before it
     others = {kind for kind, _ in chunks[1:]} & PNG_PIXEL_CHUNKS
     if header == PLAIN_HEADER and others == {b"IDAT", b"IEND"}:  # what phones send: half the time is Pillow's reading
-        return _Stripped("PNG", rows, width, height, bare=True, header=header, packed=rows)  # of chunks just read
+        return _Stripped("PNG", rows, width, height, turn, bare=True, header=header, packed=rows)  # of chunks just read
     kept = [PNG_SIGNATURE]
     for kind, body in chunks:
         if kind in PNG_PIXEL_CHUNKS:
             kept += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(kind + body))]
-    return _Stripped("PNG", b"".join(kept), width, height, header=header, packed=rows)
+    return _Stripped("PNG", b"".join(kept), width, height, turn, header=header, packed=rows)
 
 
 def _all_rows(header: bytes, packed: bytes) -> bool:
@@ -221,8 +221,8 @@ def _strip_jpeg(data: bytes) -> _Stripped:
             raise BadImage("the JPEG is of a rare kind (lossless or arithmetic); save it as an ordinary JPEG")
         if marker in JPEG_FRAMES:
             frames.append(body)
-        if marker == 0xE1 and body.startswith(b"Exif\x00\x00"):
-            orientation = _orientation(body[6:])
+        if marker == 0xE1 and body.startswith(EXIF):
+            orientation = _orientation(body.removeprefix(EXIF))
         if marker not in JPEG_METADATA:
             kept.append(data[start:end])
     if len(frames) != 1 or len(frames[0]) < 6:
@@ -259,27 +259,32 @@ def _orientation(tiff: bytes) -> int:
     for entry in range(start + 2, len(tiff) - 11, 12):
         tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, entry)
         if (tag, kind, count) == (0x0112, 3, 1):
-            return value if value in ORIENTATIONS else 1
+            return value if value in turns.BY_ORIENTATION else 1
     return 1
 
 
-def _grey(image: Image.Image, orientation: int) -> Picture:
-    """Grey levels of a loaded image, transparency laid over paper, upright."""
-    transparent = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA")
-    if image.mode == "L" and not transparent:
-        plain = image.size == (SIDE, SIDE)
-        return Picture(np.asarray(image if plain else _upright(image, orientation)), plain)
+def _is_transparent(image: Image.Image) -> bool:
+    return "transparency" in image.info or image.mode in ("LA", "PA", "RGBA")
+
+
+def _is_plain(image: Image.Image) -> bool:
+    return image.mode == "L" and image.size == (SIDE, SIDE) and not _is_transparent(image)
+
+
+def _grey(image: Image.Image) -> Grey:
+    """Grey levels of a loaded image, transparency laid over paper."""
     if image.mode.startswith("I"):
-        return Picture(_eight_bits(np.asarray(image)), plain=False)
-    if transparent:
+        return _eight_bits(np.asarray(image))
+    if _is_transparent(image):
         rgba = image.convert("RGBA")
-        return Picture(_on_paper(np.asarray(rgba.convert("L")), np.asarray(rgba.getchannel("A"))), plain=False)
+        return _on_paper(np.asarray(rgba.convert("L")), np.asarray(rgba.getchannel("A")))
     # CMYK has no direct way to grey, and a palette's greys go through its colours.
-    return Picture(np.asarray(_upright(image.convert("RGB").convert("L"), orientation)), plain=False)
+    return np.asarray(image if image.mode == "L" else image.convert("RGB").convert("L"))
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(ORIENTATIONS[orientation]) if orientation in ORIENTATIONS else image
+def _upright(grey: Grey, orientation: int, *, plain: bool) -> Picture:
+    turned = turns.BY_ORIENTATION.get(orientation, "")
+    return Picture(turns.turned(grey, turned) if turned else grey, plain, turned)
 
 
 def _eight_bits(deep: NDArray[np.generic]) -> Grey:

@@ -33,7 +33,7 @@ class Kind:
     as_digits: str
 
 
-_DIGITS = "give a folder or zip of <digit>/*.png, or MNIST's IDX files"
+_DIGITS = "give a folder or zip of <digit>/*.png, IDX files, an .npz or a CSV table of labels and pixels"
 _SWAPPED = "give the model first, the digits second"
 _MODEL = "give an .mlmodel or .mlpackage"
 _CONVERT = "convert the model where it was trained: docs/coreml-runtime.md, 'Converting', has the lines"
@@ -81,11 +81,10 @@ SAFETENSORS = _model("a safetensors file", f"it contains weights without a netwo
 PICKLE = _other(
     "a Python pickle (.pkl, .joblib)", f"{_RUNS_CODE}: save the model as .mlmodel, or the data as IDX or PNG files"
 )
-NPZ = _data("a NumPy archive (.npz)")
-NPY = _data("a NumPy array (.npy)")
-_NAMED = "name IDX files as MNIST's, t10k-images-idx3-ubyte beside t10k-labels-idx1-ubyte, packed by gzip (.gz) or not"
-IDX = _data("an IDX file", _NAMED)
-CSV = _data("a CSV table")
+NPZ = _data("a NumPy archive (.npz)", "")
+NPY = _data("a NumPy array (.npy)", "it has no labels: save both with numpy.savez(FILE, images=…, labels=…)")
+IDX = _data("an IDX file", "")
+CSV = _data("a CSV table", "")
 PNG = _data(
     "a PNG picture", "put it in a folder named after its digit, such as digits/7/a.png, and give the outer folder"
 )
@@ -94,11 +93,11 @@ HEIC = _data("a HEIC picture", f"save it as JPEG or PNG; {PNG.as_digits}")
 PICTURE = _data("a picture of another format", f"save it as PNG; {PNG.as_digits}")
 ZIP = Kind("a zip", f"{_UNPACK}, if that is a model", "")
 ZIP_OF_MODEL = _model("a zip with an .mlmodel in it", _UNPACK)
-GZIP = Kind("a gzip", "unpack it with gunzip and give what it contains", f"unpack it with gunzip, or {_NAMED}")
+GZIP = Kind("a gzip", "unpack it with gunzip and give what it contains", "")
 ARCHIVE = _other("an archive (tar, 7z, xz, bzip2, RAR or Zstandard)", _UNPACK)
 JSON = _other("a JSON file", f"it contains neither: {_MODEL}, or digits as <digit>/*.png or IDX files")
 PDF = _other("a PDF", f"it contains neither: {_MODEL}, or digits as <digit>/*.png or IDX files")
-TEXT = _other("a text file", f"it contains neither: {_MODEL}, or digits as <digit>/*.png or IDX files")
+TEXT = Kind("a text file", f"it is not a model: {_MODEL}", "")
 FOLDER = Kind("a folder", f"a model is one file or an .mlpackage folder: {_MODEL}", "")
 
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (

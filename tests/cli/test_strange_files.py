@@ -52,6 +52,13 @@ def test_given_as_digits(name: str, tmp_path: Path) -> None:
     assert str(refused("score", tmp_path / "model", path)) == str(error.value)
 
 
+@pytest.mark.parametrize("name", sorted(strange.TAKEN_AS_DIGITS))
+def test_looked_into_and_refused(name: str, tmp_path: Path) -> None:
+    """A file of a kind that can contain digits, but contains none, is refused for what it lacks."""
+    with pytest.raises(BadImage, match=r"expected|name it|need their labels"):
+        next(people([strange.write(tmp_path, name)])[0].samples()).digit()
+
+
 def test_a_model_where_digits_are_expected(tmp_path: Path) -> None:
     """Two arguments in the wrong order are named as that."""
     path = tmp_path / "digits.mlmodel"

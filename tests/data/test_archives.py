@@ -65,8 +65,8 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "not a readable zip"),
-        (b"text", "not a readable zip"),
+        (b"", "got an empty file"),
+        (b"text", "expected rows of a label and the pixels of .*, got 1 value"),
         (b"PK\5\6" + bytes(18), "empty zip"),
         (b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 9, 9, 46 * 9, 0, 0), "not a readable zip"),
     ],

@@ -43,8 +43,8 @@ def test_idx_round_trip(array: NDArray[np.uint8], zipped: bool) -> None:
     ("file", "says"),
     [
         (b"", "begins with"),
-        (b"\0\0\x0b\1\0\0\0\0", "begins with"),
-        (b"\0\0\x08\x02" + bytes(8), "begins with"),
+        (b"\0\0\x0b\1\0\0\0\0", "expected an IDX file of bytes"),
+        (b"\0\0\x08\x02" + bytes(8), "expected an IDX file of bytes"),
         (b"\0\0\x08\x03" + bytes(8), "header of 16"),
         (b"\0\0\x08\x01" + struct.pack(">I", 5) + b"1234", "announces 5 bytes of values, 4 follow"),
         (b"\0\0\x08\x01" + struct.pack(">I", 3) + b"1234", "announces 3 bytes of values, 4 follow"),

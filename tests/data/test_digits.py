@@ -12,8 +12,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop.data import digits
+from loop.data import digits, polarity
+from loop.data.polarity import Polarity
 from loop.errors import BadImage, BadLabel
+from tests.helpers import shared
 from tests.helpers.drawn import Grey, encoded, png, rows, seven
 
 PLACED = digits.normalise(np.asarray(seven()))
@@ -25,11 +27,13 @@ PLACED = digits.normalise(np.asarray(seven()))
 @settings(deadline=None)
 @given(hnp.arrays(np.uint8, (28, 28)))
 def test_kept_bit_for_bit(pixels: Grey) -> None:
-    """A 28×28 grayscale PNG comes back with every bit, whatever it shows and whichever way its ink is."""
+    """A 28×28 grayscale PNG that is not plainly black on white comes back with every bit, whatever it shows."""
     assume(np.ptp(pixels) >= 8)
+    assume(pixels.max() > 16)
+    assume(polarity.of(pixels) is not Polarity.DARK_INK)
     read = digits.read(digits.to_png(pixels))
     assert np.array_equal(read.pixels, pixels)
-    assert not read.normalised
+    assert (read.treatment, read.normalised) == ("kept", False)
 
 
 @pytest.mark.parametrize("bits", [2, 4])
@@ -42,14 +46,74 @@ def test_kept_where_an_optimiser_saved_bits(bits: int) -> None:
     assert not read.normalised
 
 
-def test_jpeg_of_28_is_kept_as_decoded_and_not_turned() -> None:
-    """A one-channel 28×28 JPEG is kept as it decodes; its EXIF orientation changes no bit."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    file = encoded(seven(28, 0, 255), "JPEG", exif=exif)
+def test_jpeg_of_28_is_kept_as_decoded() -> None:
+    """A one-channel 28×28 JPEG, white on black, is kept as it decodes."""
+    file = encoded(seven(28, 0, 255), "JPEG")
     read = digits.read(file)
     assert np.array_equal(read.pixels, np.asarray(Image.open(io.BytesIO(file))))
-    assert not read.normalised
+    assert read.treatment == "kept"
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_28_with_an_orientation_is_turned_and_otherwise_kept(form: str) -> None:
+    """An EXIF orientation turns 28×28 too: the pixels change places, and the treatment says so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = encoded(seven(28, 0, 255), form, exif=exif)
+    read = digits.read(file)
+    assert np.array_equal(read.pixels, np.rot90(np.asarray(Image.open(io.BytesIO(file))), 3))
+    assert read.treatment == "turned 90"
+
+
+# --- black on white
+
+
+def test_28_black_on_white_is_inverted() -> None:
+    """28×28 grayscale that is plainly black on white becomes 255 minus each level, and the treatment says so."""
+    drawn = np.asarray(seven(28))
+    read = digits.read(digits.to_png(drawn))
+    assert np.array_equal(read.pixels, 255 - drawn)
+    assert (read.treatment, read.normalised) == ("inverted", True)
+
+
+def test_28_on_grey_paper_is_fitted() -> None:
+    """Where the paper is not white, 255 minus the level would be grey: the normaliser places the digit."""
+    drawn = np.asarray(seven(28, 170, 40))
+    read = digits.read(digits.to_png(drawn))
+    assert np.array_equal(read.pixels, digits.normalise(drawn))
+    assert read.treatment == "inverted; fitted"
+
+
+def test_mnist_either_way_round_is_one_digit() -> None:
+    """MNIST's training images are kept, and inverted ones become the same digits: 4,000 of 4,000."""
+    for image in shared.mnist_training(4000):
+        kept, inverted = digits.read(digits.to_png(image)), digits.read(digits.to_png(255 - image))
+        assert kept == inverted
+        assert (kept.treatment, inverted.treatment) == ("kept", "inverted")
+
+
+@pytest.mark.parametrize("level", [0, 40, 90])
+def test_bold_white_ink_is_not_taken_for_paper(level: int) -> None:
+    """A bold white digit that leaves the border dark is kept, even where half of the picture is ink."""
+    bold = np.full((28, 28), level, np.uint8)
+    bold[4:24, 4:24] = 255
+    assert digits.read(digits.to_png(bold)).treatment == "kept"
+
+
+@pytest.mark.parametrize("full", [1, 3, 16])
+def test_28_of_another_scale_is_refused(full: int) -> None:
+    """Levels of 0 to 1 or 0 to 16 are nearly black to a model: the message names the scale and what to do."""
+    with pytest.raises(BadImage, match=rf"nearly black: its levels run only from 0 to {full}, .* multiply"):
+        digits.read(digits.to_png(np.asarray(seven(28, 0, full))))
+
+
+@pytest.mark.parametrize(
+    ("picture", "treatment"),
+    [(seven(100, 0, 255), "fitted"), (seven(100), "inverted; fitted"), (seven(28).convert("RGB"), "inverted; fitted")],
+)
+def test_a_normalised_picture_says_how(picture: Image.Image, treatment: str) -> None:
+    """The treatment of a normalised picture names its polarity."""
+    assert digits.read(encoded(picture)).treatment == treatment
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGB", "RGBA", "I;16"])
@@ -64,10 +128,10 @@ def test_28_in_another_mode_is_normalised(mode: str) -> None:
 
 @given(st.integers(0, 248), st.integers(0, 7), st.integers(0, 783))
 def test_blank_28_is_refused(level: int, more: int, where: int) -> None:
-    """28×28 of one level, or with less than 8 levels between darkest and lightest, is blank."""
+    """28×28 of one level, or with less than 8 levels between darkest and lightest, is blank or nearly black."""
     pixels = np.full(28 * 28, level, np.uint8)
     pixels[where] += more
-    with pytest.raises(BadImage, match="blank"):
+    with pytest.raises(BadImage, match=r"blank|nearly black"):
         digits.read(digits.to_png(pixels.reshape(28, 28)))
 
 
@@ -77,7 +141,7 @@ def test_blank_28_is_refused(level: int, more: int, where: int) -> None:
 def test_digit_is_immutable_and_named_by_its_pixels() -> None:
     """The digest is SHA-256 of the 784 bytes; pixels cannot be written; equal pixels make equal digits."""
     pixels = np.arange(784).reshape(28, 28).astype(np.uint8)
-    one, other = digits.digit(pixels), digits.digit(pixels.ravel().copy(), normalised=True)
+    one, other = digits.digit(pixels), digits.digit(pixels.ravel().copy(), "fitted")
     pixels[0, 0] = 99
     assert one == other
     assert hash(one) == hash(other)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from loop.data import digits, ink
+from loop.data import digits, ink, light
 from loop.errors import BadImage
 from tests.helpers import shared
 from tests.helpers.drawn import box, seven
@@ -169,11 +169,50 @@ def test_a_shadow_across_the_page_is_no_ink(shade: float) -> None:
 
 
 def test_the_shadow_test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the slope taken away, the shadow drowns the digit."""
-    monkeypatch.setattr(ink, "UNEVEN_GREY_LEVELS", 1e9)
-    light = np.linspace(0.5, 1, 100)[None, :] * np.linspace(0.75, 1, 100)[:, None]
+    """Without the slope taken away, nor a map of the paper, the shadow drowns the digit."""
+    monkeypatch.setattr(light, "UNEVEN_GREY_LEVELS", 1e9)
+    monkeypatch.setattr(ink, "_in_shadow", lambda plane: None)
+    lamp = np.linspace(0.5, 1, 100)[None, :] * np.linspace(0.75, 1, 100)[:, None]
     with pytest.raises(BadImage):
-        digits.normalise((SEVEN * light).astype(np.uint8))
+        digits.normalise((SEVEN * lamp).astype(np.uint8))
+
+
+@pytest.mark.parametrize("angle", [0, 0.5, 1.2, 2.5, 4])
+@pytest.mark.parametrize("dark", [0.3, 0.55, 0.8])
+def test_a_hard_shadow_is_no_ink(angle: float, dark: float) -> None:
+    """A shadow with a hard edge, at any angle across the digit, gives the digit; the light is said to be evened."""
+    placed = ink.place(noisy(SEVEN * shadow(angle, dark), 1.5))
+    assert placed.evened
+    assert placed.dark_ink
+    assert difference(placed.pixels, PLACED) < 12
+
+
+def test_a_hard_shadow_on_a_dark_board_is_no_ink() -> None:
+    """Chalk on a board that is half in the light."""
+    board = 40 + 60.0 * (shadow(0.5, 0) > 0.5)
+    placed = ink.place(noisy(board + (255 - SEVEN) * 0.6, 1.5))
+    assert not placed.dark_ink
+    assert difference(placed.pixels, PLACED) < 12
+
+
+def test_the_hard_shadow_test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the map of the paper, the shadow is refused as blank or read as ink."""
+    monkeypatch.setattr(ink, "_in_shadow", lambda plane: None)
+    with contextlib.suppress(BadImage):
+        assert difference(ink.place(noisy(SEVEN * shadow(0.5, 0.55), 1.5)).pixels, PLACED) > 20
+
+
+@pytest.mark.parametrize("paper", [60, 128, 240])
+def test_even_light_is_left_as_it_is(paper: int) -> None:
+    """Nothing is evened where the light is even: the drawing comes out as before the map of the paper was known."""
+    placed = ink.place((SEVEN / 255 * paper).astype(np.uint8))
+    assert not placed.evened
+
+
+def shadow(angle: float, dark: float) -> NDArray[np.float64]:
+    """Light of 1, and of ``dark`` beyond a straight edge through the middle of 100×100."""
+    down, across = np.mgrid[:100, :100] / 100 - 0.5
+    return np.where(across * np.cos(angle) + down * np.sin(angle) < 0.03, 1.0, dark)
 
 
 def test_a_dashed_stroke_stays_whole() -> None:

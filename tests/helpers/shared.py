@@ -29,6 +29,11 @@ def writers() -> list[Path]:
     return sorted(_needed(WRITERS, "*.zip").glob("*.zip"))
 
 
+def strange(name: str) -> Path:
+    """A small input that was once read wrong, or a skip."""
+    return _needed(SHARED / "strange", name) / name
+
+
 def _needed(folder: Path, pattern: str) -> Path:
     if not any(folder.glob(pattern)):
         pytest.skip(f"no {folder}/{pattern}: TEST_SHARED names the folder that has data/{folder.name}")

@@ -106,8 +106,12 @@ FILES: Mapping[str, tuple[bytes, str, str]] = {
     "cut.txt": (b"a" + "ä".encode() * 4096, "a text file", "give an .mlmodel"),
 }
 """By file name: the bytes, the kind's name, and words of the next step where a model is expected."""
-TAKEN_AS_DIGITS = {"t10k-images-idx3-ubyte", "digits.zip"}
-"""What the reader of labelled digits looks into itself."""
+TAKEN_AS_DIGITS = {"t10k-images-idx3-ubyte", "digits.zip", "digits.csv", "digits.tsv", "digits.npz", "digits.idx"} | {
+    "digits.gz",
+    "readme.md",
+    "cut.txt",
+}
+"""What the reader of labelled digits looks into itself, and refuses by what it finds there."""
 
 FOLDERS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "program.mlmodelc": (("coremldata.bin", "model.mil", "weights/weight.bin"), "a compiled Core ML", "compiled from"),
