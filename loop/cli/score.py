@@ -30,8 +30,8 @@ File = Annotated[
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Labelled digits: a folder or zip of <digit>/*.png, IDX files alone, in a folder or in a zip (the test set of "
-        "several), .npz, CSV, optdigits, Semeion; or one picture without a label.",
+        help="Labelled digits: a folder or zip of <digit>/*.png, IDX files alone, in a folder or in a zip (the test "
+        "set of several), .npz, CSV, optdigits, Semeion; or one picture without a label.",
         show_default=False,
     ),
 ]

@@ -113,6 +113,9 @@ TAKEN_AS_DIGITS = {"t10k-images-idx3-ubyte", "digits.zip", "digits.csv", "digits
 }
 """What the reader of labelled digits looks into itself, and refuses by what it finds there."""
 
+READ_ALONE = {"seven.png", "seven.jpg"}
+"""What ``loop score`` reads as one picture without a label."""
+
 FOLDERS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
     "program.mlmodelc": (("coremldata.bin", "model.mil", "weights/weight.bin"), "a compiled Core ML", "compiled from"),
     "renamed": (("coremldata.bin", "model.espresso.net"), "a compiled Core ML", "compiled from"),
