@@ -50,6 +50,10 @@ class BadIdempotencyKey(BadField):
     """The idempotency key is missing in a batch, too long, not printable, or differs from the one in the header."""
 
 
+class SourceErased(ClientError):
+    """The source was erased after this upload was drawn; nothing of it is stored, now or later."""
+
+
 class BadModel(ClientError):
     """The file is not a Core ML digit classifier: unreadable, unsupported, or its labels are not the ten digits."""
 
@@ -84,6 +88,14 @@ class KeyConflict(ClientError):
 
 class CallerError(LoopError):
     """The caller may not do this, or not now."""
+
+
+class UnknownCorrection(CallerError):
+    """The caller's source has no correction with this number."""
+
+
+class UnknownSource(CallerError):
+    """Nothing is stored of this source."""
 
 
 class NoKey(CallerError):

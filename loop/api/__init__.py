@@ -10,7 +10,20 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from loop.api import corrections, cors, files, health, nights, openapi, pages, predictions, problems, sources, versions
+from loop.api import (
+    corrections,
+    cors,
+    files,
+    health,
+    nights,
+    openapi,
+    own_corrections,
+    pages,
+    predictions,
+    problems,
+    sources,
+    versions,
+)
 from loop.api.request_metrics import RequestMetrics
 from loop.api.service import Service
 from loop.api.upload_fast_path import UploadFastPath
@@ -46,7 +59,7 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     app.add_middleware(UploadFastPath, routes=corrections.fast_routes())
     app.add_middleware(RequestMetrics, metrics=service.metrics)
     cors.allow(app, service.limits.allowed_origins)
-    for part in (corrections, sources, files, predictions, versions, nights):
+    for part in (corrections, own_corrections, sources, files, predictions, versions, nights):
         app.include_router(part.router)
     app.include_router(health.router)
     app.include_router(pages.router())

@@ -11,8 +11,11 @@ from loop.intake import Receipt
 def accepted(receipt: Receipt) -> bytes:
     """A receipt as JSON. It is formatted by hand because every upload needs it, and no field needs escaping."""
     duplicate = "true" if receipt.duplicate else "false"
-    at = iso(receipt.received_at)
-    return f'{{"id":{receipt.id},"digest":"{receipt.digest}","duplicate":{duplicate},"received_at":"{at}"}}'.encode()
+    supersedes, at = receipt.supersedes or "null", iso(receipt.received_at)
+    return (
+        f'{{"id":{receipt.id},"digest":"{receipt.digest}","duplicate":{duplicate},"supersedes":{supersedes},'
+        f'"received_at":"{at}"}}'
+    ).encode()
 
 
 def to_batch(answers: Iterable[Receipt | LoopError]) -> schemas.Answers:
@@ -23,7 +26,11 @@ def to_batch(answers: Iterable[Receipt | LoopError]) -> schemas.Answers:
 def _answer(answer: Receipt | LoopError) -> schemas.Answer:
     if isinstance(answer, Receipt):
         accepted = schemas.Accepted(
-            id=answer.id, digest=answer.digest, duplicate=answer.duplicate, received_at=answer.received_at
+            id=answer.id,
+            digest=answer.digest,
+            duplicate=answer.duplicate,
+            supersedes=answer.supersedes,
+            received_at=answer.received_at,
         )
         return schemas.Answer(status=201, accepted=accepted)
     problem = schemas.Problem(**problems.of(answer))

@@ -27,6 +27,8 @@ class UploadRoute(Guarded):
     counts_refusals = True
 
 
+REPLAYED = {"Idempotency-Replayed": "true"}
+
 router = APIRouter(prefix="/v1", route_class=UploadRoute, tags=["corrections"])
 
 
@@ -54,7 +56,7 @@ async def add(request: Request) -> Response:
         raise answer
     service.metrics.acknowledged(upload.kind, known=answer.duplicate or answer.replayed)
     service.scorer.poke()
-    headers = {"Idempotency-Replayed": "true"} if answer.replayed else None
+    headers = {"Location": f"/v1/corrections/{answer.id}"} | (REPLAYED if answer.replayed else {})
     return Response(answers.accepted(answer), 201, headers, "application/json")
 
 

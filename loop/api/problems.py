@@ -35,7 +35,10 @@ STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.NotReadable, 400),
     (errors.BodyTooSlow, 408),
     (errors.QuotaSpent, 429),
+    (errors.SourceErased, 410),
     (errors.ClientError, 422),
+    (errors.UnknownCorrection, 404),
+    (errors.UnknownSource, 404),
     (errors.UnknownVersion, 404),
     (errors.NotPublished, 404),
     (errors.BadReason, 422),
@@ -51,10 +54,10 @@ RULES = (
     # the fields of an upload or request
     *("missing-field", "unknown-field", "bad-field", "bad-label", "bad-rate", "bad-idempotency-key", "bad-base64"),
     # the image, the key's earlier use, the batch, the body
-    *("bad-image", "image-too-large", "key-conflict", "split-batch"),
+    *("bad-image", "image-too-large", "key-conflict", "split-batch", "source-erased"),
     *("too-large", "not-readable", "wrong-media-type", "body-too-slow"),
     # the caller
-    *("no-key", "key-refused", "no-source", "not-allowed", "quota-spent"),
+    *("no-key", "key-refused", "no-source", "not-allowed", "quota-spent", "unknown-correction", "unknown-source"),
     # the loop's state
     *("unknown-version", "no-champion", "not-promotable", "not-published", "bad-reason", "ops-error", "no-such-range"),
     # the server

@@ -43,13 +43,17 @@ class Incoming(BaseModel):
 
 
 class Correction(Incoming):
-    """A digit that a user corrected or confirmed."""
+    """What a user says about an image: a correction, a confirmation, or that it shows no digit that can be read."""
 
     image: Image
-    label: Label = Field(description="The digit that the user wrote.")
+    label: Label | None = Field(
+        None,
+        description="The digit that the user wrote. Required, except for the kinds `not-a-digit` and `unreadable`.",
+    )
     kind: Kind = Field(
         Kind.CORRECTION,
-        description="`correction`: the user corrected the model; `confirmation`: the user agreed with it.",
+        description="`correction`: the user corrected the model; `confirmation`: the user agreed with it; "
+        "`not-a-digit`, `unreadable`: the image shows none, or nobody can read it.",
     )
     predicted: Label | None = Field(None, description="The label that the phone's model predicted.")
     confidence: Share | None = Field(None, description="The probability that the model gave to it.")
@@ -79,7 +83,10 @@ class Accepted(BaseModel):
 
     id: int
     digest: str = Field(description="SHA-256 of the 784 stored pixels.")
-    duplicate: bool = Field(description="True if this source had sent the same image and label before.")
+    duplicate: bool = Field(description="True if this source had said the same about the same image before.")
+    supersedes: int | None = Field(
+        None, description="The earlier correction of this image that this one replaced, if any."
+    )
     received_at: Timestamp
 
 

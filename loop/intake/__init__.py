@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,7 @@ from loop.intake.deciding import Decisions, Taken, today
 from loop.intake.upload import Prepared, Upload, prepare
 from loop.store import Store
 from loop.store.engine import Contention
-from loop.store.feedback import uploads
+from loop.store.feedback import senders, uploads
 from loop.store.feedback.uploads import Stored
 from loop.store.values import Role, Status
 
@@ -32,8 +33,8 @@ UPLOADS_PER_TRANSACTION = 500
 class Receipt:
     """A stored upload, and when it was received.
 
-    ``duplicate``: its source had already sent the same image and label. ``replayed``: its key was already used; all
-    other fields are then as in the first answer.
+    ``duplicate``: its source had already said the same about the same image. ``replayed``: its key was already used;
+    all other fields are then as in the first answer. ``supersedes``: the id of the earlier word that it replaced.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Receipt:
     duplicate: bool
     received_at: datetime
     replayed: bool = False
+    supersedes: int | None = None
 
 
 Answer = Receipt | ClientError | QuotaSpent
@@ -50,7 +52,7 @@ Answer = Receipt | ClientError | QuotaSpent
 
 
 def accept(store: Store, upload: Upload, holdout_share: float, now: datetime) -> Receipt:
-    """Store one upload. Raises ``BadImage``, ``BadField``, ``KeyConflict``; then nothing of it is stored."""
+    """Store an upload. Raises ``BadImage``, ``BadField``, ``KeyConflict``, ``SourceErased``; none is then stored."""
     (answer,) = commit(store, [prepare(upload, now)], holdout_share, now)
     if isinstance(answer, Receipt):
         return answer
@@ -102,19 +104,22 @@ def _rules(
     tx: Session, prepared: Sequence[Prepared], holdout_share: float, now: datetime, per_day: int | None
 ) -> Decisions:
     """The rules, with all that the store contains of these sources, keys and contents."""
-    senders = uploads.senders(tx, {upload.source for upload in prepared}, holdout_share, now)
-    rows = [(senders[upload.source].id, upload.columns) for upload in prepared]
+    found = senders.hold(tx, {upload.source for upload in prepared}, holdout_share, now)
+    rows = [(found[upload.source].id, upload.columns) for upload in prepared]
     keys = uploads.bound(tx, {(source, row["key"]) for source, row in rows})
-    contents = uploads.stored(tx, {(source, row["digest"], row["label"]) for source, row in rows})
-    return Decisions(senders, keys, contents, now, per_day)
+    last_words = uploads.last_words(tx, {(source, row["digest"]) for source, row in rows})
+    return Decisions(found, keys, last_words, now, per_day)
 
 
 def _write(tx: Session, rules: Decisions, now: datetime) -> dict[Prepared, Stored]:
     """Write the decisions; the rows of the new uploads."""
-    rows = [{"source_id": rules.senders[upload.source].id, **upload.columns} for upload in rules.new]
+    ids = dict(zip(rules.new, uploads.reserve(tx, len(rules.new)), strict=True))
+    rows = [_row(rules, upload, ids) for upload in rules.new]
+    uploads.supersede(tx, [word.id for word in rules.supersedes.values() if isinstance(word, Stored)])
+    uploads.add(tx, rows)
     stored = {
-        upload: Stored(number, row["digest"], row["status"], row["received_at"])
-        for upload, row, number in zip(rules.new, rows, uploads.add(tx, rows), strict=True)
+        upload: Stored(**{name: row[name] for name in Stored.__slots__})
+        for upload, row in zip(rules.new, rows, strict=True)
     }
     replays = [
         {
@@ -127,13 +132,34 @@ def _write(tx: Session, rules: Decisions, now: datetime) -> dict[Prepared, Store
         for upload, first in rules.bound
     ]
     uploads.bind(tx, replays)
-    uploads.spend(tx, rules.used, today(now))
+    senders.spend(tx, rules.used, today(now))
+    senders.forget(tx, [sender.id for sender in rules.senders.values() if sender.erased_at is not None])
     return stored
+
+
+def _row(rules: Decisions, upload: Prepared, ids: dict[Prepared, int]) -> dict[str, Any]:
+    replaced = rules.supersedes.get(upload)
+    return upload.columns | {
+        "id": ids[upload],
+        "source_id": rules.senders[upload.source].id,
+        "key": rules.keys.get(upload, upload.columns["key"]),
+        "status": Status.SUPERSEDED if upload in rules.superseded else upload.columns["status"],
+        "supersedes": ids[replaced] if isinstance(replaced, Prepared) else replaced and replaced.id,
+    }
 
 
 def _receipt(taken: Taken, stored: dict[Prepared, Stored], role: Role) -> Receipt:
     found = stored[taken.upload] if isinstance(taken.upload, Prepared) else taken.upload
-    return Receipt(found.id, found.digest, found.status, role, taken.duplicate, found.received_at, taken.replayed)
+    return Receipt(
+        found.id,
+        found.digest,
+        found.status,
+        role,
+        taken.duplicate,
+        found.received_at,
+        taken.replayed,
+        None if taken.duplicate else found.supersedes,
+    )
 
 
 def _prepared_or_reason(upload: Upload, now: datetime) -> Prepared | ClientError:

@@ -1,18 +1,30 @@
 """The rules that decide about each upload of a batch, given the store's content and the earlier uploads of the batch.
 
+- An upload that was drawn before its source was erased is refused: it must not bring the source back. Without
+  ``captured_at`` it counts as drawn before for ``ERASURE_GRACE``.
 - A key that the sender chose belongs to one body for good: resent, it gets its first answer; with another body it is
   refused. This also holds for a key whose upload was already stored under another key.
-- One image with one label counts once per source, whatever the key: the second upload is answered as a duplicate.
+- What a source says about one image is its word. One image has one current word per source: the same word again is
+  answered as a duplicate, another one supersedes it.
+- The order of arrival decides which word is the latest, unless both were captured at a known time: then the later of
+  the two stays, and the earlier is only kept as history. A time after its own arrival is not a known time.
+- A withdrawn word comes back only under a new key: without one, an upload may be a late retry.
 - A source may store a limited number of uploads a day. Only new uploads count, so no retry is refused for the quota.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from loop.errors import ClientError, KeyConflict, QuotaSpent
+from loop.errors import ClientError, KeyConflict, QuotaSpent, SourceErased
 from loop.intake.upload import Prepared
-from loop.store.feedback.uploads import Bound, Content, Key, Sender, Stored
+from loop.store.feedback.senders import Sender
+from loop.store.feedback.uploads import Bound, Key, Picture, Stored
+from loop.store.values import Status
+
+ERASURE_GRACE = timedelta(days=30)
+"""Background uploads of a phone that was offline arrive within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,50 +37,86 @@ class Taken:
 
 
 class Decisions:
-    """Decides upload by upload, and collects the rows to write: ``new``, ``bound`` and ``used``."""
+    """Decides upload by upload, and collects the rows to write: ``new``, ``bound`` and ``used``.
+
+    Of ``new``, ``superseded`` are history at once, ``supersedes`` maps a word to the one that it replaces, and
+    ``keys`` has the keys of those that cannot have the key derived from image and word.
+    """
 
     def __init__(
         self,
         senders: Mapping[str, Sender],
         keys: Mapping[Key, Bound],
-        contents: Mapping[Content, Stored],
+        last_words: Mapping[Picture, Stored],
         now: datetime,
         per_day: int | None,
     ) -> None:
         self.senders = senders
         self.new: list[Prepared] = []
+        self.superseded: set[Prepared] = set()
+        self.supersedes: dict[Prepared, Stored | Prepared] = {}
+        self.keys: dict[Prepared, str] = {}
         self.bound: list[tuple[Prepared, Stored | Prepared]] = []
         self.used: dict[int, int] = {}
         self._keys: dict[Key, tuple[str, Taken]] = {
             key: (found.body_digest, Taken(found.stored, found.duplicate, replayed=True)) for key, found in keys.items()
         }
-        self._contents: dict[Content, Stored | Prepared] = dict(contents)
+        self._last: dict[Picture, Stored | Prepared] = dict(last_words)
         self._now = now
         self._per_day = per_day
 
     def decide(self, upload: Prepared) -> Taken | ClientError | QuotaSpent:
         """Decide about the next upload."""
         sender, columns = self.senders[upload.source], upload.columns
+        if sender.erased_at is not None and not _drawn_after(upload, sender.erased_at):
+            return _erased(sender.erased_at)
         key = (sender.id, columns["key"])
         before = self._keys.get(key)
         if upload.keyed and before is not None:
             body_digest, first = before
             return first if body_digest == columns["body_digest"] else _conflict(upload)
-        content = (sender.id, columns["digest"], columns["label"])
-        same = self._contents.get(content)
+        last = self._last.get((sender.id, columns["digest"]))
+        same = self._same(upload, last, None if before is None else before[1].upload)
         if same is not None:
             if upload.keyed:
                 self.bound.append((upload, same))
                 self._keys[key] = (columns["body_digest"], Taken(same, duplicate=True, replayed=True))
             return Taken(same, duplicate=True)
-        if before is not None:  # the sender has used the key that is derived from this image and label
-            return _conflict(upload)
+        if before is not None and not _alike(before[1].upload, upload):
+            return _conflict(upload)  # the sender has used the key that is derived from this image and word
         if self._per_day is not None and not self._spend(sender, self._per_day):
             return _spent(upload, self._per_day, self._now)
-        self.new.append(upload)
-        self._contents[content] = upload
-        self._keys[key] = (columns["body_digest"], Taken(upload, replayed=True))
+        self._add(upload, sender, last)
         return Taken(upload)
+
+    def _same(
+        self, upload: Prepared, last: Stored | Prepared | None, derived: Stored | Prepared | None
+    ) -> Stored | Prepared | None:
+        """The upload that this one repeats, if any; ``derived`` has the key derived from its image and word."""
+        if last is None:
+            return None
+        if _alike(last, upload) and not (upload.keyed and _withdrawn(last)):
+            return last
+        late_retry = (
+            not upload.keyed and derived is not None and _alike(derived, upload) and _captured_before(upload, last)
+        )
+        return derived if late_retry else None
+
+    def _add(self, upload: Prepared, sender: Sender, last: Stored | Prepared | None) -> None:
+        columns, key = upload.columns, (sender.id, upload.columns["key"])
+        self.new.append(upload)
+        if key in self._keys:
+            self.keys[upload] = f"{columns['key']}-{secrets.token_hex(8)}"
+        else:
+            self._keys[key] = (columns["body_digest"], Taken(upload, replayed=True))
+        if last is not None and _captured_before(upload, last):
+            self.superseded.add(upload)
+            return
+        self._last[sender.id, columns["digest"]] = upload
+        if last is not None and not _withdrawn(last):
+            self.supersedes[upload] = last
+        if isinstance(last, Prepared):
+            self.superseded.add(last)
 
     def _spend(self, sender: Sender, per_day: int) -> bool:
         before = sender.used if sender.day == today(self._now) else 0
@@ -81,6 +129,49 @@ class Decisions:
 def today(now: datetime) -> date:
     """The UTC day of the quotas."""
     return now.astimezone(UTC).date()
+
+
+def _alike(one: Stored | Prepared, other: Stored | Prepared) -> bool:
+    """Whether the two say the same about the same image."""
+    return _word(one) == _word(other)
+
+
+def _word(upload: Stored | Prepared) -> tuple[str, int | str]:
+    if isinstance(upload, Prepared):
+        columns = upload.columns
+        return columns["digest"], columns["kind"] if columns["label"] is None else columns["label"]
+    return upload.digest, upload.kind if upload.label is None else upload.label
+
+
+def _withdrawn(upload: Stored | Prepared) -> bool:
+    return isinstance(upload, Stored) and upload.status is Status.WITHDRAWN
+
+
+def _captured_before(upload: Prepared, last: Stored | Prepared) -> bool:
+    """Whether both were captured at a known time, and this upload earlier."""
+    earlier, later = _captured_at(upload), _captured_at(last)
+    return earlier is not None and later is not None and earlier < later
+
+
+def _captured_at(upload: Stored | Prepared) -> datetime | None:
+    """When it was captured, if that is known: no phone captures a digit after the server receives it."""
+    if isinstance(upload, Prepared):
+        captured, received = upload.columns["captured_at"], upload.columns["received_at"]
+    else:
+        captured, received = upload.captured_at, upload.received_at
+    return captured if captured is not None and captured <= received else None
+
+
+def _drawn_after(upload: Prepared, erased_at: datetime) -> bool:
+    captured = _captured_at(upload)
+    return upload.columns["received_at"] > erased_at + ERASURE_GRACE if captured is None else captured > erased_at
+
+
+def _erased(erased_at: datetime) -> SourceErased:
+    return SourceErased(
+        f"expected a drawing from after {erased_at:%Y-%m-%d %H:%M:%S} UTC, when this source was erased; drop this one, "
+        "and send captured_at with new ones"
+    )
 
 
 def _conflict(upload: Prepared) -> KeyConflict:

@@ -1,8 +1,9 @@
 """Erase a source: its uploads, their scores, its name.
 
 Rules:
-- One transaction deletes everything at once; erasing twice is no error. A salted hash of the name stays, so that a
-  restored backup does not bring the source back (``feedback.erasures.reapply``).
+- One transaction deletes everything at once; erasing twice is no error. A tombstone, a salted hash of the name, stays:
+  neither a restored backup (``feedback.erasures.reapply``) nor a late upload (``intake.deciding``) brings the source
+  back. This holds for a source that never sent anything too: its first upload may still be on its way.
 - On SQLite the bytes leave the files too: deleted rows are overwritten, and the log is truncated at once, or, while a
   long reader is active, by the next ``scrub``. On PostgreSQL deleted rows stay in the table's file until VACUUM reuses
   their space, and in the write-ahead log for as long as it is kept: that is configured on the server.
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loop.home import Home
+from loop.intake.upload import is_source_name
 from loop.store.feedback import erasures
 
 log = logging.getLogger(__name__)
@@ -34,9 +36,11 @@ class Erased:
 
 
 def erase(home: Home, source: str, actor: str, now: datetime) -> Erased:
-    """Erase a source. An unknown one has no uploads, and leaves no trace. Raises ``StoreUnavailable``."""
-    with home.store.exclusive() as tx:
-        gone = erasures.erase(tx, source, actor, now) or erasures.Gone(0, ())
+    """Erase a source; an unknown one has no uploads. Raises ``StoreUnavailable``."""
+    gone = erasures.Gone(0, ())
+    if is_source_name(source):
+        with home.store.exclusive() as tx:
+            gone = erasures.erase(tx, source, actor, now)
     return Erased(gone.uploads, gone.taught, scrub(home))
 
 
@@ -52,3 +56,9 @@ def scrub(home: Home) -> bool:
     with home.store.exclusive() as tx:
         erasures.scrubbed(tx, erasure)
     return True
+
+
+def known(home: Home, source: str) -> bool:
+    """Whether erasing this source adds no row, because the store contains it or its tombstone."""
+    with home.store.write() as tx:  # it may have to create the salt
+        return erasures.known(tx, source)

@@ -11,6 +11,8 @@ from loop.data import digits
 from loop.errors import BadField, BadIdempotencyKey, BadLabel, BadRate, MissingField
 from loop.store.values import Kind, Status
 
+MAX_SOURCE_CHARACTERS = 128
+MAX_KEY_CHARACTERS = 200
 _canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps`` builds an encoder for each call
 
 
@@ -18,14 +20,15 @@ _canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps
 class Upload:
     """An upload as an app sends it. ``image`` is PNG or JPEG bytes, or a digit that was already read.
 
-    ``key`` is the idempotency key; without one, it is derived from image and label. ``predicted``, ``confidence`` and
+    ``label`` is None for the kinds that have none. ``key`` is the idempotency key; without one, it is derived from
+    image and label, or kind. ``predicted``, ``confidence`` and
     ``version`` describe the answer of the phone's model. ``rate`` is the probability with which the app sends uploads
     of this kind: 1 for corrections, the feed's rate for confirmations.
     """
 
     source: str
     image: bytes | digits.Digit
-    label: int
+    label: int | None
     key: str | None = None
     kind: Kind = Kind.CORRECTION
     predicted: int | None = None
@@ -49,7 +52,7 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
     _check(upload)
     digit = upload.image if isinstance(upload.image, digits.Digit) else digits.read(upload.image, limits)
     body = {
-        "label": digits.check_label(upload.label),
+        "label": None if upload.label is None else digits.check_label(upload.label),
         "kind": upload.kind,
         "predicted": upload.predicted,
         "confidence": None if upload.confidence is None else float(upload.confidence),
@@ -59,12 +62,13 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "digest": digit.digest,
     }
     columns = body | {
-        "key": upload.key or f"{digit.digest[:40]}-{upload.label}",
+        "key": upload.key or f"{digit.digest[:40]}-{upload.kind if upload.label is None else upload.label}",
         "body_digest": hashlib.sha256(_canonical(body).encode()).hexdigest(),
         "captured_at": upload.captured_at,
         "pixels": digit.pixels.tobytes(),
         "normalised": digit.normalised,
-        "status": Status.ACCEPTED,
+        "preparation": getattr(digit, "preparation", None),
+        "status": Status.ACCEPTED if upload.kind.has_label else Status.NOTED,
         "received_at": now,
     }
     return Prepared(upload.source, upload.key is not None, columns)
@@ -72,20 +76,12 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
 
 def _check(upload: Upload) -> None:
     """Raise ``BadField``, or one of its kinds, for the first field outside its range."""
-    _check_name("source", upload.source, 128)
+    _check_name("source", upload.source, MAX_SOURCE_CHARACTERS)
     if upload.key is not None:
-        _check_name("key", upload.key, 200)
-    digits.check_label(upload.label)
+        _check_name("key", upload.key, MAX_KEY_CHARACTERS)
     if upload.predicted is not None:
         digits.check_label(upload.predicted)
-        agreed = upload.predicted == upload.label
-        if agreed != (upload.kind is Kind.CONFIRMATION):
-            raise BadLabel(
-                f"{upload.kind}: label {upload.label}, predicted {upload.predicted}; they contradict the kind: "
-                "the two are equal in a confirmation and differ in a correction"
-            )
-    elif upload.kind is Kind.CONFIRMATION:
-        raise MissingField("predicted: expected the model's digit in a confirmation, got nothing; send predicted too")
+    _check_kind(upload)
     if upload.confidence is not None and not 0 <= upload.confidence <= 1:
         raise BadField(f"confidence: expected 0 to 1, got {upload.confidence}; correct it")
     if not 0 < upload.rate <= 1:
@@ -98,11 +94,41 @@ def _check(upload: Upload) -> None:
         raise BadField(f"captured_at: expected a time with a time zone, got {upload.captured_at}; add the zone")
 
 
+def _check_kind(upload: Upload) -> None:
+    """Label and prediction must fit the kind."""
+    if not upload.kind.has_label:
+        if upload.label is not None:
+            raise BadLabel(f"{upload.kind}: expected no label, got {upload.label!r:.40}; leave it out")
+        return
+    if upload.label is None:
+        raise MissingField(f"label: expected the digit that was written in a {upload.kind}, got nothing; send label")
+    digits.check_label(upload.label)
+    if upload.predicted is None:
+        if upload.kind is Kind.CONFIRMATION:
+            raise MissingField(
+                "predicted: expected the model's digit in a confirmation, got nothing; send predicted too"
+            )
+    elif (upload.predicted == upload.label) != (upload.kind is Kind.CONFIRMATION):
+        raise BadLabel(
+            f"{upload.kind}: label {upload.label}, predicted {upload.predicted}; they contradict the kind: "
+            "the two are equal in a confirmation and differ in a correction"
+        )
+
+
+def is_source_name(value: str) -> bool:
+    """Whether a source can have this name."""
+    return 0 < len(value) <= MAX_SOURCE_CHARACTERS and _is_printable(value)
+
+
 def _check_name(field: str, value: str, longest: int) -> None:
     error = BadIdempotencyKey if field == "key" else BadField
     if not 0 < len(value) <= longest:
         raise error(f"{field}: expected 1 to {longest} characters, got {len(value)}; correct it")
-    if value.isascii() and value.isprintable():
-        return
-    if any(unicodedata.category(letter)[0] == "C" for letter in value):
+    if not _is_printable(value):
         raise error(f"{field}: expected printable characters, got {value[:40]!r}; correct it")
+
+
+def _is_printable(value: str) -> bool:
+    if value.isascii() and value.isprintable():
+        return True
+    return not any(unicodedata.category(letter)[0] == "C" for letter in value)

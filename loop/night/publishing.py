@@ -201,12 +201,12 @@ def promoted(home: Home, version: values.Version) -> bool:
 
 
 def _require_intact(tx: Session, lineage: Lineage) -> None:
-    """Raise ``LessonErased`` if an upload that was taught was erased in between."""
+    """Raise ``LessonErased`` if an upload that was taught was erased or withdrawn in between."""
     erased = 0 if lineage.snapshot_id is None else snapshots.erased(tx, lineage.snapshot_id)
     if erased:
         raise LessonErased(
-            f"{erased} of the {lineage.taught} uploads that this night taught were erased while it ran; nothing was "
-            "published, and the next night teaches the rest"
+            f"{erased} of the {lineage.taught} uploads that this night taught were erased or taken back while it "
+            "ran; nothing was published, and the next night teaches the rest"
         )
 
 

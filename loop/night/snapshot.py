@@ -7,20 +7,17 @@ numbers: the same images, labels and weights beside the same corpus have the sam
 """
 
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.exc import IntegrityError
 
 from loop.store import Store
 from loop.store.feedback import corrections
 from loop.store.nights import runs, snapshots
 from loop.store.values import Pool, Role
 
-ERASURE_RETRIES = 4
 CONFIRMATION_WEIGHT = 1.0  # relative probability of being drawn; a correction has 1.0
 
 
@@ -35,20 +32,17 @@ class Snapshot:
 
 
 def freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
-    """Choose, weight and store the uploads that the run teaches. Raises ``LeaseLost``."""
-    for _ in range(ERASURE_RETRIES):
-        with suppress(IntegrityError):  # an upload was erased between the read and the write: choose again
-            return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
-    return _freeze(store, run_id, corpus_digest, budget, source_cap, now)
+    """Choose, weight and store the uploads that the run teaches. Raises ``LeaseLost``.
 
-
-def _freeze(store: Store, run_id: int, corpus_digest: str, budget: int, source_cap: int, now: datetime) -> Snapshot:
+    Uploads that were erased, withdrawn or superseded between the read and the write are left out.
+    """
     with store.read() as tx:
         pool = corrections.pool(tx, Role.TRAIN)
     chosen = choose(pool, budget, source_cap)
-    weights = np.where(chosen.corrected, 1.0, CONFIRMATION_WEIGHT)
-    content = digest(chosen, weights, corpus_digest)
-    with store.exclusive() as tx:
+    with store.exclusive() as tx:  # from here on no upload is erased or withdrawn
+        chosen = chosen[np.isin(chosen.ids, snapshots.accepted(tx, chosen.ids))]
+        weights = np.where(chosen.corrected, 1.0, CONFIRMATION_WEIGHT)
+        content = digest(chosen, weights, corpus_digest)
         snapshot_id = snapshots.keep(tx, content, corpus_digest, chosen, weights, now)
         runs.freeze(tx, run_id, snapshot_id)
     return Snapshot(snapshot_id, content, chosen, weights)

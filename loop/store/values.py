@@ -22,19 +22,33 @@ class Role(StrEnum):
 
 
 class Kind(StrEnum):
-    """Whether the user corrected the model or agreed with it."""
+    """What the user says: the model was wrong, it was right, this is no digit, or nobody can read it."""
 
     CORRECTION = "correction"
     CONFIRMATION = "confirmation"
+    NOT_A_DIGIT = "not-a-digit"
+    UNREADABLE = "unreadable"
+
+    @property
+    def has_label(self) -> bool:
+        """Whether an upload of this kind names a digit; the others are never taught and never judged."""
+        return self in {Kind.CORRECTION, Kind.CONFIRMATION}
 
 
 class Status(StrEnum):
-    """The state of an upload. Today every upload is stored as ``accepted``; nothing writes the other three yet."""
+    """The state of an upload. Only accepted uploads teach and judge; nothing writes pending, quarantined, rejected yet.
+
+    ``noted``: it has no label. ``superseded``: its source said something else about the same image later.
+    ``withdrawn``: its source took it back.
+    """
 
     PENDING = "pending"
     ACCEPTED = "accepted"
     QUARANTINED = "quarantined"
     REJECTED = "rejected"
+    NOTED = "noted"
+    SUPERSEDED = "superseded"
+    WITHDRAWN = "withdrawn"
 
 
 class RunStatus(StrEnum):

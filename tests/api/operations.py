@@ -11,7 +11,7 @@ from tests.api.test_corrections import correction
 
 BOUNDARY = b"a-boundary"
 REASON = "a test"
-PATHS = {"source": "s" + "0" * 40, "name": "0" * 64, "number": "1"}
+PATHS = {"source": "s" + "0" * 40, "name": "0" * 64, "number": "1", "id": "1"}
 JSON = {
     "/v1/corrections": correction(1, key="k"),
     "/v1/corrections:batch": {"corrections": [correction(1, key="k")]},
@@ -64,7 +64,7 @@ def every(document: Mapping[str, Any]) -> list[Operation]:
 
 def body(operation: Operation) -> tuple[bytes, bytes]:
     """A valid body and its media type."""
-    if operation.path in JSON:
+    if operation.path in JSON and operation.kinds:
         return json.dumps(JSON[operation.path]).encode(), b"application/json"
     return (picture(1), b"image/png") if operation.kinds else (b"", b"application/json")
 

@@ -37,7 +37,7 @@ def test_an_upload_is_on_disk_when_it_is_answered(server: Server) -> None:
     """201, with the digest of the stored pixels; another connection sees the row."""
     answer = server.send(server.phone(), version=3, confidence=0.5, captured_at="2026-05-03T08:00:00+02:00")
     assert answer.status_code == 201, answer.text
-    assert set(answer.json()) == {"id", "digest", "duplicate", "received_at"}
+    assert set(answer.json()) == {"id", "digest", "duplicate", "supersedes", "received_at"}
     with server.home.store.read() as tx:
         row = tx.get(tables.Correction, answer.json()["id"])
         assert row is not None

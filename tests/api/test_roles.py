@@ -27,6 +27,11 @@ READERS = {"reviewer", "ops"}
 EXPECTED = {  # a new operation needs its roles here, too
     "POST /v1/corrections": {"app"},
     "POST /v1/corrections:batch": {"app"},
+    "GET /v1/corrections": {"app"},
+    "GET /v1/corrections/{id}": {"app"},
+    "DELETE /v1/corrections/{id}": {"app"},
+    "GET /v1/sources/{source}": {"app", "ops"},
+    "GET /v1/sources/{source}/export": {"app", "ops"},
     "DELETE /v1/sources/{source}": {"app", "ops"},
     "GET /v1/feed": ANYBODY,
     "GET /v1/root/{name}": ANYBODY,

@@ -21,6 +21,7 @@ from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.intake import Upload, erasure
+from loop.intake.deciding import ERASURE_GRACE
 from loop.intake.live_accuracy import score_waiting
 from loop.night import publishing, retrain, snapshot
 from loop.night.lease import HeldRun
@@ -35,6 +36,9 @@ from tests.helpers import stores
 from tests.night.test_retrain import champion, home, settings, write  # noqa: F401 (a fixture)
 
 VICTIM = "person-1"
+
+
+LONG_AGO = NOW - ERASURE_GRACE - timedelta(days=1)
 
 
 def tainted(of: Home) -> list[int]:
@@ -153,20 +157,21 @@ def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> N
 
 
 def test_erasing_twice_and_what_never_was(plain: Home) -> None:
-    """A second erasure answers 0 uploads; an unknown name leaves no row, so the table cannot be flooded."""
+    """A second erasure answers 0 uploads; a name has one tombstone then, and one that no source can have has none."""
     send(plain.store, "somebody", 1)
     assert erasure.erase(plain, "somebody", "a phone", NOW).uploads == 15
-    for name in ("somebody", "nobody", "", "x" * 10_000, "'; DROP TABLE sources --"):
+    for name in ("somebody", "nobody", "nobody", "", "x" * 10_000, "a\0b", "'; DROP TABLE sources --"):
         assert erasure.erase(plain, name, "a phone", NOW) == erasure.Erased(0, (), True)
-    assert count(plain.store, tables.Erasure) == 1
+    assert count(plain.store, tables.Erasure) == 3
+    assert count(plain.store, tables.Source) == 0
 
 
 def test_whoever_comes_back_is_new(plain: Home) -> None:
-    """After an erasure the same phone may send again, the same pictures too; its side of the split is as before."""
+    """Long after an erasure the phone may send the same pictures again; its side of the split is as before."""
     send(plain.store, "somebody", 1)
     with plain.store.read() as tx:
         before = tx.scalar(select(tables.Source.role).where(tables.Source.name == "somebody"))
-    erasure.erase(plain, "somebody", "a phone", NOW)
+    erasure.erase(plain, "somebody", "a phone", LONG_AGO)
     send(plain.store, "somebody", 1)
     with plain.store.read() as tx:
         assert tx.scalar(select(tables.Source.role).where(tables.Source.name == "somebody")) == before
@@ -198,8 +203,8 @@ def test_erasing_while_phones_send_and_the_champion_speaks(plain: Home) -> None:
     jobs: list[Callable[[int], object]] = [
         lambda turn: send(plain.store, names[turn % 3], turn, 20),
         lambda turn: send(plain.store, names[-turn % 3], 10_000 + turn, 20),
-        lambda turn: erasure.erase(plain, names[turn % 3], "a phone", NOW),
-        lambda turn: erasure.erase(plain, names[-turn % 3], "another", NOW),
+        lambda turn: erasure.erase(plain, names[turn % 3], "a phone", LONG_AGO),
+        lambda turn: erasure.erase(plain, names[-turn % 3], "another", LONG_AGO),
         *[lambda turn: score_waiting(plain, NOW, 50)] * 2,
     ]
     threads = [threading.Thread(target=work, args=(job,)) for job in jobs]
@@ -302,7 +307,7 @@ def test_a_night_that_teaches_it_is_not_published(home: Home, monkeypatch: pytes
     with home.store.read() as tx:
         last = runs.recent(tx)[0]
         assert (last.status, [found.number for found in versions.every(tx)]) == (RunStatus.FAILED, [1])
-        assert "were erased while it ran" in str(last.reason)
+        assert "were erased or taken back while it ran" in str(last.reason)
     assert champion(home) == 1
     done = retrain.run(home)
     assert done.version is not None
@@ -328,7 +333,9 @@ def test_erased_between_the_choice_and_the_snapshot(home: Home, monkeypatch: pyt
     monkeypatch.setattr(snapshot, "choose", and_erase)
     done = retrain.run(home)
     assert done.version is not None
-    assert chosen == [chosen[0], chosen[0] - 40]
+    with home.store.read() as tx:
+        size = tx.scalar(select(tables.Snapshot.size).where(tables.Snapshot.id == done.version.snapshot_id))
+    assert (len(chosen), size) == (1, chosen[0] - 40)
     assert tainted(home) == []
 
 
@@ -343,7 +350,7 @@ def test_a_lesson_that_comes_again_is_whole_again(home: Home) -> None:  # noqa: 
     with home.store.read() as tx:
         teacher = tx.scalars(select(tables.Source.name).where(tables.Source.role == "train")).first()
     assert teacher is not None
-    erasure.erase(home, teacher, "a phone", NOW)
+    erasure.erase(home, teacher, "a phone", LONG_AGO)
     assert tainted(home) == [first.number]
     write(home)  # the others' uploads are known already
     again = retrain.run(home)

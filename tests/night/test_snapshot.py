@@ -1,11 +1,20 @@
 """The training set of a night: caps, budget, and a digest of its content."""
 
+from datetime import datetime
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loop import intake
+from loop.data.digits import digit
+from loop.intake import Upload
 from loop.night import snapshot
-from loop.store.values import Pool
+from loop.store import Store
+from loop.store.feedback import own_uploads, uploads
+from loop.store.nights import ledger_chain, runs
+from loop.store.values import Pool, Status
 
 
 @st.composite
@@ -72,3 +81,29 @@ def test_the_digest_is_of_content(pool: Pool) -> None:
         changed = Pool(pool.ids, pool.sources, other, pool.labels, pool.corrected, pool.has_prediction, pool.rates)
         assert snapshot.digest(changed, weights, "corpus") != digest
         assert snapshot.digest(pool, weights * 2, "corpus") != digest
+
+
+@pytest.mark.parametrize("how", [Status.WITHDRAWN, Status.SUPERSEDED])
+def test_a_word_that_changes_while_a_night_chooses(
+    store: Store, now: datetime, monkeypatch: pytest.MonkeyPatch, how: Status
+) -> None:
+    """A word that is taken back or replaced between the read and the write is not in the snapshot."""
+    random = np.random.default_rng(0)
+    chosen, images = snapshot.choose, [digit(random.integers(0, 256, (28, 28), np.uint8)) for _ in range(3)]
+    first, *rest = (intake.accept(store, Upload("a phone", image, 4), 0.0, now) for image in images)
+
+    def and_change(*asked: object) -> Pool:
+        with store.exclusive() as tx:
+            if how is Status.WITHDRAWN:
+                own_uploads.withdraw(tx, "a phone", first.id)
+            else:
+                uploads.supersede(tx, [first.id])
+        return chosen(*asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(snapshot, "choose", and_change)
+    with store.exclusive() as tx:
+        run = runs.claim(tx, "cnn", "night", runs.me(), 60, now)
+    frozen = snapshot.freeze(store, run.id, "c" * 64, 10, 10, now)
+    assert frozen.pool.ids.tolist() == [each.id for each in rest]
+    with store.read() as tx:
+        assert ledger_chain.uneven(tx) == []

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from loop import access, registry
 from loop.errors import BadBackup, OpsError
@@ -18,11 +18,13 @@ from loop.home.settings import Settings
 from loop.intake import erasure
 from loop.operations import backup, restore, verify
 from loop.operations.finding import Severity, worst
-from loop.store import Store, schema, values
+from loop.store import Store, schema, tables, values
 from loop.store.backup import carried_over, dump, sequences
+from loop.store.feedback import corrections, erasures, own_uploads, uploads
 from loop.store.nights import runs
 from loop.store.phones import feeds
 from loop.store.service import heartbeats, hooks
+from loop.store.values import Role
 from tests.helpers import stores
 from tests.operations.conftest import HOUR, WHY, Site, no_passphrase, numbers
 
@@ -33,9 +35,9 @@ REPLACE = restore.Options(replace=True)
 def rows(home: Home) -> dict[str, bytes]:
     """Every row of every table in the form of a backup, without the records of restores."""
     with home.store.frozen() as tx:
-        tables = {name: b"".join(dump.parts(tx, name)) for name in dump.tables()}
-    lines = tables["runs"].splitlines(keepends=True)
-    return tables | {"runs": b"".join(line for line in lines if b"restored from the backup" not in line)}
+        found = {name: b"".join(dump.parts(tx, name)) for name in dump.tables()}
+    lines = found["runs"].splitlines(keepends=True)
+    return found | {"runs": b"".join(line for line in lines if b"restored from the backup" not in line)}
 
 
 def sound(home: Home, now: object) -> None:
@@ -187,6 +189,27 @@ def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
     assert restore.restore(site.home, again.path, REPLACE, site.now).erased == 0
 
 
+def test_what_was_taken_back_stays_so(site: Site, tmp_path: Path) -> None:
+    """Words that were withdrawn or superseded after the backup are not taught again once it is restored."""
+    upload, source = tables.Correction, tables.Source
+    with site.home.store.read() as tx:
+        teaching = select(upload.id, source.name).join(source).where(source.role == "train").limit(2)
+        (withdrawn, name), (superseded, _) = tx.execute(teaching).all()
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    with site.home.store.exclusive() as tx:
+        own_uploads.withdraw(tx, name, withdrawn)
+        uploads.supersede(tx, [superseded])
+        tainted = erasures.tainted(tx)
+        taught = len(corrections.pool(tx, Role.TRAIN))
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    with site.home.store.read() as tx:
+        found = [tx.get_one(upload, number).status for number in (withdrawn, superseded)]
+        assert found == ["withdrawn", "superseded"]
+        assert erasures.tainted(tx) == tainted != []
+        assert len(corrections.pool(tx, Role.TRAIN)) == taught
+    sound(site.home, site.now)
+
+
 @pytest.mark.slow
 def test_without_carrying_over_all_of_it_is_undone(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: a restore that only loads rows revives the key, loses the sequence and reuses numbers."""
@@ -195,7 +218,7 @@ def test_without_carrying_over_all_of_it_is_undone(site: Site, tmp_path: Path, m
     access.revoke(site.home, key.id, site.now)
     site.register()
     newest = [site.publish() for _ in range(3)][-1]
-    monkeypatch.setattr(carried_over, "read", lambda tx: carried_over.CarriedOver([], [], [], [], {}, [], 0, {}))
+    monkeypatch.setattr(carried_over, "read", lambda tx: carried_over.CarriedOver([], [], [], [], [], {}, [], 0, {}))
     monkeypatch.setattr(restore, "_seen_by_phones", lambda home, tx: 0)
     restore.restore(site.home, made.path, REPLACE, site.now)
     assert [each.revoked_at for each in access.every(site.home)] == [None]

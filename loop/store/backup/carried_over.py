@@ -1,5 +1,5 @@
 """Facts that a restored backup must not undo: roots, sequences and withdrawals that phones have seen, erased sources,
-revoked keys, removed webhooks, and ids that were given.
+uploads that were taken back, revoked keys, removed webhooks, and ids that were given.
 
 ``read`` reads them from the store that is about to be replaced, ``give_back`` writes them to the restored one, in the
 same transaction.
@@ -16,19 +16,25 @@ from sqlalchemy.orm import Session
 from loop.errors import BadBackup
 from loop.store import tables
 from loop.store.backup import sequences
+from loop.store.feedback import own_uploads
 from loop.store.service import hooks
+from loop.store.values import Status
 
 Rows = list[dict[str, Any]]
+TAKEN_BACK = (Status.WITHDRAWN, Status.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True)
 class CarriedOver:
-    """Rows of the tables; ``number`` is the highest version number given, ``last`` the highest id by table."""
+    """Rows of the tables; ``taken_back`` are the words that are no longer current, ``number`` is the highest version
+    number given, ``last`` the highest id by table.
+    """
 
     roots: Rows
     entries: Rows
     withdrawals: Rows
     erasures: Rows
+    taken_back: Rows
     revoked: Mapping[str, datetime]
     unhooked: Rows
     number: int
@@ -43,13 +49,15 @@ def read(tx: Session) -> CarriedOver:
         .join(tables.Version, tables.Version.number == tables.Withdrawal.version)
         .order_by(tables.Withdrawal.version)
     )
-    hook = tables.Hook
+    hook, upload = tables.Hook, tables.Correction
+    taken_back = select(upload.id, upload.body_digest, upload.status).where(upload.status.in_(TAKEN_BACK))
     unhooked = select(hook.id, hook.added_at, hook.removed_at).where(hook.removed_at.is_not(None))
     return CarriedOver(
         roots=_rows(tx, select(_table(tables.FeedRoot)).order_by(tables.FeedRoot.version)),
         entries=_rows(tx, select(_table(tables.FeedEntry)).order_by(tables.FeedEntry.epoch, tables.FeedEntry.sequence)),
         withdrawals=_rows(tx, withdrawn),
         erasures=_rows(tx, select(_table(tables.Erasure)).order_by(tables.Erasure.id)),
+        taken_back=_rows(tx, taken_back),
         revoked={digest: moment for digest, moment in tx.execute(revoked) if moment is not None},
         unhooked=_rows(tx, unhooked),
         number=tx.scalar(select(func.max(tables.Run.reserved))) or 0,
@@ -64,6 +72,7 @@ def give_back(tx: Session, kept: CarriedOver) -> None:
     _add(tx, tables.FeedEntry, [row for row in kept.entries if (row["epoch"], row["sequence"]) not in known])
     _withdrawals(tx, kept.withdrawals)
     _erasures(tx, kept.erasures)
+    _take_back(tx, kept.taken_back)
     for digest, moment in kept.revoked.items():
         mine = (tables.Key.secret_digest == digest, tables.Key.revoked_at.is_(None))
         tx.execute(update(tables.Key).where(*mine).values(revoked_at=moment))
@@ -76,7 +85,7 @@ def _roots(tx: Session, kept: Rows) -> None:
     for mine, other in zip(loaded, kept, strict=False):
         if mine["document"] != other["document"]:
             raise BadBackup(
-                f"root {mine['version']} of the feed differs between the backup and this store: they are two different "
+                f"root {mine['version']} of the feed differs between the backup and this store: they are two "
                 "installations; restore the backup beside this one, with another LOOP_HOME and LOOP_DATABASE_URL"
             )
     _add(tx, tables.FeedRoot, kept[len(loaded) :])
@@ -98,6 +107,20 @@ def _erasures(tx: Session, kept: Rows) -> None:
     known = set(tx.execute(select(tables.Erasure.name_digest, tables.Erasure.erased_at)))
     rows = [row for row in kept if (row["name_digest"], row["erased_at"]) not in known]
     _add(tx, tables.Erasure, [{name: value for name, value in row.items() if name != "id"} for row in rows])
+
+
+def _take_back(tx: Session, kept: Rows) -> None:
+    """Withdraw and supersede again the words that were withdrawn and superseded after the backup."""
+    upload = tables.Correction
+    for row in kept:
+        status = select(upload.status).where(upload.id == row["id"], upload.body_digest == row["body_digest"])
+        loaded = tx.scalar(status)
+        if loaded is None or loaded == row["status"]:
+            continue
+        if row["status"] == Status.WITHDRAWN:
+            own_uploads.mark_withdrawn(tx, row["id"])
+        else:
+            tx.execute(update(upload).where(upload.id == row["id"]).values(status=Status.SUPERSEDED))
 
 
 def _hooks(tx: Session, kept: Rows) -> None:

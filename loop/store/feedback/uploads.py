@@ -2,75 +2,61 @@
 
 The transaction first locks the rows of its sources (on SQLite: the whole database, by ``BEGIN IMMEDIATE``). Every
 look-up therefore stays true until the commit, and no unique constraint is violated, whatever other processes write.
-The rows to look up are passed as one parameter, a JSON list: no limit on bound variables, one statement for every size.
 """
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
-    Date,
-    FromClause,
     Insert,
-    Integer,
     Select,
-    SmallInteger,
     String,
     Update,
-    bindparam,
-    cast,
     column,
     false,
     func,
     insert,
     select,
     table,
+    text,
     true,
     union_all,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import corrections
+from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
-from loop.store.values import Role, Status
+from loop.store.tables.feedback import CURRENT_WORD
+from loop.store.values import Kind, Status
 
-SOURCES, CORRECTIONS, REPLAYS, ARRIVALS = (
-    tables.Base.metadata.tables[name] for name in ("sources", "corrections", "replays", "arrivals")
-)
+CORRECTIONS, REPLAYS, ARRIVALS = (tables.Base.metadata.tables[name] for name in ("corrections", "replays", "arrivals"))
+STORED = ("id", "digest", "status", "received_at", "kind", "label", "captured_at", "supersedes")
+"""The columns of ``Stored``."""
 SEQUENCES = table("sqlite_sequence", column("name", String()), column("seq", Id))
 """SQLite's own table: the highest id that each table ever had."""
 Key = tuple[int, str]
 """A source's id and one of its idempotency keys."""
-Content = tuple[int, str, int]
-"""A source's id, the digest of an image, its label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """A source: its side of the split, and the number of uploads it stored on the UTC day ``day``."""
-
-    id: int
-    role: Role
-    day: date | None
-    used: int
+Picture = tuple[int, str]
+"""A source's id and the digest of an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored upload: the fields that an answer repeats."""
+    """A stored upload: what an answer repeats, and what a later word about the same image is compared with."""
 
     id: int
     digest: str
     status: Status
     received_at: datetime
+    kind: Kind
+    label: int | None
+    captured_at: datetime | None
+    supersedes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,51 +68,46 @@ class Bound:
     duplicate: bool
 
 
-def senders(tx: Session, names: Collection[str], holdout_share: float, now: datetime) -> dict[str, Sender]:
-    """Each named source, locked until the commit; a new source is stored first."""
-    found = _senders(tx, names)
-    while missing := sorted(set(names) - found.keys()):  # one order in every process, so that two cannot deadlock
-        salt = corrections.set_salt(tx)
-        rows = [
-            {"name": name, "role": corrections.role_of(name, salt, holdout_share), "seen_at": now} for name in missing
-        ]
-        dialect = postgresql if _dialect(tx) == "postgresql" else sqlite
-        tx.execute(dialect.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
-        found |= _senders(tx, missing)  # a source that others stored and erased in between is stored again
-    return found
-
-
 def bound(tx: Session, keys: Collection[Key]) -> dict[Key, Bound]:
     """The upload behind each of these keys; keys that were never used are left out."""
-    rows = tx.execute(_bound(_dialect(tx)), _listed({"source": source, "key": key} for source, key in keys))
-    return {
-        (source, key): Bound(Stored(id_, digest, Status(status), received_at), body, duplicate)
-        for source, key, body, duplicate, id_, digest, status, received_at in rows
-    }
+    rows = tx.execute(_bound(dialect(tx)), listed({"source": source, "key": key} for source, key in keys))
+    return {(source, key): Bound(_stored(row), body, duplicate) for source, key, body, duplicate, *row in rows}
 
 
-def stored(tx: Session, contents: Collection[Content]) -> dict[Content, Stored]:
-    """The stored upload of each of these images and labels; those that are not stored are left out."""
-    sought = ({"source": source, "digest": digest, "label": label} for source, digest, label in contents)
-    rows = tx.execute(_stored(_dialect(tx)), _listed(sought))
-    return {
-        (source, digest, label): Stored(id_, digest, Status(status), received_at)
-        for source, label, id_, digest, status, received_at in rows
-    }
+def last_words(tx: Session, pictures: Collection[Picture]) -> dict[Picture, Stored]:
+    """The current word of each source about each image; if it has none, the last one that it withdrew, if any."""
+    sought = ({"source": source, "digest": digest} for source, digest in pictures)
+    rows = tx.execute(_last_words(dialect(tx)), listed(sought))
+    return {(source, row[1]): _stored(row) for source, *row in rows}
 
 
-def add(tx: Session, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Store new uploads, each waiting for its live score; their ids, in the same order."""
-    if not rows:
+def reserve(tx: Session, count: int) -> list[int]:
+    """Ids for new uploads, never used before, ascending. Reserved first, so that the insert needs no ``RETURNING``."""
+    if count == 0:
         return []
-    numbers = _reserved(tx, len(rows))
-    numbered = [{"id": number, **row} for number, row in zip(numbers, rows, strict=True)]
-    if _dialect(tx) == "postgresql":  # inserting row by row takes twice the time, on the client and on the server
-        tx.execute(_added(), _listed(numbered))
+    if dialect(tx) == "postgresql":
+        sequence = func.pg_get_serial_sequence(CORRECTIONS.name, CORRECTIONS.c.id.name)
+        return sorted(tx.scalars(select(func.nextval(sequence)).select_from(func.generate_series(1, count))))
+    last = select(func.max(SEQUENCES.c.seq)).where(SEQUENCES.c.name == CORRECTIONS.name)  # the lock on it is ours
+    first = (tx.scalar(last) or 0) + 1
+    return list(range(first, first + count))
+
+
+def supersede(tx: Session, ids: Collection[int]) -> None:
+    """These words are no longer current. Call it before ``add``: an image has one current word."""
+    if ids:
+        tx.execute(_superseded(dialect(tx)), listed({"id": number} for number in ids))
+
+
+def add(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store new uploads under their reserved ids; each with a label then waits for its live score."""
+    if not rows:
+        return
+    if dialect(tx) == "postgresql":  # inserting row by row takes twice the time, on the client and on the server
+        tx.execute(_added(), listed(rows))
     else:
-        tx.execute(insert(CORRECTIONS), numbered)
-    tx.execute(_waiting(_dialect(tx)), _listed({"id": number} for number in numbers))
-    return numbers
+        tx.execute(insert(CORRECTIONS), rows)
+    tx.execute(_waiting(dialect(tx)), listed({"id": row["id"]} for row in rows if row["label"] is not None))
 
 
 def bind(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -135,101 +116,48 @@ def bind(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         tx.execute(insert(REPLAYS), rows)
 
 
-def spend(tx: Session, used: Mapping[int, int], day: date) -> None:
-    """Store how many uploads each source has stored on this day."""
-    if used:
-        counts = _listed({"id": source, "used": count} for source, count in used.items())
-        tx.execute(_spent(_dialect(tx)), counts | {"day": day})
-
-
-def _reserved(tx: Session, count: int) -> list[int]:
-    """Ids for new uploads, never used before. Reserved first, so that the insert needs no ``RETURNING``."""
-    if _dialect(tx) == "postgresql":
-        sequence = func.pg_get_serial_sequence(CORRECTIONS.name, CORRECTIONS.c.id.name)
-        return list(tx.scalars(select(func.nextval(sequence)).select_from(func.generate_series(1, count))))
-    last = select(func.max(SEQUENCES.c.seq)).where(SEQUENCES.c.name == CORRECTIONS.name)  # the lock on it is ours
-    first = (tx.scalar(last) or 0) + 1
-    return list(range(first, first + count))
-
-
-def _senders(tx: Session, names: Collection[str]) -> dict[str, Sender]:
-    rows = tx.execute(_sources(_dialect(tx)), _listed({"name": name} for name in names))
-    return {name: Sender(id_, Role(role), day, used) for name, id_, role, day, used in rows}
-
-
-def _dialect(tx: Session) -> str:
-    return tx.get_bind().dialect.name
+def _stored(row: Sequence[Any]) -> Stored:
+    id_, digest, status, received_at, kind, *rest = row
+    return Stored(id_, digest, Status(status), received_at, Kind(kind), *rest)
 
 
 @lru_cache
-def _sources(dialect: str) -> Select[Any]:
-    given, columns = _given(dialect, name=String()), SOURCES.c
-    sought = select(columns.name, columns.id, columns.role, columns.quota_day, columns.quota_used)
-    held = sought.join(given, given.c.name == columns.name).order_by(columns.id)
-    return held.with_for_update(key_share=True, of=SOURCES)
-
-
-@lru_cache
-def _bound(dialect: str) -> Any:
-    given, key, replay = _given(dialect, source=Id, key=String()), CORRECTIONS.c, REPLAYS.c
-    answer = (key.id, key.digest, key.status, key.received_at)
+def _bound(name: str) -> Any:
+    sought, key, replay = given(name, source=Id, key=String()), CORRECTIONS.c, REPLAYS.c
+    answer = [key[column] for column in STORED]
     first = select(key.source_id, key.key, key.body_digest, false().label("duplicate"), *answer).join(
-        given, (key.source_id == given.c.source) & (key.key == given.c.key)
+        sought, (key.source_id == sought.c.source) & (key.key == sought.c.key)
     )
     again = (
         select(replay.source_id, replay.key, replay.body_digest, true().label("duplicate"), *answer)
         .join(CORRECTIONS, key.id == replay.correction_id)
-        .join(given, (replay.source_id == given.c.source) & (replay.key == given.c.key))
+        .join(sought, (replay.source_id == sought.c.source) & (replay.key == sought.c.key))
     )
     return union_all(first, again)
 
 
 @lru_cache
-def _stored(dialect: str) -> Select[Any]:
-    given = _given(dialect, source=Id, digest=String(), label=SmallInteger())
-    columns = CORRECTIONS.c
-    same = (columns.source_id == given.c.source) & (columns.digest == given.c.digest) & (columns.label == given.c.label)
-    sought = (columns.source_id, columns.label, columns.id, columns.digest, columns.status, columns.received_at)
-    return select(*sought).join(given, same)
+def _last_words(name: str) -> Select[Any]:
+    sought, word = given(name, source=Id, digest=String()), CORRECTIONS.alias("word")
+    of_picture = select(word.c.id).where(word.c.source_id == sought.c.source, word.c.digest == sought.c.digest)
+    current = of_picture.where(text(CURRENT_WORD)).scalar_subquery()
+    withdrawn = of_picture.where(word.c.status == Status.WITHDRAWN).order_by(word.c.id.desc()).limit(1)
+    last = CORRECTIONS.c.id == func.coalesce(current, withdrawn.scalar_subquery())
+    return select(CORRECTIONS.c.source_id, *(CORRECTIONS.c[column] for column in STORED)).join(sought, last)
 
 
 @lru_cache
-def _spent(dialect: str) -> Update:
-    given = _given(dialect, id=Id, used=Integer())
-    counted = update(SOURCES).values(quota_day=bindparam("day", type_=Date()), quota_used=given.c.used)
-    return counted.where(SOURCES.c.id == given.c.id)
+def _superseded(name: str) -> Update:
+    words = given(name, id=Id)
+    return update(CORRECTIONS).values(status=Status.SUPERSEDED).where(CORRECTIONS.c.id == words.c.id)
 
 
 @lru_cache
-def _waiting(dialect: str) -> Insert:
-    return insert(ARRIVALS).from_select(["correction_id"], select(_given(dialect, id=Id).c.id))
+def _waiting(name: str) -> Insert:
+    return insert(ARRIVALS).from_select(["correction_id"], select(given(name, id=Id).c.id))
 
 
 @lru_cache
 def _added() -> Insert:
     columns = {column.name: column.type for column in CORRECTIONS.columns}
-    return insert(CORRECTIONS).from_select(list(columns), select(_given("postgresql", **columns)))
-
-
-def _given(dialect: str, **types: Any) -> FromClause:
-    """The parameter ``given`` of a statement as a table with these columns."""
-    given = bindparam("given", type_=String())
-    if dialect == "postgresql":
-        rows = func.json_to_recordset(cast(given, JSON()))
-        return rows.table_valued(*(column(name, kind) for name, kind in types.items())).render_derived(with_types=True)
-    row = func.json_each(given).table_valued("value").c.value
-    return select(*(cast(row.op("->>")(name), kind).label(name) for name, kind in types.items())).subquery()
-
-
-def _listed(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Rows as the parameter ``given``."""
-    return {"given": json.dumps(list(rows), default=_as_text)}
-
-
-def _as_text(value: object) -> str:
-    """Bytes and times in the form that PostgreSQL reads."""
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"expected bytes or a time, got {type(value).__name__}")
+    return insert(CORRECTIONS).from_select(list(columns), select(given("postgresql", **columns)))

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from loop.store import tables
 from loop.store.nights.versions import CHAINED_COLUMNS
+from loop.store.values import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ def lines(tx: Session) -> list[Line]:
 
 
 def uneven(tx: Session) -> list[Items]:
-    """The snapshots whose number of items is not their size minus the erased uploads."""
-    item = tables.SnapshotItem
-    found = select(item.snapshot_id, func.count().label("n")).group_by(item.snapshot_id).subquery()
+    """The snapshots with a number of items other than their size minus the uploads that were erased or withdrawn."""
+    item, upload = tables.SnapshotItem, tables.Correction
+    kept = select(item.snapshot_id, func.count().label("n")).join(upload, upload.id == item.correction_id)
+    found = kept.where(upload.status != Status.WITHDRAWN).group_by(item.snapshot_id).subquery()
     n = func.coalesce(found.c.n, 0)
     expected = tables.Snapshot.size - tables.Snapshot.erased
     query = (

@@ -8,14 +8,16 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
-from loop.store.values import Pool, RunStatus
+from loop.store.feedback.json_rows import dialect, given, listed
+from loop.store.tables.base import Id
+from loop.store.values import Pool, RunStatus, Status
 
 
 def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDArray[np.float64], now: datetime) -> int:
     """The id of the snapshot with this digest, stored if it is new.
 
-    A snapshot that lost items to an erasure is completed again: other uploads have the same images, labels and weights.
-    Raises ``IntegrityError`` if one of the chosen uploads was erased in between.
+    A snapshot that lost items is completed again: other uploads have the same images, labels and weights. ``tx`` must
+    be exclusive, and all uploads ``accepted`` in it.
     """
     row = tx.scalar(select(tables.Snapshot).where(tables.Snapshot.digest == digest))
     if row is not None and row.erased == 0:
@@ -36,8 +38,15 @@ def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDAr
     return row.id
 
 
+def accepted(tx: Session, ids: NDArray[np.int64]) -> list[int]:
+    """Those of these uploads that are still there and accepted."""
+    upload, sought = tables.Correction, given(dialect(tx), id=Id)
+    query = select(upload.id).join(sought, sought.c.id == upload.id).where(upload.status == Status.ACCEPTED)
+    return list(tx.scalars(query, listed({"id": int(number)} for number in ids)))
+
+
 def erased(tx: Session, snapshot_id: int) -> int:
-    """How many uploads of this snapshot were erased after it was frozen."""
+    """How many uploads of this snapshot were erased or withdrawn after it was frozen."""
     return tx.scalar(select(tables.Snapshot.erased).where(tables.Snapshot.id == snapshot_id)) or 0
 
 

@@ -20,23 +20,47 @@ class Source(Base):
     quota_day: Mapped[date | None]
     """The UTC day that ``quota_used`` counts."""
     quota_used: Mapped[int] = mapped_column(server_default="0", default=0)
+    erased_at: Mapped[datetime | None]
+    """When an earlier source of this name was erased, if one was: uploads drawn before are refused."""
+
+
+CURRENT_WORD = "status NOT IN ('superseded', 'withdrawn')"
+"""Of the words of a source about one image, at most one is current. As literal SQL, so that its index can be used."""
 
 
 class Correction(Base):
     """One uploaded digit. ``version`` is the phone's claim, hence no foreign key.
 
-    Today every upload is stored as ``accepted``. The schema also allows ``pending``, ``quarantined`` and ``rejected``,
-    which nothing writes yet.
+    ``supersedes`` is the earlier word of the same source about the same image that this one replaced. ``preparation``
+    is what the picture reader did to the picture. Nothing writes the statuses ``pending``, ``quarantined`` and
+    ``rejected`` yet.
     """
 
     __tablename__ = "corrections"
     __table_args__ = (
         UniqueConstraint("source_id", "key"),
-        UniqueConstraint("source_id", "digest", "label"),
+        Index(
+            "ix_corrections_current_word",
+            "source_id",
+            "digest",
+            unique=True,
+            sqlite_where=text(CURRENT_WORD),
+            postgresql_where=text(CURRENT_WORD),
+        ),
+        Index(None, "digest", "source_id", "status", "id"),
+        Index(None, "source_id", "id"),
         Index(None, "status", "id"),
-        one_of("kind", "correction", "confirmation"),
-        one_of("status", "pending", "accepted", "quarantined", "rejected"),
+        Index(
+            "ix_corrections_supersedes",
+            "supersedes",
+            sqlite_where=text("supersedes IS NOT NULL"),
+            postgresql_where=text("supersedes IS NOT NULL"),
+        ),
+        one_of("kind", "correction", "confirmation", "not-a-digit", "unreadable"),
+        one_of("status", "pending", "accepted", "quarantined", "rejected", "noted", "superseded", "withdrawn"),
         CheckConstraint("label BETWEEN 0 AND 9", name="label"),
+        CheckConstraint("(label IS NULL) = (kind IN ('not-a-digit', 'unreadable'))", name="word"),
+        CheckConstraint("label IS NOT NULL OR status IN ('noted', 'superseded', 'withdrawn')", name="taught"),
         CheckConstraint("predicted BETWEEN 0 AND 9", name="predicted"),
         CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
         CheckConstraint("rate > 0 AND rate <= 1", name="rate"),
@@ -47,10 +71,10 @@ class Correction(Base):
     source_id: Mapped[int] = mapped_column(ForeignKey("sources.id"))
     key: Mapped[str] = mapped_column(String(200))
     body_digest: Mapped[str] = mapped_column(Sha256)
-    digest: Mapped[str] = mapped_column(Sha256, index=True)
+    digest: Mapped[str] = mapped_column(Sha256)
     pixels: Mapped[bytes] = mapped_column(LargeBinary)
     normalised: Mapped[bool]
-    label: Mapped[int] = mapped_column(SmallInteger)
+    label: Mapped[int | None] = mapped_column(SmallInteger)
     kind: Mapped[str] = mapped_column(String(12))
     status: Mapped[str] = mapped_column(String(12))
     predicted: Mapped[int | None] = mapped_column(SmallInteger)
@@ -59,6 +83,8 @@ class Correction(Base):
     rate: Mapped[float]
     captured_at: Mapped[datetime | None]
     received_at: Mapped[datetime]
+    preparation: Mapped[str | None] = mapped_column(String(64))
+    supersedes: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
 
 
 class Replay(Base):
@@ -97,7 +123,7 @@ class Arrival(Base):
 
 
 class Erasure(Base):
-    """An erased source, by the hash of its name, so that a restored backup does not bring it back."""
+    """A tombstone: an erased source, by the hash of its name. Neither a late upload nor a backup brings it back."""
 
     __tablename__ = "erasures"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -118,7 +144,7 @@ class Snapshot(Base):
     corpus_digest: Mapped[str] = mapped_column(Sha256)
     size: Mapped[int]
     erased: Mapped[int] = mapped_column(server_default="0", default=0)
-    """How many of ``size`` were erased later. Such a snapshot is never taught again."""
+    """How many of ``size`` were erased or withdrawn later. Such a snapshot is never taught again."""
     frozen_at: Mapped[datetime]
 
 

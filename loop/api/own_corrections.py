@@ -1,0 +1,108 @@
+"""``/v1/corrections``: what a source sees of its own corrections, and how it takes one back."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+
+from loop.api import examples
+from loop.api.guard import Guarded, charge, needs, service_of
+from loop.api.schemas import Timestamp
+from loop.store.feedback import own_uploads
+from loop.store.feedback.own_uploads import OwnUpload
+from loop.store.values import Kind, Status
+
+MAX_PAGE = 200
+OWN = needs("app", **examples.WITH_SOURCE)
+Id = Annotated[int, Path(ge=1, lt=2**63, description="The id from the answer to the upload.")]
+
+router = APIRouter(prefix="/v1", route_class=Guarded, tags=["corrections"])
+
+
+class OwnCorrection(BaseModel):
+    """A correction as its source may see it."""
+
+    id: int
+    status: Status = Field(
+        description="`accepted`: it may be taught or judged; `noted`: its kind is never taught; `superseded`: the "
+        "source said something else about the image later; `withdrawn`: the source took it back. The others are not "
+        "used yet."
+    )
+    kind: Kind
+    label: int | None
+    digest: str = Field(description="SHA-256 of the 784 stored pixels.")
+    predicted: int | None
+    confidence: float | None
+    version: int | None
+    rate: float
+    captured_at: Timestamp | None
+    received_at: Timestamp
+    normalised: bool = Field(description="True if the image was converted to MNIST's form.")
+    preparation: str | None = Field(description="How the image was converted, if that is known.")
+    supersedes: int | None = Field(description="The earlier correction that this one replaced.")
+    superseded_by: int | None = Field(description="The later correction that replaced this one.")
+    taught: list[int] = Field(description="The versions that were trained on it.")
+    judged: bool = Field(description="True if versions were judged on it.")
+
+
+class OwnCorrections(BaseModel):
+    """A page of corrections, newest first; ``next`` is the ``before`` of the next page, null on the last one."""
+
+    corrections: list[OwnCorrection]
+    next: int | None
+
+
+@router.get(
+    "/corrections",
+    responses=examples.refusals(401, 403, 422, 429, 503),
+    openapi_extra=OWN,
+    operation_id="list_corrections",
+    summary="List the corrections of one's own source",
+)
+def every(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    before: Annotated[int, Query(ge=1, lt=2**63, description="Only ids below this one.")] = own_uploads.LARGEST_ID,
+) -> OwnCorrections:
+    """Newest first, in pages."""
+    charge(request)
+    with service_of(request).home.store.read() as tx:
+        found = own_uploads.page(tx, request.state.source, before, limit + 1)
+    shown = [OwnCorrection(**document(each)) for each in found[:limit]]
+    return OwnCorrections(corrections=shown, next=shown[-1].id if len(found) > limit else None)
+
+
+@router.get(
+    "/corrections/{id}",
+    responses=examples.refusals(401, 403, 404, 422, 429, 503),
+    openapi_extra=OWN,
+    operation_id="get_correction",
+    summary="Get a correction of one's own source",
+)
+def one(request: Request, id: Id) -> OwnCorrection:  # noqa: A002 (the name of the path parameter)
+    """What became of it. Another source's correction is answered like one that does not exist."""
+    charge(request)
+    with service_of(request).home.store.read() as tx:
+        return OwnCorrection(**document(own_uploads.get(tx, request.state.source, id)))
+
+
+@router.delete(
+    "/corrections/{id}",
+    responses=examples.refusals(401, 403, 404, 422, 429, 503, 507),
+    openapi_extra=OWN,
+    operation_id="withdraw_correction",
+    summary="Take back a correction of one's own source",
+)
+def withdraw(request: Request, id: Id) -> OwnCorrection:  # noqa: A002 (the name of the path parameter)
+    """No night that ends after this has taught it; `taught` names the versions that were. Repeating it is no error."""
+    charge(request)
+    with service_of(request).home.store.exclusive() as tx:
+        return OwnCorrection(**document(own_uploads.withdraw(tx, request.state.source, id)))
+
+
+def document(upload: OwnUpload) -> dict[str, Any]:
+    """The fields of ``OwnCorrection``."""
+    found = asdict(upload)
+    return {name: found[name] for name in OwnCorrection.model_fields}

@@ -1,0 +1,133 @@
+"""What a source may see and take back: its own uploads, one by one, in pages, counted, or all of them.
+
+Every query names the source, so that no number of another source's upload is ever answered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.orm import Session, aliased
+
+from loop.errors import UnknownCorrection, UnknownSource
+from loop.store import tables
+from loop.store.feedback import erasures
+from loop.store.values import Kind, Role, Status
+
+LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class OwnUpload:
+    """A stored upload as its source may see it. ``taught``: the versions that were trained on it; ``judged``: whether
+    it was among the images that versions are judged on when one was. ``pixels`` are its 784 bytes.
+    """
+
+    id: int
+    digest: str
+    kind: Kind
+    label: int | None
+    status: Status
+    predicted: int | None
+    confidence: float | None
+    version: int | None
+    rate: float
+    captured_at: datetime | None
+    received_at: datetime
+    normalised: bool
+    preparation: str | None
+    supersedes: int | None
+    superseded_by: int | None
+    judged: bool
+    pixels: bytes
+    taught: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A source: when it was first seen, and how many uploads of each kind and status it has."""
+
+    first_seen_at: datetime
+    counts: dict[tuple[Kind, Status], int]
+
+
+def get(tx: Session, source: str, number: int) -> OwnUpload:
+    """One upload of this source. Raises ``UnknownCorrection``."""
+    found = page(tx, source, number + 1, 1) if 0 < number < LARGEST_ID else []
+    if not found or found[0].id != number:
+        raise UnknownCorrection(f"no correction {number} of this source; list its corrections to see their numbers")
+    return found[0]
+
+
+def page(tx: Session, source: str, before: int, limit: int) -> list[OwnUpload]:
+    """The last ``limit`` uploads of this source with numbers below ``before``, newest first."""
+    upload = tables.Correction
+    query = _uploads().where(tables.Source.name == source, upload.id < before)
+    return _values(tx, tx.execute(query.order_by(upload.id.desc()).limit(limit)).all())
+
+
+def after(tx: Session, source: str, last: int, limit: int) -> list[OwnUpload]:
+    """The first ``limit`` uploads of this source with numbers above ``last``, oldest first."""
+    upload = tables.Correction
+    query = _uploads().where(tables.Source.name == source, upload.id > last)
+    return _values(tx, tx.execute(query.order_by(upload.id).limit(limit)).all())
+
+
+def summary(tx: Session, source: str) -> Summary:
+    """The counts of a source. Raises ``UnknownSource``."""
+    row = tx.execute(select(tables.Source.id, tables.Source.seen_at).where(tables.Source.name == source)).first()
+    if row is None:
+        raise UnknownSource("nothing is stored of this source; send its first correction, or check its name")
+    key = (tables.Correction.kind, tables.Correction.status)
+    counted = select(*key, func.count()).where(tables.Correction.source_id == row.id).group_by(*key)
+    return Summary(row.seen_at, {(Kind(kind), Status(status)): n for kind, status, n in tx.execute(counted)})
+
+
+def withdraw(tx: Session, source: str, number: int) -> OwnUpload:
+    """Take an upload back: no night that ends after this has taught it. Withdrawing twice is no error.
+
+    An earlier word about the same image does not come back. ``tx`` must be exclusive. Raises ``UnknownCorrection``.
+    """
+    tx.execute(select(tables.Source.id).where(tables.Source.name == source).with_for_update())  # as uploads do
+    found = get(tx, source, number)
+    mark_withdrawn(tx, number)
+    return replace(found, status=Status.WITHDRAWN, judged=False)
+
+
+def mark_withdrawn(tx: Session, number: int) -> None:
+    """Take this upload out of what is taught and judged. ``tx`` must be exclusive."""
+    upload = tables.Correction
+    erasures.unteach(tx, upload.id == number)
+    tx.execute(update(upload).where(upload.id == number).values(status=Status.WITHDRAWN))
+
+
+def _uploads() -> Any:
+    upload, later = tables.Correction, aliased(tables.Correction)
+    names = (name for name in OwnUpload.__slots__ if name not in {"superseded_by", "judged", "taught"})
+    successor = select(func.min(later.id)).where(later.supersedes == upload.id).scalar_subquery()
+    judges = (tables.Source.role == Role.HOLDOUT) & (upload.status == Status.ACCEPTED)
+    judged = judges & exists().where(tables.Verdict.given_at > upload.received_at)
+    columns = (*(getattr(upload, name) for name in names), successor.label("superseded_by"), judged.label("judged"))
+    return select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
+
+
+def _values(tx: Session, rows: Sequence[Any]) -> list[OwnUpload]:
+    taught = _taught(tx, [row.id for row in rows])
+    return [
+        OwnUpload(
+            **dict(row._mapping) | {"kind": Kind(row.kind), "status": Status(row.status), "judged": bool(row.judged)},
+            taught=tuple(taught.get(row.id, ())),
+        )
+        for row in rows
+    ]
+
+
+def _taught(tx: Session, ids: list[int]) -> dict[int, list[int]]:
+    item, version = tables.SnapshotItem, tables.Version
+    query = select(item.correction_id, version.number).join(version, version.snapshot_id == item.snapshot_id)
+    found: dict[int, list[int]] = {}
+    for correction, number in tx.execute(query.where(item.correction_id.in_(ids)).order_by(version.number)):
+        found.setdefault(correction, []).append(number)
+    return found

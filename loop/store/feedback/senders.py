@@ -1,0 +1,82 @@
+"""Sources that send uploads: found or stored, and locked until the commit."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Date, Integer, Select, String, Update, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.feedback import corrections, tombstones
+from loop.store.feedback.json_rows import dialect, given, listed
+from loop.store.tables.base import Id
+from loop.store.values import Role
+
+SOURCES = tables.Base.metadata.tables["sources"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A source: its side of the split, the number of uploads it stored on the UTC day ``day``, and when an earlier
+    source of its name was erased.
+    """
+
+    id: int
+    role: Role
+    day: date | None
+    used: int
+    erased_at: datetime | None = None
+
+
+def hold(tx: Session, names: Collection[str], holdout_share: float, now: datetime) -> dict[str, Sender]:
+    """Each named source, locked until the commit; a new source is stored first."""
+    found = _senders(tx, names)
+    while missing := sorted(set(names) - found.keys()):  # one order in every process, so that two cannot deadlock
+        salt = corrections.set_salt(tx)
+        rows = [
+            {"name": name, "role": corrections.role_of(name, salt, holdout_share), "seen_at": now} for name in missing
+        ]
+        upsert = postgresql if dialect(tx) == "postgresql" else sqlite
+        tx.execute(upsert.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
+        for name, erased_at in tombstones.of(tx, salt, missing).items():  # after the insert: it waits for an erasure
+            tx.execute(update(SOURCES).where(SOURCES.c.name == name).values(erased_at=erased_at))
+        found |= _senders(tx, missing)  # a source that others stored and erased in between is stored again
+    return found
+
+
+def spend(tx: Session, used: Mapping[int, int], day: date) -> None:
+    """Store how many uploads each source has stored on this day."""
+    if used:
+        counts = listed({"id": source, "used": count} for source, count in used.items())
+        tx.execute(_spent(dialect(tx)), counts | {"day": day})
+
+
+def forget(tx: Session, ids: Collection[int]) -> None:
+    """Delete those of these sources of which nothing is stored."""
+    if ids:
+        left = select(tables.Correction.id).where(tables.Correction.source_id == SOURCES.c.id)
+        tx.execute(delete(SOURCES).where(SOURCES.c.id.in_(ids), ~left.exists()))
+
+
+def _senders(tx: Session, names: Collection[str]) -> dict[str, Sender]:
+    rows = tx.execute(_sources(dialect(tx)), listed({"name": name} for name in names))
+    return {name: Sender(id_, Role(role), *rest) for name, id_, role, *rest in rows}
+
+
+@lru_cache
+def _sources(name: str) -> Select[Any]:
+    sought, columns = given(name, name=String()), SOURCES.c
+    found = select(columns.name, columns.id, columns.role, columns.quota_day, columns.quota_used, columns.erased_at)
+    held = found.join(sought, sought.c.name == columns.name).order_by(columns.id)
+    return held.with_for_update(key_share=True, of=SOURCES)
+
+
+@lru_cache
+def _spent(name: str) -> Update:
+    counts = given(name, id=Id, used=Integer())
+    counted = update(SOURCES).values(quota_day=bindparam("day", type_=Date()), quota_used=counts.c.used)
+    return counted.where(SOURCES.c.id == counts.c.id)
