@@ -36,7 +36,7 @@ def upgrade() -> None:
     if _sqlite():
         _copy_on_sqlite(_new_table, f"{OLD_COLUMNS}, NULL, NULL")
     else:
-        op.add_column("corrections", sa.Column("preparation", sa.String(length=64), nullable=True))
+        op.add_column("corrections", sa.Column("preparation", sa.String(length=160), nullable=True))
         op.add_column("corrections", sa.Column("supersedes", ID, nullable=True))
         op.create_foreign_key(
             op.f("fk_corrections_supersedes_corrections"), "corrections", "corrections", ["supersedes"], ["id"]
@@ -166,7 +166,7 @@ def _new_table() -> None:
         KINDS,
         STATUSES,
         True,
-        sa.Column("preparation", sa.String(length=64), nullable=True),
+        sa.Column("preparation", sa.String(length=160), nullable=True),
         sa.Column("supersedes", ID, nullable=True),
         *(sa.CheckConstraint(rule, name=op.f(f"ck_corrections_{name}")) for name, rule in CHECKS.items()),
         sa.ForeignKeyConstraint(["supersedes"], ["corrections.id"], name=op.f("fk_corrections_supersedes_corrections")),

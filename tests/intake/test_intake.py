@@ -217,3 +217,22 @@ def test_eight_phones_at_once(store: Store, now: datetime) -> None:
 def test_accepted_at_once(store: Store, now: datetime) -> None:
     """Today every stored upload has the status accepted."""
     assert intake.accept(store, UPLOAD, 0.2, now).status is Status.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("pixels", "preparation"),
+    [
+        (np.where(np.indices((28, 28))[1] % 14 == 7, 255, 0), "kept"),
+        (np.where(np.indices((28, 28))[1] % 14 == 7, 0, 255), "inverted"),
+        (np.where(np.indices((90, 90))[1] // 10 == 4, 0, 255), "inverted; fitted"),
+    ],
+)
+def test_what_was_done_to_a_picture_is_stored(
+    store: Store, now: datetime, pixels: np.ndarray, preparation: str
+) -> None:
+    """The row of an upload states how its picture became the stored digit."""
+    data = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(data, "PNG")
+    intake.accept(store, replace(UPLOAD, image=data.getvalue()), 0.2, now)
+    with store.read() as tx:
+        assert tx.scalars(select(tables.Correction.preparation)).all() == [preparation]

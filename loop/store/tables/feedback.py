@@ -83,7 +83,7 @@ class Correction(Base):
     rate: Mapped[float]
     captured_at: Mapped[datetime | None]
     received_at: Mapped[datetime]
-    preparation: Mapped[str | None] = mapped_column(String(64))
+    preparation: Mapped[str | None] = mapped_column(String(160))
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
 
 

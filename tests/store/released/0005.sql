@@ -43,7 +43,7 @@ CREATE TABLE corrections (
 	rate DOUBLE NOT NULL, 
 	captured_at DATETIME, 
 	received_at DATETIME NOT NULL, 
-	preparation VARCHAR(64), 
+	preparation VARCHAR(160), 
 	supersedes INTEGER, 
 	CONSTRAINT ck_corrections_word CHECK ((label IS NULL) = (kind IN ('not-a-digit', 'unreadable'))), 
 	CONSTRAINT ck_corrections_taught CHECK (label IS NOT NULL OR status IN ('noted', 'superseded', 'withdrawn')), 
