@@ -118,7 +118,7 @@ def rollback(request: Request, wanted: schemas.Rollback) -> schemas.Moved:
 def _moved(moved: promotion.Moved) -> schemas.Moved:
     """The answer. The cause of a failed publication may name paths of this machine, so only the log contains it."""
     move, feed = moved.move, moved.feed
-    said = feed.said if feed.sequence is not None else feed.said.partition(":")[0]
+    result = feed.said if feed.sequence is not None else feed.said.partition(":")[0]
     return schemas.Moved(
         family=move.family,
         verb=move.verb,
@@ -127,6 +127,6 @@ def _moved(moved: promotion.Moved) -> schemas.Moved:
         actor=move.actor,
         reason=move.reason,
         moved_at=move.moved_at,
-        feed=said,
+        feed=result,
         sequence=feed.sequence,
     )
