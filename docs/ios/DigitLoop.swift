@@ -440,7 +440,7 @@ actor Outbox {
             request.setValue(place.deletingPathExtension().lastPathComponent, forHTTPHeaderField: "Idempotency-Key")
             let (_, response) = try await URLSession.shared.upload(for: request, from: Data(contentsOf: place))
             switch (response as? HTTPURLResponse)?.statusCode ?? 0 {
-            case 200..<300, 400, 413, 415, 422: try FileManager.default.removeItem(at: place)
+            case 200..<300, 400, 410, 413, 415, 422: try FileManager.default.removeItem(at: place)
             default: return  // 401, 403, 408, 429, 5xx: later
             }
         }

@@ -36,7 +36,7 @@ router = APIRouter(prefix="/v1", route_class=UploadRoute, tags=["corrections"])
     "/corrections",
     status_code=201,
     response_model=schemas.Accepted,
-    responses=examples.REPLAYED | examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
+    responses=examples.ACCEPTED | examples.refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507),
     openapi_extra=needs("app", **examples.CORRECTION),
     operation_id="send_correction",
     summary="Send one correction or confirmation",

@@ -70,8 +70,13 @@ def header(description: str, kind: str = "string") -> dict[str, Any]:
 
 Responses = dict[int | str, dict[str, Any]]
 """As FastAPI takes them, by status."""
-REPLAYED: Responses = {
-    201: {"headers": {"Idempotency-Replayed": header("`true` if this is the stored answer to an earlier request.")}}
+ACCEPTED: Responses = {
+    201: {
+        "headers": {
+            "Location": header("The path of the stored correction."),
+            "Idempotency-Replayed": header("`true` if this is the stored answer to an earlier request."),
+        }
+    }
 }
 RETRY_AFTER = {"Retry-After": header("Seconds after which the same request is accepted.", "integer")}
 REFUSAL_HEADERS: dict[int, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from loop.access import Role
-from loop.api import examples, schemas
+from loop.api import bodies, examples, schemas
 from loop.api.guard import Guarded, caller_of, charge, needs, service_of
 from loop.api.own_corrections import OwnCorrection, document
 from loop.clock import iso
@@ -26,7 +26,6 @@ from loop.store.feedback import own_uploads
 from loop.store.feedback.own_uploads import OwnUpload, Summary
 
 NAME = r"^[^\x00-\x1f\x7f]+$"  # no control characters: no source contains them, and PostgreSQL accepts no NUL
-NDJSON = "application/x-ndjson"
 EXPORT_ROWS = 200
 """Corrections read at once: about 250 kB of an export in memory."""
 Name = Annotated[str, Path(min_length=1, max_length=128, pattern=NAME, examples=["s" + "0" * 40])]
@@ -64,7 +63,7 @@ def counts(request: Request, source: Name) -> Source:
     "/sources/{source}/export",
     response_class=StreamingResponse,
     responses=examples.refusals(401, 403, 404, 422, 429, 503)
-    | {200: {"content": {NDJSON: {"schema": {"type": "string"}}}, "description": "One JSON object per line."}},
+    | {200: {"content": {bodies.BINARY: examples.BINARY}, "description": "A file with one JSON object per line."}},
     openapi_extra=OWN_OR_OPS,
     operation_id="export_source",
     summary="Export everything that a source sent",
@@ -81,7 +80,7 @@ def export(request: Request, source: Name) -> StreamingResponse:
         found = _source(source, own_uploads.summary(tx, source))
     headers = {"Content-Disposition": 'attachment; filename="digits.jsonl"', "Cache-Control": "no-store"}
     first = _line(found.model_dump(mode="json") | {"exported_at": iso(service.clock())})
-    return StreamingResponse(_lines(service.home, source, first), headers=headers, media_type=NDJSON)
+    return StreamingResponse(_lines(service.home, source, first), headers=headers, media_type=bodies.BINARY)
 
 
 @router.delete(

@@ -15,6 +15,7 @@ from loop.errors import (
     NotReadable,
     UnknownField,
 )
+from loop.store.values import Kind
 
 MAX_GOT_CHARACTERS = 40
 MAX_SHOWN_NUMBER = 10**20
@@ -36,7 +37,7 @@ CORRECTION = {
     "image": Rule(BadBase64, "a PNG or JPEG file in base64", "encode the bytes of the file"),
     "label": Rule(BadLabel, DIGIT, "send the digit that the user wrote"),
     "predicted": Rule(BadField, DIGIT, "send the digit that the model predicted, or leave it out"),
-    "kind": Rule(BadField, "correction or confirmation"),
+    "kind": Rule(BadField, " or ".join(Kind)),
     "confidence": Rule(BadField, "a number from 0 to 1"),
     "version": Rule(BadField, "the number of a version, 1 or more", "send the version in the feed, or leave it out"),
     "rate": Rule(BadRate, "a number above 0 and at most 1", "send 1, or for confirmations the feed's confirm_ppm/10⁶"),

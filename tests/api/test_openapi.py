@@ -37,6 +37,11 @@ CHECKS = [
 OPERATION_IDS = {
     "send_correction": "POST /v1/corrections",
     "send_batch": "POST /v1/corrections:batch",
+    "list_corrections": "GET /v1/corrections",
+    "get_correction": "GET /v1/corrections/{id}",
+    "withdraw_correction": "DELETE /v1/corrections/{id}",
+    "get_source": "GET /v1/sources/{source}",
+    "export_source": "GET /v1/sources/{source}/export",
     "erase_source": "DELETE /v1/sources/{source}",
     "get_feed": "GET /v1/feed",
     "get_root": "GET /v1/root/{name}",

@@ -165,7 +165,7 @@ def test_a_copy_of_everything(server: Server, monkeypatch: pytest.MonkeyPatch) -
     sent = [server.send(phone, seed, label=seed).json() for seed in range(8)]
     server.send(server.phone(), 1)
     answer = httpx.get(f"{server.url}/v1/sources/{phone.source}/export", headers=phone.headers)
-    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
     first, *rows, last = map(json.loads, answer.text.splitlines())
     assert (first["source"], first["corrections"], last) == (phone.source, 8, {"end": 8})
     assert [(row["id"], row["label"]) for row in rows] == [(each["id"], n) for n, each in enumerate(sent)]

@@ -5,7 +5,7 @@ import { Problem, call } from "./api.js";
 const ITEM = "loop.outbox.";
 const SECRET = "loop.source";
 const SENT = "loop.sent";
-const FINAL = new Set([400, 413, 415, 422]); // of one correction; after any other status it is sent again
+const FINAL = new Set([400, 410, 413, 415, 422]); // of one correction; after any other status it is sent again
 const SPLIT = "urn:digit-loop:split-batch"; // a refusal of the batch, not of any correction in it
 const MAX_BATCH_ITEMS = 100;
 const MAX_WAIT_S = 60;
