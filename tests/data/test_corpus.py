@@ -146,7 +146,11 @@ def test_one_wrong_label_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(no.value)
 
 
-@pytest.mark.parametrize("spoilt", [b"", b"text", b"\x1f\x8b\x08\0cut", gzip.compress(b"\0\0\x08\x01\0\0\0\x09")])
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"", b"text", b"\x1f\x8b\x08\0cut", gzip.compress(b"\0\0\x08\x01\0\0\0\x09")],
+    ids=["empty", "text", "cut", "short"],
+)
 def test_an_unreadable_file_is_named(tmp_path: Path, spoilt: bytes) -> None:
     """A file that is no IDX at all is refused by name."""
     path = linked(tmp_path) / "train-labels-idx1-ubyte.gz"
