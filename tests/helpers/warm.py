@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 from loop import cli  # noqa: F401 (imported before the fork)
@@ -55,4 +56,4 @@ def install() -> None:
     """Make this process fork its nights from now on."""
     multiprocessing.set_forkserver_preload(["tests.helpers.warm"])
     sys.modules["__main__"].__spec__ = None  # otherwise each forked process would run this one's main module
-    night_process.subprocess.Popen = Forked
+    night_process.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": Forked})  # that module's alone
