@@ -92,17 +92,14 @@ def _phone(installed: Synced, updated: Synced, reads: PhoneReads) -> None:
     if updated.current == installed.current:
         _line("phone", f"keeps version {number}, since no better version was promoted")
         return
-    _line(
-        "phone",
-        f"the signed feed brought version {number}: {reads.fixed} of the {reads.wrong_before} digits that the phone "
-        f"misread, it reads now ({reads.wrong_after} wrong of {reads.n})",
-    )
+    again = f"it now reads {reads.fixed} of the {reads.wrong_before} digits that it misread"
+    wrong = f"{reads.wrong_after} of {reads.n:,} are still wrong"
+    _line("phone", f"installed version {number} from the signed feed: {again}; {wrong}")
 
 
 def _rollback(back: Synced, again: Synced) -> None:
-    versions = [held.version for held in (back.current, again.current) if held is not None]
-    first, second = versions
-    _line("rollback", f"the phone followed to version {first}, and to version {second} after a new promotion")
+    first, second = (held.version for held in (back.current, again.current) if held is not None)
+    _line("rollback", f"the phone followed to version {first}; after a new promotion it runs version {second} again")
 
 
 def _line(name: str, *texts: str) -> None:

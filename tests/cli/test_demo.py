@@ -44,8 +44,8 @@ def test_without_mnist_the_demo_says_so_and_falls_back(shell: Shell, monkeypatch
     last = said.splitlines()[-8:]
     assert [line.split()[0] for line in last if not line.startswith(" ")] == NAMES
     assert "verdict is passed" in said
-    assert "the signed feed brought version 2" in said
-    assert "followed to version 1, and to version 2" in said
+    assert "installed version 2 from the signed feed" in said
+    assert "followed to version 1; after a new promotion it runs version 2 again" in said
     home = shell.folder / "home" / "demo"
     for name in ("phone-before.png", "phone-after.png", "phone-confusion.png"):
         assert str(home / "reports" / name) in said
