@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
 from benchmarks.unseen_writers import DEVELOPMENT  # noqa: E402
-from loop.data import digits, doubts, handwriting, idx, ink  # noqa: E402
+from loop.data import convention_check, digits, handwriting, idx, ink  # noqa: E402
 from loop.errors import BadImage  # noqa: E402
 
 SHARED = Path(os.environ.get("TEST_SHARED", ROOT.parent / "shared")) / "data"
@@ -110,7 +110,7 @@ def answers(pictures: list[Array]) -> tuple[Array, int]:
     read = np.full(len(pictures), -1)
     good = [at for at, each in enumerate(placed) if each is not None]
     if good:
-        read[good] = doubts.base()(np.stack([placed[at].pixels for at in good])).argmax(1)  # type: ignore[union-attr]
+        read[good] = convention_check.base()(np.stack([placed[at].pixels for at in good])).argmax(1)  # type: ignore[union-attr]
     return read, sum(each.evened for each in placed if each is not None)
 
 

@@ -10,10 +10,10 @@ import typer
 
 from loop import intake
 from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, print_table, progress, say, table
+from loop.cli.reading_options import ReadAs, print_treatments
 from loop.cli.setup import known_family
-from loop.cli.ways import Way, tell_treatments
 from loop.clock import utc_now
-from loop.data import doubts, handwriting, ways
+from loop.data import convention_check, handwriting, reading_options
 from loop.errors import BadImage, ClientError
 from loop.intake import replay as replaying
 from loop.intake.replay import Replayed
@@ -35,7 +35,7 @@ def import_(
     paths: Paths,
     source: Annotated[str, typer.Option(help="Pseudonymous id of the person that wrote these digits.")],
     as_json: Json = False,
-    way: Way = "",
+    read_as: ReadAs = "",
 ) -> None:
     """Store labelled handwriting as corrections of one source.
 
@@ -45,7 +45,7 @@ def import_(
     home = open_home()
     refused: Counter[str] = Counter()
     treatments: Counter[str] = Counter()
-    people = [person for path in paths for person in undoubted([path], way)]
+    people = [person for path in paths for person in checked_people([path], read_as)]
     with progress(quiet=as_json) as report:
         uploads = _uploads(people, source, refused, treatments, report)
         answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
@@ -59,16 +59,16 @@ def import_(
         console.print(", ".join(f"{count} {name}" for name, count in counts.items()))
         for reason, count in refused.most_common(MAX_REASONS):
             say(f"  {count} × {reason}")
-        tell_treatments(treatments)
+        print_treatments(treatments)
     if not receipts:
         raise BadImage("no picture was accepted; expected labelled pictures, <digit>/*.png")
 
 
-def undoubted(paths: list[Path], way: str) -> list[handwriting.Person]:
-    """The people at ``paths``. Raises BadImage if one set reads far better another way and ``--as`` is not given."""
-    people = handwriting.people(paths, way)
-    for person in people if way != ways.GIVEN else ():
-        doubts.check(person.name, person.samples())
+def checked_people(paths: list[Path], read_as: str) -> list[handwriting.Person]:
+    """Return the people at ``paths``. Raises BadImage if a set fails ``convention_check``; ``--as given`` skips it."""
+    people = handwriting.people(paths, read_as)
+    for person in people if read_as != reading_options.GIVEN else ():
+        convention_check.check(person.name, person.samples())
     return people
 
 
@@ -97,7 +97,7 @@ def replay(
     confirm_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of right answers to confirm.")] = 0.1,
     family: FamilyName = "cnn",
     as_json: Json = False,
-    way: Way = "",
+    read_as: ReadAs = "",
 ) -> None:
     """Send labelled handwriting through the champion, as phones would.
 
@@ -106,7 +106,7 @@ def replay(
     """
     known_family(family)
     home = open_home()
-    people = undoubted(paths, way)
+    people = checked_people(paths, read_as)
     phone = replaying.phone(home, family)
     done = []
     with progress(quiet=as_json) as report:

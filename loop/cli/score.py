@@ -11,7 +11,7 @@ from rich.text import Text
 
 from loop.cli import one_picture
 from loop.cli.output import Json, console, emit, percent, print_table, say, table
-from loop.cli.ways import Way, tell_treatments
+from loop.cli.reading_options import ReadAs, print_treatments
 from loop.data import labelled
 from loop.data.labelled import Labelled
 from loop.errors import BadModel, DiskFull
@@ -45,7 +45,7 @@ Sheet = Annotated[
 WORST_SHOWN = 40
 
 
-def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None, way: Way = "") -> None:
+def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None, read_as: ReadAs = "") -> None:
     """Measure any Core ML digit model: accuracy, confusions, time per image.
 
     Works on any file with the ten digits as labels. Assumptions about what the file does not state are printed. For one
@@ -55,7 +55,7 @@ def score(file: File, data: Data, as_json: Json = False, sheet: Sheet = None, wa
     if one_picture.is_picture(data):
         one_picture.score(digit_classifier.classifier(model), file, data, as_json)
         return
-    examples = labelled.read(data, way)
+    examples = labelled.read(data, read_as)
     reader = scales.classifier(model, examples.images, examples.labels)
     result, milliseconds, problems = _scored(reader, examples)
     if sheet is None and not as_json:
@@ -172,7 +172,7 @@ def _print(document: dict[str, Any]) -> None:
     say("\nHow the file was read", "bold")
     for line in document["assumptions"]:
         say(f"  {_printable(line)}")
-    tell_treatments(document["treatments"])
+    print_treatments(document["treatments"])
     print_table(_classes(document))
     print_table(_confusion(document["confusion"]))
     if refused := document["refused"]:

@@ -1,1 +1,1 @@
-"""Handwriting as data: a digit, the picture it is read from, base corpora, and people's labelled folders."""
+"""Handwriting as data: a digit, the picture it is read from, base corpora, and labelled handwriting."""

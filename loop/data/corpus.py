@@ -1,8 +1,7 @@
-"""Base corpora: what every base is trained on, what every night replays, what every version is judged by.
+"""Base corpora: the digits that train every base, that every night replays, and that judge every version.
 
-``mnist`` comes from wherever it lies, but is always the same: the four arrays are held against the published
-digests of MNIST's uncompressed IDX files, whatever they were read from. ``digits``, scikit-learn's 1,797, is a
-stand-in for demonstrations where there is no MNIST.
+``mnist`` is the same from every source: the four arrays are compared with the published digests of MNIST's
+uncompressed IDX files. ``digits``, scikit-learn's 1,797, replaces it in demonstrations without MNIST.
 """
 
 import hashlib
@@ -28,9 +27,9 @@ MNIST_PARTS = (  # part, dimensions, name in mnist.npz, SHA-256 of the uncompres
 MNIST_ADVICE = "set LOOP_MNIST to a folder with MNIST's four IDX files or to Keras's mnist.npz"
 
 FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
-"""Where each form that was filled in begins among the bundled digits, and the end of the last; see ``bundled``."""
+"""The first digit of each form in the bundled digits, and the end of the last form; see ``bundled``."""
 TRAIN_FORMS, TEST_FORMS, OTHER_FORMS = range(6), range(6, 8), range(8, 14)
-"""Forms of ``digits()``, and those it leaves: people whom a base trained on it has hardly met."""
+"""The forms of ``digits()``, and the other forms: they have other writers, except for at most one person."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +37,7 @@ class Corpus:
     """Images ``(n, 28, 28) uint8``, white on black; labels ``(n,) uint8``; all read-only.
 
     ``digest`` is the SHA-256 over the hex digests of the four arrays as IDX files (training images, training
-    labels, test images, test labels), one after the other.
+    labels, test images, test labels), concatenated.
     """
 
     name: str
@@ -50,10 +49,10 @@ class Corpus:
 
 
 def mnist(path: Path | None = None, *, download: bool = False) -> Corpus:
-    """MNIST from ``path`` (folder with IDX files or ``mnist.npz``, or that file), else from Keras's cache.
+    """Return MNIST from ``path`` (a folder with IDX files or ``mnist.npz``, or that file), else from Keras's cache.
 
-    With ``download``, Keras may fetch it where its cache does not hold it whole; this loads TensorFlow. A given
-    ``path`` is never passed over. Raises ``CorpusUnavailable``: what was tried, what was wrong, what to do.
+    With ``download``, Keras downloads it if its cache is missing or damaged; this loads TensorFlow. A given ``path`` is
+    never skipped. Raises ``CorpusUnavailable`` with the sources tried, the error and the next step.
     """
     from models.downloads import cached_mnist
 
@@ -66,7 +65,7 @@ def mnist(path: Path | None = None, *, download: bool = False) -> Corpus:
         if not download:
             missing = "does not exist" if not cache.exists() else f"is unusable ({error})"
             raise CorpusUnavailable(
-                f"no MNIST: none was named, and Keras's cache {cache} {missing}; {MNIST_ADVICE}"
+                f"MNIST not found: no path is set, and Keras's cache {cache} {missing}; {MNIST_ADVICE}"
             ) from error
     return _downloaded(cache)
 
@@ -78,15 +77,15 @@ def _downloaded(cache: Path) -> Corpus:
         return _checked(download_mnist())
     except DownloadFailed as error:
         raise CorpusUnavailable(
-            f"no MNIST: none was named, Keras's cache {cache} does not hold it, and its download failed ({error}); "
-            f"{MNIST_ADVICE}"
+            f"MNIST not found: no path is set, Keras's cache {cache} does not contain it, "
+            f"and the download failed ({error}); {MNIST_ADVICE}"
         ) from error
 
 
 def digits() -> Corpus:
-    """scikit-learn's digits as a small corpus, 28×28 through the normaliser; takes about a second.
+    """Return scikit-learn's digits as a small corpus, normalised to 28×28; takes about a second.
 
-    Forms 0 to 5 train (776 images), 6 and 7 test (253).
+    Forms 0 to 5 are the training set (776 images), 6 and 7 the test set (253).
     """
     forms = [bundled(form) for form in (*TRAIN_FORMS, *TEST_FORMS)]
     images = np.stack([normalise(picture) for pictures, _ in forms for picture in pictures])
@@ -97,15 +96,15 @@ def digits() -> Corpus:
 
 
 def bundled(form: int) -> tuple[Array, Array]:
-    """Form 0 to 13 of scikit-learn's digits, as pictures to be normalised: ``(n, 64, 64) uint8``, labels ``(n,)``.
+    """Return form 0 to 13 of scikit-learn's digits, to be normalised: ``(n, 64, 64) uint8``, labels ``(n,)``.
 
-    The bundled copy carries no writer ids. But its labels run through the same printed form, about 130 digits from
-    0 to 9, 0 to 9, 0 to 9, 0, 9, 5, 5, 6, 5 onwards, fourteen times over, and one person fills in a form. UCI says
-    that 13 people wrote them, so one of them wrote two forms; which, is not known.
+    The bundled copy has no writer ids. But its labels repeat the same printed form fourteen times: about 130 digits
+    that begin with 0 to 9, 0 to 9, 0 to 9, 0, 9, 5, 5, 6, 5. Each form has one writer. UCI lists 13 writers, so one of
+    them filled in two forms; it is not known which.
 
-    8×8 is enlarged to 32×32 inside a margin of paper, so that the normaliser sees what is ink. Levels are squared:
-    a level counts the dots of a 4×4 block, which makes strokes half again as broad as MNIST's (mean level 46 of
-    255 unsquared, 35 squared, MNIST 33).
+    8×8 is enlarged to 32×32 with a margin of paper, so that the normaliser can separate ink from paper. Levels are
+    squared: a level is the number of dots in a 4×4 block, which makes strokes 1.5 times as broad as MNIST's (mean level
+    46 of 255 unsquared, 35 squared, MNIST 33).
     """
     from models.bundled import load_bundled
 
@@ -115,14 +114,14 @@ def bundled(form: int) -> tuple[Array, Array]:
 
 
 def _enlarged(image: Array) -> Array:
-    """``(8, 8)`` of 0 to 16 as ``(64, 64)`` of 0 to 255."""
+    """Return ``(8, 8)`` of 0 to 16 as ``(64, 64)`` of 0 to 255."""
     share = Image.fromarray(image.astype(np.float32) / 16)
     large = np.asarray(share.resize((32, 32), Image.Resampling.LANCZOS)).clip(0, 1) ** 2
     return np.pad(np.rint(large * 255).astype(np.uint8), 16)
 
 
 def _checked(path: Path) -> Corpus:
-    """MNIST at ``path``, held against its published digests."""
+    """Return MNIST at ``path``, compared with its published digests."""
     try:
         arrays = _from_npz(path) if path.is_file() else _from_folder(path)
     except OSError as error:
@@ -140,7 +139,7 @@ def _checked(path: Path) -> Corpus:
 
 
 def _from_folder(folder: Path) -> list[tuple[str, Array]]:
-    """File and array of each part, in the order of MNIST_PARTS."""
+    """Return the file and array of each part, in the order of MNIST_PARTS."""
     stems = [(part, f"idx{dimensions}-ubyte") for part, dimensions, _, _ in MNIST_PARTS]
     found = {part: _first_file(folder, part, rest) for part, rest in stems}
     if not any(found.values()) and (folder / "mnist.npz").is_file():
@@ -149,7 +148,7 @@ def _from_folder(folder: Path) -> list[tuple[str, Array]]:
     for part, rest in stems:
         path = found[part]
         if path is None:
-            state = "holds no" if folder.is_dir() else "does not exist: no"
+            state = "contains no" if folder.is_dir() else "does not exist: no"
             raise CorpusUnavailable(f"{folder} {state} {part}-{rest} (or .gz) or mnist.npz; {MNIST_ADVICE}")
         try:
             arrays.append((str(path), idx.load(path)))
@@ -164,7 +163,7 @@ def _first_file(folder: Path, part: str, rest: str) -> Path | None:
 
 
 def _from_npz(path: Path) -> list[tuple[str, Array]]:
-    """The same from Keras's ``mnist.npz``; a member over ``idx.MAX_BYTES`` bytes is not read."""
+    """Return the same from Keras's ``mnist.npz``; a member over ``idx.MAX_BYTES`` is not read."""
     try:
         arrays = npz.load(path)
         return [(f"{path}:{name}", _uint8(arrays[name], dimensions)) for _, dimensions, name, _ in MNIST_PARTS]
@@ -179,7 +178,7 @@ def _uint8(array: NDArray[np.generic], dimensions: int) -> Array:
 
 
 def _idx_digest(array: Array) -> str:
-    """SHA-256 of the array as an uncompressed IDX file."""
+    """Return the SHA-256 of the array as an uncompressed IDX file."""
     hashed = hashlib.sha256(idx.header(array.shape))
     hashed.update(np.ascontiguousarray(array).data)
     return hashed.hexdigest()

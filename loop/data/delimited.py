@@ -1,9 +1,9 @@
-"""Digits as rows of numbers in a text file: Kaggle's CSV, optdigits, USPS, Semeion. For ``handwriting``.
+"""Read digits from rows of numbers in a text file (Kaggle's CSV, optdigits, USPS, Semeion), for ``handwriting``.
 
-A row is a label and the pixels of a square picture, the label first or last; Semeion's ten columns of 0 and 1 stand for
-it too. Commas, semicolons, tabs or blanks separate; a first row of names is allowed, and where names number the pixels
-they decide the order. Rules: bytes and rows are limited before they are parsed; a row that does not fit is named with
-its number and left out; what cannot be told from the file is refused, not guessed.
+A row is a label and the pixels of a square picture, with the label first or last; Semeion has ten columns of 0 and 1
+as the label. The separator is a comma, semicolon, tab or blank. The first row may contain names; if the names number
+the pixels, they define the order. Rules: bytes and rows are limited before they are parsed; a malformed row is listed
+with its number and skipped; an ambiguous file is refused, not guessed.
 """
 
 import csv
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BYTES = 128 << 20  # Kaggle's train.csv has 77 million
-MOST_ROWS = 200_000
+MAX_ROWS = 200_000
 SIDES = {8: "optdigits", 16: "USPS", 20: "MATLAB's course set", 28: "MNIST", 32: "padded MNIST"}
 ONE_HOT = 16 * 16 + 10  # columns of Semeion
 LABEL_NAMES = frozenset({"label", "labels", "class", "target", "digit", "y"})
-LOOKED_AT = 1000  # rows, to see which column is the label
-CONSTANT = 0.8  # share of rows with one value, above which a column is a pixel of the paper
+LABEL_SAMPLE_ROWS = 1000  # the first rows, which decide the column of the label
+MAX_CONSTANT_SHARE = 0.8  # of rows with the same value; above, a column is a pixel of the paper, not the label
 
 Numbers = NDArray[np.float32]
 Cells = list[str]
@@ -31,7 +31,7 @@ Cells = list[str]
 class Rows:
     """``images`` ``(n, side, side) float32`` as in the file; ``labels`` ``(n,) int64``; ``numbers``: lines, from 1.
 
-    ``refused`` holds line and reason of each row that was left out.
+    ``refused`` contains the line and reason of each row that was skipped.
     """
 
     images: Numbers
@@ -41,7 +41,7 @@ class Rows:
 
 
 def parse(data: bytes) -> Rows:
-    """The digits in the bytes of a text file. Raises ValueError with one line where it is no table of digits."""
+    """Return the digits in the bytes of a text file. Raises ValueError with one line if it is not a table of digits."""
     if len(data) > MAX_BYTES:
         raise ValueError(f"expected at most {MAX_BYTES:,} bytes of text, got {len(data):,}; split the file")
     lines = _lines(data)
@@ -49,11 +49,11 @@ def parse(data: bytes) -> Rows:
     if first is None:
         raise ValueError("the file has no rows")
     if ":" in first[1][-1]:
-        raise ValueError("rows of number:value pairs are LIBSVM's sparse form; save every pixel, a column for each")
+        raise ValueError("rows of number:value pairs are LIBSVM's sparse format; save all pixels, one column for each")
     names = None if all(map(_is_number, first[1])) else first[1]
     numbers, rows, refused = _rows(lines if names else _chained(first, lines), names)
     if not len(rows):
-        number, reason = refused[0] if refused else (1, "only names, no numbers follow")
+        number, reason = refused[0] if refused else (1, "expected numbers after the row of names, got no more rows")
         raise ValueError(f"row {number}: {reason}")
     pixels, labels = _split(rows, names)
     side = round(pixels.shape[1] ** 0.5)
@@ -67,11 +67,11 @@ def parse(data: bytes) -> Rows:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, Cells]]:
-    """Line number and cells of each line that is not empty."""
+    """Yield the line number and cells of each line that is not empty."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"expected text in UTF-8, byte {error.start:,} is none; save it as UTF-8") from error
+        raise ValueError(f"expected text in UTF-8, got another byte at {error.start:,}; save it as UTF-8") from error
     line = text[: text.find("\n")] if "\n" in text else text
     separator = next((each for each in "\t;," if each in line), None)
     file = io.StringIO(text, newline="")
@@ -82,7 +82,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, Cells]]:
     try:
         yield from ((number, cells) for number, cells in enumerate(split, start=1) if any(cells))
     except csv.Error as error:
-        raise ValueError(f"the text is no table ({error})") from error
+        raise ValueError(f"the text is not a table ({error})") from error
 
 
 def _chained(first: tuple[int, Cells], lines: Iterator[tuple[int, Cells]]) -> Iterator[tuple[int, Cells]]:
@@ -94,22 +94,22 @@ def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
-        return cell.strip() == ""  # a hole in a row of numbers makes it no row of names
+        return cell.strip() == ""  # an empty cell in a row of numbers does not make it a row of names
     return True
 
 
 def _rows(
     lines: Iterator[tuple[int, Cells]], names: Cells | None
 ) -> tuple[NDArray[np.int64], Numbers, list[tuple[int, str]]]:
-    """Numbers of the good rows, their values ``(n, columns)``, and the others with reasons."""
+    """Return the line numbers of the valid rows, their values ``(n, columns)``, and the other rows with reasons."""
     numbers: list[int] = []
     rows: list[Numbers] = []
     refused: list[tuple[int, str]] = []
-    columns = None if names is None else _known(len(names))
+    columns = None if names is None else _checked_columns(len(names))
     for number, cells in lines:
-        if len(rows) == MOST_ROWS:
-            raise ValueError(f"expected at most {MOST_ROWS:,} rows, got more; split the file")
-        columns = columns or _known(len(cells))
+        if len(rows) == MAX_ROWS:
+            raise ValueError(f"expected at most {MAX_ROWS:,} rows, got more; split the file")
+        columns = columns or _checked_columns(len(cells))
         try:
             rows.append(_values(cells, columns))
             numbers.append(number)
@@ -118,21 +118,21 @@ def _rows(
     return np.array(numbers, np.int64), np.array(rows, np.float32), refused
 
 
-def _known(columns: int) -> int:
-    """``columns``, if that is a label and the pixels of a picture. Raises ValueError."""
+def _checked_columns(columns: int) -> int:
+    """Return ``columns`` if it is the number for a label and a picture's pixels. Raises ValueError otherwise."""
     layouts = ", ".join(f"{side}×{side}" for side in SIDES)
     if columns == ONE_HOT or columns - 1 in {side * side for side in SIDES}:
         return columns
     if columns in {side * side for side in SIDES}:
         raise ValueError(f"{columns} columns are pixels without a label; add the label as the first column")
     if columns - 2 in {side * side for side in SIDES}:
-        raise ValueError(f"{columns} columns are one too many; leave out the row numbers, keep label and pixels")
+        raise ValueError(f"{columns} columns are one too many; remove the row numbers, keep label and pixels")
     found = "1 value" if columns == 1 else f"{columns} values"
     raise ValueError(f"expected rows of a label and the pixels of {layouts}, got {found}")
 
 
 def _values(cells: Cells, columns: int) -> Numbers:
-    """One row. Raises ValueError with what was expected and found."""
+    """Return the values of one row. Raises ValueError with the expected and the found value."""
     if len(cells) != columns:
         raise ValueError(f"expected {columns} values, got {len(cells)}")
     try:
@@ -146,7 +146,7 @@ def _values(cells: Cells, columns: int) -> Numbers:
 
 
 def _split(rows: Numbers, names: Cells | None) -> tuple[Numbers, Numbers]:
-    """Pixels ``(n, side²)`` and labels ``(n,)``, as they are in the file. Raises ValueError where that is unclear."""
+    """Return pixels ``(n, side²)`` and labels ``(n,)`` as in the file. Raises ValueError if the label is ambiguous."""
     if rows.shape[1] == ONE_HOT:
         return rows[:, :256], _of_one_hot(rows[:, 256:])
     column = _label_column(rows, names)
@@ -155,42 +155,42 @@ def _split(rows: Numbers, names: Cells | None) -> tuple[Numbers, Numbers]:
 
 
 def _of_one_hot(columns: Numbers) -> Numbers:
-    """The label of each row of ten; -1, which no digit has, where not exactly one of them is 1."""
-    sound = (columns.sum(1) == 1) & (columns.max(1) == 1) & (columns.min(1) == 0)
-    return np.where(sound, columns.argmax(1), -1).astype(np.float32)
+    """Return the label of each row of ten; -1, which is refused later, unless exactly one of them is 1."""
+    valid = (columns.sum(1) == 1) & (columns.max(1) == 1) & (columns.min(1) == 0)
+    return np.where(valid, columns.argmax(1), -1).astype(np.float32)
 
 
 def _label_column(rows: Numbers, names: Cells | None) -> int:
-    """The column named so; else the first or the last, whichever alone varies among the whole numbers 0 to 9.
+    """Return the column with a label's name; else the first or last, if only one of them varies from 0 to 9.
 
-    A pixel in the corner varies little: nearly always it is paper.
+    A pixel in the corner varies little, because it is nearly always paper.
     """
     named = [column for column, name in enumerate(names or ()) if name.strip().lower() in LABEL_NAMES]
     if len(named) == 1:
         return named[0]
-    looked = rows[:LOOKED_AT]
-    ends = [column for column in (0, rows.shape[1] - 1) if _is_label(looked[:, column])]
-    found = [column for column in ends if _most_common(looked[:, column]) <= CONSTANT]
+    sample = rows[:LABEL_SAMPLE_ROWS]
+    ends = [column for column in (0, rows.shape[1] - 1) if _is_label(sample[:, column])]
+    found = [column for column in ends if _constant_share(sample[:, column]) <= MAX_CONSTANT_SHARE]
     if len(found) != 1:
         raise ValueError(
             "expected labels from 0 to 9 in the first or the last column, "
-            f"{'both could be' if found else 'neither is plainly so'}; name the column 'label' in a first row"
+            f"got {'both' if found else 'neither'}; add a first row of names that calls the column 'label'"
         )
     return found[0]
 
 
-def _most_common(values: Numbers) -> float:
-    """The share of the value that is there most often."""
+def _constant_share(values: Numbers) -> float:
+    """Return the share of the most frequent value."""
     return float(np.unique(values, return_counts=True)[1].max() / len(values))
 
 
 def _is_label(values: Numbers) -> bool:
-    """Nearly all of them: a wrong label is a reason for its row, not for the whole file."""
+    """Whether nearly all values are labels: a wrong label refuses its row, not the whole file."""
     return bool(np.mean((values == np.rint(values)) & (values >= 0) & (values <= 10)) > 0.9)
 
 
 def _order(names: Cells | None, label: int, pixels: int) -> NDArray[np.intp]:
-    """The order of the numbers in the columns' names (``pixel10``, ``2x1``); without such, as they stand."""
+    """Return the order of the numbers in the names (``pixel10``, ``2x1``); without numbers, the order of the file."""
     found = [tuple(map(int, re.findall(r"\d+", name))) for at, name in enumerate(names or ()) if at != label]
     if len(set(found)) != pixels or len({len(each) for each in found}) != 1:
         return np.arange(pixels)

@@ -1,9 +1,9 @@
-"""Labelled handwriting of people, as ``import``, ``replay`` and the demo read it: one path, one person.
+"""Read labelled handwriting of people for ``import``, ``replay`` and the demo: one path, one person.
 
-A path is a folder or a zip of ``<digit>/*.png`` (or ``.jpg``; one folder round it all is allowed), or a set of digits
-as ``sets`` reads it: IDX, ``.npz``, text. Rules: nothing is unpacked to disk; pictures are read lazily; a file that
-cannot be taken is a sample with a reason, never the end of the others; what is wrong with the whole path is a
-BadImage before any digit is made.
+A path is a folder or a zip of ``<digit>/*.png`` (or ``.jpg``; one enclosing folder is allowed), or a set of digits
+(``sets``): IDX, ``.npz``, text. Rules: nothing is unpacked to disk; pictures are read lazily; an unusable file becomes
+a sample with a reason, and the others are still read; an error in the whole path raises BadImage before any digit is
+read.
 """
 
 import zipfile
@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from loop.data import archives, conventions, corpus, digits, sets, ways
+from loop.data import archives, conventions, corpus, digits, reading_options, sets
 from loop.data.conventions import Convention
 from loop.errors import BadImage
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 MAX_NAME_CHARACTERS = 64
 
 
@@ -26,9 +26,9 @@ MAX_NAME_CHARACTERS = 64
 class Sample:
     """One labelled image, not yet decoded: ``label`` 0 to 9 and the ``data`` of a PNG or JPEG file.
 
-    With a ``convention``, ``data`` are the values of one image of a set that keeps it. ``steps`` are what the user
-    asked to be done to the digit besides. Where ``reason`` is set, the image cannot be taken: ``label`` is -1,
-    ``data`` empty.
+    With a ``convention``, ``data`` contains the values of one image of a set in that convention. ``steps`` are the
+    treatments of the user's option ``--as``. If ``reason`` is set, the image is unusable: ``label`` is -1, ``data``
+    empty.
     """
 
     name: str
@@ -43,34 +43,34 @@ class Sample:
         if self.reason is not None:
             raise BadImage(self.reason)
         digit = self.convention.digit(self.data) if self.convention else digits.read(self.data)
-        return ways.applied(digit, self.steps)
+        return reading_options.apply(digit, self.steps)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One source of handwriting. ``name`` is a pseudonymous id made of the path's stem."""
+    """One source of handwriting. ``name`` is a pseudonymous id made from the path's stem."""
 
     name: str
     samples: Callable[[], Iterator[Sample]] = field(repr=False, compare=False)
-    """Reads the handwriting, from the beginning at each call, one file at a time."""
+    """Read the handwriting one file at a time; each call starts at the beginning."""
 
 
 class _File(NamedTuple):
-    """Where a file stands below the person's path, and how to get its bytes (BadImage with a reason)."""
+    """A file's path below the person's path, and a function that reads its bytes (raises BadImage with a reason)."""
 
     name: str
     read: Callable[[], bytes]
 
 
-def people(paths: Iterable[Path], way: str = "", *, tests_only: bool = False) -> list[Person]:
-    """One person a path, in the given order; of an IDX pair either file or both may be given.
+def people(paths: Iterable[Path], read_as: str = "", *, tests_only: bool = False) -> list[Person]:
+    """Return one person for each path, in the given order; an IDX pair may be given by either file or both.
 
-    ``way`` is one of ``ways``, for all of them. With ``tests_only``, of several sets at a path its test set alone.
-    Raises BadImage for a path that is missing, empty, not what it claims or dangerous, and for two paths of one name;
-    BadSettings for an unknown way.
+    ``read_as`` is an option of ``reading_options`` for all paths. ``tests_only`` reads only the test set if a path
+    contains several sets. Raises BadImage for a path that is missing, empty, malformed or unsafe, and for two paths
+    with the same name; BadSettings for an unknown option.
     """
     found: dict[str, tuple[Path, Person]] = {}
-    steps = ways.steps(way)
+    steps = reading_options.parse(read_as)
     for path in dict.fromkeys(sets.images_of(path) for path in paths):
         person = _person(path, steps, tests_only=tests_only)
         if person.name in found:
@@ -80,9 +80,9 @@ def people(paths: Iterable[Path], way: str = "", *, tests_only: bool = False) ->
 
 
 def bundled(*, unseen: bool = False) -> list[Person]:
-    """scikit-learn's digits as people, one a form: see ``corpus.bundled`` for what is known of who wrote them.
+    """Return scikit-learn's digits as people, one for each form; ``corpus.bundled`` describes their writers.
 
-    ``unseen`` leaves out the forms of the corpus ``digits``, for a base that was trained on it.
+    ``unseen`` skips the forms of the corpus ``digits``, for a base that was trained on it.
     """
     forms = corpus.OTHER_FORMS if unseen else range(len(corpus.FORMS) - 1)
     return [Person(f"bundled-{form:02}", _form(form)) for form in forms]
@@ -106,12 +106,12 @@ def _person(path: Path, steps: tuple[str, ...], *, tests_only: bool) -> Person:
 
 
 def _reader(path: Path, *, tests_only: bool) -> Callable[[], Iterator[Sample]]:
-    """How to read the handwriting at ``path``, after a look at the whole of it. Raises BadImage, OSError."""
+    """Check ``path`` and return a function that reads its handwriting. Raises BadImage, OSError."""
     if not path.is_dir() and not path.is_file():
         raise BadImage(f"{path} does not exist; name a folder or zip of <digit>/*.png, IDX files, .npz or CSV")
     if parts := sets.find(path):
-        chosen = [sets.the_test(path, parts)] if tests_only else parts
-        loaded = [_agreed(part) for part in chosen]
+        chosen = [sets.select_test(path, parts)] if tests_only else parts
+        loaded = [_with_convention(part) for part in chosen]
         return lambda: (sample for each in loaded for sample in _of_set(*each))
     if path.is_dir():
         _check_names(path, [file.name for file in _in_folder(path)])
@@ -121,8 +121,8 @@ def _reader(path: Path, *, tests_only: bool) -> Callable[[], Iterator[Sample]]:
     return lambda: _from_zip(path)
 
 
-def _agreed(part: sets.Part) -> tuple[sets.Set, Convention | None]:
-    """A set and its convention; None of a set without images. Raises BadImage, OSError."""
+def _with_convention(part: sets.Part) -> tuple[sets.Set, Convention | None]:
+    """Return a set and its convention, which is None if it has no images. Raises BadImage, OSError."""
     found = part.load()
     try:
         return found, conventions.find(found.images) if len(found.images) else None
@@ -137,36 +137,36 @@ def _of_set(found: sets.Set, convention: Convention | None) -> Iterator[Sample]:
         if 0 <= label <= 9:
             yield Sample(found.names(at), label, image.tobytes(), convention=convention)
         else:
-            hint = " (10 stands for 0 in MATLAB's files)" if label == 10 else ""
+            hint = " (MATLAB's files use 10 for 0)" if label == 10 else ""
             yield Sample(found.names(at), -1, b"", f"label {label} is not a digit: expected 0 to 9{hint}")
 
 
 def _check_names(path: Path, names: list[str]) -> None:
-    """Raises BadImage where there is nothing, or plainly more than one person."""
+    """Raises BadImage if there are no files, or clearly those of several people."""
     if not names:
-        raise BadImage(f"{path} holds no files; put <digit>/*.png in it")
+        raise BadImage(f"{path} contains no files; put <digit>/*.png in it")
     if all(name.lower().endswith(".zip") for name in names):
-        raise BadImage(f"{path} holds zips; one path is one person: name each zip, not what holds them")
+        raise BadImage(f"{path} contains zips; one path is one person: name each zip instead")
     deep = {parts[0] for parts in (PurePosixPath(name).parts for name in names) if len(parts) == 3}
     if len(deep) > 1:
         several = ", ".join(sorted(deep)[:3])
-        raise BadImage(f"{path} holds {len(deep)} folders of folders ({several}); one path is one person: name each")
+        raise BadImage(f"{path} contains {len(deep)} folders of folders ({several}); one path is one person: name each")
 
 
 def _source_name(path: Path) -> str:
-    """The path's stem, with all but letters, digits, dot, dash and underscore replaced: it is stored and printed."""
+    """Return the path's stem in letters, digits, dot, dash and underscore, because it is stored and printed."""
     stem = path.name if path.name not in ("", "..") else path.resolve().name
     for suffix in (".zip", ".gz"):
         stem = stem.removesuffix(suffix)
     name = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in stem)
     name = name.strip(".-")[:MAX_NAME_CHARACTERS]
     if not name:
-        raise BadImage(f"{path} gives no name for its source; rename it with letters or digits")
+        raise BadImage(f"{path} has no letters or digits for the name of its source; rename it")
     return name
 
 
 def _labelled(files: Iterable[_File]) -> Iterator[Sample]:
-    """A sample of every file; its label is the folder it stands in."""
+    """Yield a sample for each file; its label is the name of its folder."""
     for file in files:
         try:
             label = _label(PurePosixPath(file.name))
@@ -176,7 +176,7 @@ def _labelled(files: Iterable[_File]) -> Iterator[Sample]:
 
 
 def _label(path: PurePosixPath) -> int:
-    """0 to 9 from ``<digit>/name`` or ``anything/<digit>/name``. Raises BadImage with a reason."""
+    """Return 0 to 9 from ``<digit>/name`` or ``anything/<digit>/name``. Raises BadImage with a reason."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadImage("not a .png or .jpg file")
     if len(path.parts) not in (2, 3):
@@ -187,9 +187,9 @@ def _label(path: PurePosixPath) -> int:
     return int(folder)
 
 
-def _is_litter(path: PurePosixPath) -> bool:
-    """Whether an operating system left it there, so that it is not worth a reason."""
-    return any(part.startswith(".") or part.lower() in LEFT_BY_SYSTEMS for part in path.parts)
+def _is_system_file(path: PurePosixPath) -> bool:
+    """Whether an operating system created the file, so that it is skipped without a reason."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_FILES for part in path.parts)
 
 
 def _from_zip(path: Path) -> Iterator[Sample]:
@@ -199,14 +199,14 @@ def _from_zip(path: Path) -> Iterator[Sample]:
 
 def _in_zip(archive: zipfile.ZipFile) -> Iterator[_File]:
     for member in archives.files(archive):
-        if not _is_litter(PurePosixPath(member.filename)):
+        if not _is_system_file(PurePosixPath(member.filename)):
             yield _File(member.filename, partial(archives.read, archive, member, digits.DEFAULT_LIMITS.bytes))
 
 
 def _in_folder(folder: Path) -> Iterator[_File]:
     for path in sorted(folder.rglob("*")):
         name = PurePosixPath(path.relative_to(folder))
-        if path.is_file() and not _is_litter(name):
+        if path.is_file() and not _is_system_file(name):
             yield _File(str(name), partial(_bytes, path))
 
 

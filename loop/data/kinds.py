@@ -1,4 +1,4 @@
-"""What a file of digits is, by its first bytes: a kind that can be read, or a refusal that names it and what to do."""
+"""Find the kind of a file of digits from its first bytes; other files are refused by name, with the next step."""
 
 import gzip
 import zipfile
@@ -10,11 +10,11 @@ from loop.data import archives, idx
 from loop.errors import BadImage
 from models.coreml import kinds as named_kinds
 
-HEAD = 1024  # bytes that are looked at
+HEAD_BYTES = 1024
 
 
 class Kind(Enum):
-    """A file that can be read."""
+    """A kind of file that can be read."""
 
     PICTURES = auto()
     """A zip of ``<digit>/*.png``."""
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 SAVE_ARRAYS = "save its arrays with numpy.savez(FILE, images=…, labels=…)"
 SAVE_TABLE = "save label and pixels as CSV"
-ADVICE = (  # of data alone: first bytes, what the file is, what to do; ``models.coreml.kinds`` names everything else
+ADVICE = (  # kinds of data: first bytes, name, next step; ``models.coreml.kinds`` names all other kinds
     (b"MATLAB 5.0", "a MATLAB file", SAVE_ARRAYS),
     (b"PAR1", "a Parquet file", SAVE_TABLE),
     (b"ARROW1", "an Arrow file", SAVE_TABLE),
@@ -41,9 +41,9 @@ EXPECTED = "expected a folder or zip of <digit>/*.png, IDX files, .npz, or a CSV
 
 
 def of(path: Path) -> Kind:
-    """The kind of the file at ``path``. Raises BadImage for one that cannot be read, OSError."""
+    """Return the kind of the file at ``path``. Raises BadImage for a kind that cannot be read, OSError."""
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     named = named_kinds.of_path(path)
     if named is not None and named.as_digits:
         raise BadImage(f"{path}: expected labelled digits, got {named.name}; {named.as_digits}")
@@ -64,7 +64,7 @@ def check_folder(path: Path) -> None:
 def _unpacked_head(path: Path) -> bytes:
     try:
         with gzip.open(path) as file:
-            return file.read(HEAD)
+            return file.read(HEAD_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise BadImage(f"{path}: the gzip is damaged ({error}); fetch it again") from error
 
@@ -75,9 +75,9 @@ def _of_head(path: Path, head: bytes, outer: str) -> Kind:
     named = named_kinds.of_bytes(head)
     if named is not None and named.as_digits:
         raise BadImage(f"{path}: expected labelled digits, got {outer}{named.name}; {named.as_digits}")
-    for first, what, advice in ADVICE:
+    for first, name, advice in ADVICE:
         if head.lstrip().lower().startswith(first.lower()):
-            raise BadImage(f"{path}: expected labelled digits, got {what}; {advice}")
+            raise BadImage(f"{path}: expected labelled digits, got {name}; {advice}")
     if b"\0" in head or any(byte < 32 and byte not in b"\t\r\n\f" for byte in head):
         raise BadImage(f"{path}: {EXPECTED}; got a file that begins with {head[:8]!r}")
     return Kind.TEXT
@@ -93,5 +93,5 @@ def _of_zip(path: Path, archive: zipfile.ZipFile) -> Kind:
         raise BadImage(f"{path}: {EXPECTED}; got an Office document; save the sheet as CSV")
     tables = [name for name in names if name.lower().endswith((".csv", ".txt", ".npz", ".data", ".mat"))]
     if tables and not any(name.lower().endswith((".png", ".jpg", ".jpeg")) for name in names):
-        raise BadImage(f"{path}: its member {tables[0][:60]!r} is no picture; unpack the zip and name that file")
+        raise BadImage(f"{path}: its member {tables[0][:60]!r} is not a picture; unpack the zip and name that file")
     return Kind.PICTURES

@@ -1,8 +1,8 @@
-"""Labelled digits to score a model on: a path as people have it → arrays, and what could not be read.
+"""Read labelled digits for ``loop score``: a path → arrays, and the files that could not be read.
 
-Used by ``loop score``. A path is whatever ``handwriting`` reads, by the same reader that ``import`` uses; of several
-sets (MNIST's folder, Keras's ``mnist.npz``) the test set is taken. A file that cannot be read is a line in ``refused``,
-never the end of the others.
+It reads the same paths as ``import``, with the same reader (``handwriting``). If a path contains several sets (MNIST's
+folder, Keras's ``mnist.npz``), it reads the test set. A file that cannot be read is listed in ``refused``; the others
+are still read.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.data import digits, doubts, handwriting, ways
+from loop.data import convention_check, digits, handwriting, reading_options
 from loop.errors import BadImage
 
 
@@ -20,7 +20,7 @@ from loop.errors import BadImage
 class Labelled:
     """``images`` ``(n, 28, 28) uint8``, white ink on black; ``labels`` ``(n,) uint8``; ``refused``: name and reason.
 
-    ``treatments``: how many images were treated how, see ``digits``.
+    ``treatments`` is the number of images for each treatment (``digits``).
     """
 
     name: str
@@ -30,18 +30,19 @@ class Labelled:
     treatments: Counter[str] = field(default_factory=Counter)
 
 
-def read(path: Path, way: str = "") -> Labelled:
-    """What is at ``path``, in a way of ``ways``; without one, in the way that it has.
+def read(path: Path, read_as: str = "") -> Labelled:
+    """Return the digits at ``path``. ``read_as`` is an option of ``reading_options``; empty reads them as they are.
 
-    Raises BadImage where it is missing, not of a known kind, holds no digit at all, or is read far better another way.
+    Raises BadImage if ``path`` is missing, of an unknown kind, contains no readable digit, or fails
+    ``convention_check``; BadSettings for an unknown option.
     """
-    [person] = handwriting.people([path], way, tests_only=True)
+    [person] = handwriting.people([path], read_as, tests_only=True)
     found = _gathered(person)
     if not len(found.labels):
         reasons = f"; {found.refused[0][0]}: {found.refused[0][1]}" if found.refused else ""
-        raise BadImage(f"{path}: expected labelled digits, none could be read{reasons}")
-    if way != ways.GIVEN:
-        doubts.check(str(path), person.samples())
+        raise BadImage(f"{path}: expected labelled digits, but none could be read{reasons}")
+    if read_as != reading_options.GIVEN:
+        convention_check.check(str(path), person.samples())
     return found
 
 

@@ -1,8 +1,7 @@
-"""Light that is not the same all over the paper, for ``ink``: slopes, and shadows with hard or soft edges.
+"""Remove uneven light from a picture, for ``ink``: gradients, and shadows with hard or soft edges.
 
-Rules: what is evenly lit is left exactly as it is; a slope is taken away only where that at least halves the paper's
-spread; a map of the paper is made only where ``ink`` found no digit, or one that lies along the picture's border as no
-digit does.
+Rules: an evenly lit picture is not changed; a gradient is removed only if that at least halves the paper's spread; a
+map of the paper is made only if ``ink`` found no digit, or found one that covers too much of the picture's border.
 """
 
 import numpy as np
@@ -12,31 +11,31 @@ from PIL import Image
 
 Plane = NDArray[np.float32]
 
-UNEVEN_GREY_LEVELS = 4.0  # grey levels of spread in the paper above which a slope of the light is looked for
-BOLD = 0.25  # share of the picture
-MAP_SIDE = 48  # cells along the longer side of the map of the paper, at most
-WINDOW = 0.45  # of the map's shorter side: a stroke fills less than half of so large a window, wherever it lies
-DARKEST = 64.0  # level from which on paper dims what is on it; below, it is a dark board, and light is added to it
+UNEVEN_GREY_LEVELS = 4.0  # spread of the paper above which a gradient of the light is fitted
+BOLD_SHARE = 0.25  # of the picture
+MAX_MAP_CELLS = 48  # along the longer side of the map of the paper
+WINDOW_SHARE = 0.45  # of the map's shorter side: a stroke fills less than half of such a window, at any position
+MIN_PAPER_LEVEL = 64.0  # of paper, on which a shadow divides the light; a darker board only gets light added
 
 
 def noise(rise: Plane) -> float:
-    """The paper's standard deviation, from the lower quartile of distances; 0 where the ink is bold.
+    """Return the paper's standard deviation, from the lower quartile of distances; 0 if the ink is bold.
 
-    0.3186 is that quartile of a standard normal's absolute value. It is right for up to half ink. Where over
-    BOLD of the picture is further off than half the farthest, that is no noise (of 784 normal numbers at most
-    21 % were, in 2,000 trials) but a digit that fills its picture: the quartile would measure its soft edges.
+    0.3186 is that quartile of a standard normal's absolute value. The estimate is valid for up to half ink. If more
+    than BOLD_SHARE of the picture exceeds half the largest distance, that is not noise (of 784 normal numbers at most
+    21 % did, in 2,000 trials) but a digit that fills its picture: the quartile would measure its soft edges.
     """
     distance = np.abs(rise)
-    if np.mean(distance > 0.5 * distance.max()) > BOLD:
+    if np.mean(distance > 0.5 * distance.max()) > BOLD_SHARE:
         return 0.0
     return float(np.partition(distance.ravel(), distance.size // 4)[distance.size // 4]) / 0.3186
 
 
-def without_slope(plane: Plane) -> Plane:
-    """``plane`` less a slope of the light across the paper, where there evidently is one.
+def without_gradient(plane: Plane) -> Plane:
+    """Return ``plane`` without the gradient of the light across the paper, if it has a clear one.
 
-    The slope is a least-squares plane, fitted again to what lies within two deviations of it; it is taken
-    away only if that at least halves the paper's spread, so that a clean scan is left exactly as it is.
+    The gradient is a least-squares plane, fitted again to the pixels within two deviations of it. It is removed only
+    if that at least halves the paper's spread, so that a clean scan is not changed.
     """
     spread = noise(plane - np.median(plane))
     if spread < UNEVEN_GREY_LEVELS:
@@ -53,35 +52,35 @@ def without_slope(plane: Plane) -> Plane:
 
 
 def without_shadows(plane: Plane) -> Plane:
-    """``plane`` as if its paper were white all over (or black, for light ink on a dark board), by a map of the paper.
+    """Return ``plane`` with uniformly white paper (or black, for light ink on a dark board), by a map of the paper.
 
-    The map is a running median, which keeps straight edges of shadows and loses strokes. Between two neighbouring
-    cells every level from the one's paper to the other's is paper, so that a shadow's edge leaves no line.
+    The map is a running median, which keeps straight edges of shadows and drops strokes. Between two neighbouring
+    cells, every level between their papers counts as paper, so that a shadow's edge leaves no line.
     """
     cells = _cells(plane)
     papers = _running_median(cells)
     around = sliding_window_view(np.pad(papers, 1, mode="edge"), (3, 3))
-    low, high = (_spread_out(each, plane.shape) for each in (around.min((2, 3)), around.max((2, 3))))
+    low, high = (_expanded(each, plane.shape) for each in (around.min((2, 3)), around.max((2, 3))))
     rise = plane - np.clip(plane, low, high)
-    if np.median(papers) < DARKEST:
+    if np.median(papers) < MIN_PAPER_LEVEL:
         return rise
     paper = np.maximum(np.where(rise < 0, low, high), 1)
     return (rise * 255 / paper).astype(np.float32)
 
 
 def _cells(plane: Plane) -> Plane:
-    """The means of square cells, at most MAP_SIDE along each side."""
-    factor = -(-max(plane.shape) // MAP_SIDE)
+    """Return the means of square cells, at most MAX_MAP_CELLS along each side."""
+    factor = -(-max(plane.shape) // MAX_MAP_CELLS)
     return np.asarray(Image.fromarray(plane).reduce(factor)) if factor > 1 else plane
 
 
 def _running_median(cells: Plane) -> Plane:
-    """The median of a window round each cell, as large as WINDOW or as the edge allows to either side.
+    """Return the median of a window around each cell, of size WINDOW_SHARE, or smaller at the edge on both sides.
 
-    Such a window keeps a straight edge where it is, also where that meets the edge of the picture.
+    A window that is symmetric around its cell does not move a straight edge, even at the edge of the picture.
     """
     height, width = cells.shape
-    reach = max(1, round(WINDOW * min(height, width) / 2))
+    reach = max(1, round(WINDOW_SHARE * min(height, width) / 2))
     medians = np.empty_like(cells)
     for row, column in np.ndindex(height, width):
         down, across = min(reach, row, height - 1 - row), min(reach, column, width - 1 - column)
@@ -89,8 +88,8 @@ def _running_median(cells: Plane) -> Plane:
     return medians
 
 
-def _spread_out(cells: Plane, shape: tuple[int, ...]) -> Plane:
-    """A level for each pixel from its cell's."""
+def _expanded(cells: Plane, shape: tuple[int, ...]) -> Plane:
+    """Return the level of its cell for each pixel of ``shape``."""
     height, width = shape
-    factor = -(-max(shape) // MAP_SIDE)
+    factor = -(-max(shape) // MAX_MAP_CELLS)
     return cells.repeat(factor, 0).repeat(factor, 1)[:height, :width] if factor > 1 else cells

@@ -1,9 +1,8 @@
-"""From the bytes of a PNG or JPEG file to grey levels, for ``digits.read``; everything here comes from a stranger.
+"""Decode an untrusted PNG or JPEG file to grey levels, for ``digits.read``.
 
-Rules: size is read from the header and refused before a pixel is decoded; Pillow is handed only the parts of
-the file that make pixels (no text, profiles, thumbnails or EXIF, so their parsers and bombs are never
-reached); a checksum that does not fit is a refusal, although Pillow would show something; whatever goes
-wrong is a BadImage of one line.
+Rules: the size is read from the header and checked before a pixel is decoded; Pillow gets only the parts of the file
+that define pixels (no text, profiles, thumbnails or EXIF, so that it never runs their parsers); a wrong checksum is an
+error, although Pillow would decode the picture; every error is a BadImage of one line.
 """
 
 import io
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from loop.data import turns
+from loop.data import orientations
 from loop.data.ink import MIN_CONTRAST, SIDE
 from loop.errors import BadImage, ImageTooLarge, one_line
 
@@ -38,7 +37,7 @@ JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: 
 JPEG_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}  # lossless, arithmetic, hierarchical
 JPEG_METADATA = frozenset(range(0xE1, 0xEE)) | {0xEF, 0xFE}  # APP0 (JFIF) and APP14 (Adobe) decide colours
 JPEG_SCANS = 64  # a progressive photo has about 10; each scan walks the whole picture again
-DECODING_ERRORS = (  # all that Pillow and its C decoders were seen to raise on damaged files
+DECODING_ERRORS = (  # every error that Pillow and its C decoders raised on damaged files in tests
     OSError,
     SyntaxError,
     ValueError,
@@ -56,7 +55,7 @@ DECODING_ERRORS = (  # all that Pillow and its C decoders were seen to raise on 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is decoded at most: file size in bytes, side in pixels, area in pixels."""
+    """The largest picture that is decoded: file size in bytes, side in pixels, area in pixels."""
 
     bytes: int = 1 << 20
     side: int = 4096
@@ -67,20 +66,20 @@ class Limits:
 class Picture:
     """A decoded file: ``grey`` ``(h, w) uint8``, upright; ``plain`` if it is 28×28 in grayscale of up to 8 bits.
 
-    ``turned`` names the turn that its EXIF orientation asked for, one of ``turns``; empty where it asked for none.
+    ``transform`` is the one of ``orientations`` that its EXIF orientation requires; empty if it requires none.
     """
 
     grey: Grey
     plain: bool
-    turned: str = ""
+    transform: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stripped:
-    """A file reduced to the parts that make pixels, with its size as the header states it.
+    """A file reduced to the parts that define pixels, with its size from the header.
 
-    ``bare``: ``data`` is the compressed rows alone, of 28×28 pixels in eight bits of grey. Of a PNG also its header's
-    body, and its compressed rows.
+    If ``bare``, ``data`` is only the compressed rows of 28×28 pixels in eight bits of grey. ``header`` (the header's
+    body) and ``packed`` (the compressed rows) are set for a PNG.
     """
 
     format: str
@@ -94,7 +93,7 @@ class _Stripped:
 
 
 def decode(data: bytes, limits: Limits) -> Picture:
-    """The picture in a PNG or JPEG file. Raises BadImage, and nothing else, whatever the bytes are."""
+    """Return the picture in a PNG or JPEG file. Raises BadImage, and no other error, for any bytes."""
     if len(data) > limits.bytes:
         raise ImageTooLarge(
             f"expected a file of at most {limits.bytes:,} bytes, got {len(data):,}; send a smaller image"
@@ -106,7 +105,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
     elif data.startswith(JPEG_SIGNATURE):
         file = _strip_jpeg(data)
     else:
-        raise BadImage(f"expected a PNG or JPEG image, the file begins with {data[:8]!r}; send the image itself")
+        raise BadImage(f"expected a PNG or JPEG image, got a file that begins with {data[:8]!r}; send the image itself")
     if not (file.width and file.height):
         raise _damaged(file.format, "it has no pixels")
     if max(file.width, file.height) > limits.side:
@@ -121,7 +120,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
         )
     try:
         if file.format == "PNG" and not _all_rows(file.header, file.packed):
-            raise _damaged("PNG", "it holds fewer pixels than its header says")
+            raise _damaged("PNG", "it contains fewer pixels than its header states")
         if file.bare:
             image = Image.frombytes("L", (SIDE, SIDE), file.data, "zip", "L")
             return _upright(np.asarray(image), file.orientation, plain=True)
@@ -133,7 +132,7 @@ def decode(data: bytes, limits: Limits) -> Picture:
 
 
 def area(data: bytes) -> int:
-    """Width × height in pixels as the header of a PNG or JPEG states them; 0 for anything else. Decodes nothing."""
+    """Return width × height in pixels from the header of a PNG or JPEG; 0 for anything else. Decodes nothing."""
     if data.startswith(PNG_SIGNATURE) and len(data) >= 24:
         width, height = struct.unpack_from(">II", data, 16)
         return int(width * height)
@@ -151,33 +150,34 @@ def _damaged(format_: str, what: str) -> BadImage:
 
 
 def _strip_png(data: bytes) -> _Stripped:
-    """Check the chunks of a PNG and leave out the ancillary ones. Pillow does not check what it skips."""
+    """Check the chunks of a PNG and drop the ancillary ones. Pillow does not check the chunks that it skips."""
     chunks = list(_png_chunks(data))
     if [kind for kind, _ in chunks[:1]] != [b"IHDR"] or len(chunks[0][1]) != 13:
         raise _damaged("PNG", "it does not begin with its header")
     if any(kind == b"acTL" and int.from_bytes(body[:4], "big") > 1 for kind, body in chunks):
         raise BadImage("the PNG is animated; send one still image")
     header = chunks[0][1]
-    if [kind for kind, _ in chunks].count(b"IHDR") > 1:  # Pillow would believe the last, which nobody measured
+    if [kind for kind, _ in chunks].count(b"IHDR") > 1:  # Pillow would use the last one, which was not checked
         raise _damaged("PNG", "it has two headers")
     if header[9] not in PNG_CHANNELS or header[10:12] != b"\0\0" or header[12] > 1:
-        raise _damaged("PNG", "its header says what no PNG can be")
+        raise _damaged("PNG", "its header has values that PNG does not allow")
     width, height = struct.unpack(">II", header[:8])
     rows = b"".join([body for kind, body in chunks if kind == b"IDAT"])
     exif = next((body for kind, body in chunks if kind == b"eXIf"), b"")
-    turn = _orientation(exif.removeprefix(EXIF))  # some writers put JPEG's prefix before it
+    orientation = _orientation(exif.removeprefix(EXIF))  # some writers put JPEG's prefix before it
     others = {kind for kind, _ in chunks[1:]} & PNG_PIXEL_CHUNKS
-    if header == PLAIN_HEADER and others == {b"IDAT", b"IEND"}:  # what phones send: half the time is Pillow's reading
-        return _Stripped("PNG", rows, width, height, turn, bare=True, header=header, packed=rows)  # of chunks just read
+    # The form that phones send. Without Pillow's second pass over the chunks, decoding takes half the time.
+    if header == PLAIN_HEADER and others == {b"IDAT", b"IEND"}:
+        return _Stripped("PNG", rows, width, height, orientation, bare=True, header=header, packed=rows)
     kept = [PNG_SIGNATURE]
     for kind, body in chunks:
         if kind in PNG_PIXEL_CHUNKS:
             kept += [struct.pack(">I", len(body)), kind, body, struct.pack(">I", zlib.crc32(kind + body))]
-    return _Stripped("PNG", b"".join(kept), width, height, turn, header=header, packed=rows)
+    return _Stripped("PNG", b"".join(kept), width, height, orientation, header=header, packed=rows)
 
 
 def _all_rows(header: bytes, packed: bytes) -> bool:
-    """Do the compressed rows unpack to as many bytes as the header says? Pillow would fill up with zeros."""
+    """Whether the compressed rows unpack to the size in the header. Pillow would fill the rest with zeros."""
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     left = 0
     for top, aside, down, along in PNG_PASSES[interlaced]:
@@ -185,15 +185,15 @@ def _all_rows(header: bytes, packed: bytes) -> bool:
         left += rows * (1 + (columns * depth * PNG_CHANNELS[colour] + 7) // 8) if columns > 0 else 0
     stream = zlib.decompressobj()
     while left > 0:
-        came = len(stream.decompress(packed, min(left, CHUNK_BYTES)))
-        if came == 0:
+        unpacked = len(stream.decompress(packed, min(left, CHUNK_BYTES)))
+        if unpacked == 0:
             return False
-        left, packed = left - came, stream.unconsumed_tail
+        left, packed = left - unpacked, stream.unconsumed_tail
     return True
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and body of each chunk up to and with IEND; what follows it is not part of the image."""
+    """Yield the type and body of each chunk up to and including IEND; bytes after it are not part of the image."""
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -202,7 +202,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             break
         body = data[position + 8 : end - 4]
         if zlib.crc32(data[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            raise _damaged("PNG", f"the checksum of its part {kind!r} does not fit")
+            raise _damaged("PNG", f"the checksum of its chunk {kind!r} is wrong")
         yield kind, body
         if kind == b"IEND":
             return
@@ -211,7 +211,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _strip_jpeg(data: bytes) -> _Stripped:
-    """Read the size and EXIF orientation of a JPEG and leave out its metadata."""
+    """Read the size and EXIF orientation of a JPEG and drop its metadata."""
     if data.count(b"\xff\xda") > JPEG_SCANS:
         raise BadImage(f"the JPEG has more than {JPEG_SCANS} scans; save it as an ordinary JPEG")
     kept, frames, orientation = [data[:2]], [], 1
@@ -226,13 +226,13 @@ def _strip_jpeg(data: bytes) -> _Stripped:
         if marker not in JPEG_METADATA:
             kept.append(data[start:end])
     if len(frames) != 1 or len(frames[0]) < 6:
-        raise _damaged("JPEG", "it does not hold one frame header")
+        raise _damaged("JPEG", "it does not contain exactly one frame header")
     height, width = struct.unpack_from(">HH", frames[0], 1)
     return _Stripped("JPEG", b"".join(kept), width, height, orientation)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment; the last is the first scan and all that follows it."""
+    """Yield the marker, start and end of each segment; the last one is the first scan with everything after it."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
@@ -251,7 +251,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _orientation(tiff: bytes) -> int:
-    """EXIF orientation, 1 to 8; 1 (as stored) when the block is malformed, which is how viewers show it."""
+    """Return the EXIF orientation, 1 to 8; 1 (as stored) if the block is malformed, as image viewers do."""
     order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     if order is None or len(tiff) < 8:
         return 1
@@ -259,7 +259,7 @@ def _orientation(tiff: bytes) -> int:
     for entry in range(start + 2, len(tiff) - 11, 12):
         tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, entry)
         if (tag, kind, count) == (0x0112, 3, 1):
-            return value if value in turns.BY_ORIENTATION else 1
+            return value if value in orientations.BY_EXIF else 1
     return 1
 
 
@@ -272,7 +272,7 @@ def _is_plain(image: Image.Image) -> bool:
 
 
 def _grey(image: Image.Image) -> Grey:
-    """Grey levels of a loaded image, transparency laid over paper."""
+    """Return the grey levels of a loaded image; transparent parts show paper."""
     if image.mode.startswith("I"):
         return _eight_bits(np.asarray(image))
     if _is_transparent(image):
@@ -283,21 +283,21 @@ def _grey(image: Image.Image) -> Grey:
 
 
 def _upright(grey: Grey, orientation: int, *, plain: bool) -> Picture:
-    turned = turns.BY_ORIENTATION.get(orientation, "")
-    return Picture(turns.turned(grey, turned) if turned else grey, plain, turned)
+    transform = orientations.BY_EXIF.get(orientation, "")
+    return Picture(orientations.transformed(grey, transform) if transform else grey, plain, transform)
 
 
 def _eight_bits(deep: NDArray[np.generic]) -> Grey:
-    """A 16-bit picture's upper 8 bits, counted from the highest bit in use: many hold 8- or 12-bit values."""
+    """Return the upper 8 bits of a 16-bit picture, from the highest bit in use: many contain 8- or 12-bit values."""
     levels = np.clip(deep.astype(np.int64), 0, 0xFFFF)
     return (levels >> max(0, int(levels.max()).bit_length() - 8)).astype(np.uint8)
 
 
 def _on_paper(grey: Grey, alpha: Grey) -> Grey:
-    """A partly transparent picture laid over its evident paper: ``(h, w) uint8``.
+    """Return a partly transparent picture on paper of a plausible level: ``(h, w) uint8``.
 
-    Where most of it is opaque and shows contrast, the paper is in the picture, and its median continues it
-    (a scan with its corners cut off). Otherwise only the ink is there, and the paper is its opposite.
+    If most of the picture is opaque and has contrast, the paper is part of the picture, and its median fills the rest
+    (a scan with its corners cut off). Otherwise only the ink is opaque, and the paper is the opposite of the ink.
     """
     opacity = alpha.astype(np.float32) / 255
     opaque = grey[alpha >= 128]

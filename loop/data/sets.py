@@ -1,7 +1,7 @@
-"""Sets of digits in a file, all with their labels: IDX pairs, ``.npz``, text. A path → its parts, for ``handwriting``.
+"""Read sets of labelled digits (IDX pairs, ``.npz``, text): a path → its parts, for ``handwriting``.
 
-Rules: a file is known by its content (``kinds``), each format has one reader, and ``import`` and ``score`` share it;
-what is wrong with a whole part is a BadImage when it is loaded, before any digit is made.
+Rules: a file's kind is found from its content (``kinds``); each format has one reader, which ``import`` and ``score``
+share; an error in a whole part raises BadImage when it is loaded, before any digit is read.
 """
 
 import re
@@ -29,7 +29,7 @@ _IMAGES, _LABELS = "idx3-ubyte", "idx1-ubyte"
 class Set:
     """``images`` ``(n, h, w)`` as in the file; ``labels`` ``(n,)`` whole numbers, not yet checked; ``names`` of each.
 
-    ``refused``: name and reason of what was left out.
+    ``refused``: name and reason of each item that was skipped.
     """
 
     images: NDArray[Any]
@@ -40,19 +40,19 @@ class Set:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One set of a path, such as MNIST's test set. ``load`` raises BadImage, OSError."""
+    """One set at a path, such as MNIST's test set. ``load`` raises BadImage, OSError."""
 
     name: str
     load: Callable[[], Set]
 
     @property
     def is_test(self) -> bool:
-        """Whether its name says that it is there to be scored."""
+        """Whether its name marks it as a test set."""
         return _TESTS.search(self.name.lower()) is not None
 
 
 def find(path: Path) -> list[Part] | None:
-    """The sets at ``path``; None where it holds pictures. Raises BadImage for a file of no known kind, OSError."""
+    """Return the sets at ``path``; None if it contains pictures. Raises BadImage for an unknown kind, OSError."""
     if path.is_dir():
         kinds.check_folder(path)
         files = sorted(path.glob(f"*{_IMAGES}*"))
@@ -61,12 +61,12 @@ def find(path: Path) -> list[Part] | None:
     return None if kind is Kind.PICTURES else _READERS[kind](path)
 
 
-def the_test(path: Path, parts: list[Part]) -> Part:
-    """The one that is to be scored: the only one, or the only test set. Raises BadImage."""
+def select_test(path: Path, parts: list[Part]) -> Part:
+    """Return the part to score: the only part, or the only test set. Raises BadImage."""
     found = parts if len(parts) == 1 else [part for part in parts if part.is_test]
     if len({part.name for part in found}) != 1:
         named = ", ".join(part.name for part in parts[:6])
-        raise BadImage(f"{path}: expected one test set, got {named}; name one file, or leave one set in it")
+        raise BadImage(f"{path}: expected one test set, got {named}; name one file, or keep only one set")
     return found[0]
 
 
@@ -74,30 +74,30 @@ def the_test(path: Path, parts: list[Part]) -> Part:
 
 
 def images_of(path: Path) -> Path:
-    """The images beside a file of IDX labels; any other path as it is."""
-    return _sibling(path, _exchanged(path.name, _LABELS)) if _LABELS in path.name else path
+    """Return the images that belong to a file of IDX labels; any other path unchanged."""
+    return _sibling(path, _counterpart(path.name, _LABELS)) if _LABELS in path.name else path
 
 
 def _pair(images: Path) -> Part:
     if _IMAGES not in images.name:
-        raise BadImage(f"{images} is an IDX file; name it …{_IMAGES}, and its labels …{_LABELS} beside it")
-    labels = _sibling(images, _exchanged(images.name, _IMAGES))
-    return Part(_stem(images.name), lambda: _fitting(str(images), _idx_file(images), str(labels), _idx_file(labels)))
+        raise BadImage(f"{images} is an IDX file; name it …{_IMAGES}, and put its labels …{_LABELS} in the same folder")
+    labels = _sibling(images, _counterpart(images.name, _IMAGES))
+    return Part(_stem(images.name), lambda: _paired(str(images), _idx_file(images), str(labels), _idx_file(labels)))
 
 
 def _stem(name: str) -> str:
     return name.split("idx3")[0].rstrip("-._")
 
 
-def _exchanged(name: str, mine: str) -> str:
-    """The name of an IDX file's other half."""
-    if mine == _IMAGES:
+def _counterpart(name: str, kind: str) -> str:
+    """Return the name of the labels of IDX images, or of the images of labels; ``kind`` is that of ``name``."""
+    if kind == _IMAGES:
         return name.replace(_IMAGES, _LABELS).replace("images", "labels")
     return name.replace(_LABELS, _IMAGES).replace("labels", "images")
 
 
 def _sibling(path: Path, name: str) -> Path:
-    """The file of that name beside ``path``; where only its gzipped or unpacked twin is there, that one."""
+    """Return the file ``name`` in the folder of ``path``; if only its gzipped or unpacked form exists, return that."""
     twin = path.with_name(name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz")
     named = path.with_name(name)
     return twin if twin.exists() and not named.exists() else named
@@ -105,17 +105,17 @@ def _sibling(path: Path, name: str) -> Path:
 
 def _idx_file(path: Path) -> idx.Array:
     if not path.is_file():
-        raise BadImage(f"{path} does not exist; IDX images need their labels beside them, and labels their images")
+        raise BadImage(f"{path} does not exist; put IDX images and their labels in the same folder")
     try:
         return idx.load(path, MAX_ARRAY_BYTES)
     except ValueError as error:
         raise BadImage(f"{path} is not readable as IDX: {error}") from error
 
 
-def _fitting(images_name: str, images: NDArray[Any], labels_name: str, labels: NDArray[Any]) -> Set:
+def _paired(images_name: str, images: NDArray[Any], labels_name: str, labels: NDArray[Any]) -> Set:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or 0 in images.shape:
         raise BadImage(
-            f"{images_name} and {labels_name} do not belong together: expected as many images as labels, "
+            f"{images_name} and {labels_name} do not match: expected as many images as labels, "
             f"got {images.shape} and {labels.shape}"
         )
     return Set(images, labels.astype(np.int64), "image {}".format)
@@ -129,15 +129,15 @@ def _of_zip(path: Path) -> list[Part]:
 
 
 def _zipped_pair(path: Path, images: str) -> Set:
-    folder, name = PurePosixPath(images).parent, _exchanged(PurePosixPath(images).name, _IMAGES)
+    folder, name = PurePosixPath(images).parent, _counterpart(PurePosixPath(images).name, _IMAGES)
     with archives.opened(path) as archive:
         names = {member.filename: member for member in archives.files(archive)}
         found = [str(folder / each) for each in (name, f"{name}.gz", name.removesuffix(".gz"))]
         labels = next((each for each in found if each in names), None)
         if labels is None:
-            raise BadImage(f"{path} holds {images[:60]} but not {name[:60]}; pack both")
+            raise BadImage(f"{path} contains {images[:60]} but not {name[:60]}; pack both")
         arrays = [_zipped_idx(archive, names[each]) for each in (images, labels)]
-    return _fitting(f"{path}: {images}", arrays[0], labels, arrays[1])
+    return _paired(f"{path}: {images}", arrays[0], labels, arrays[1])
 
 
 def _zipped_idx(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> idx.Array:
@@ -151,7 +151,7 @@ def _zipped_idx(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> idx.Array:
 
 
 def _of_npz(path: Path) -> list[Part]:
-    """Images and labels are known by their shapes, and paired by their names without x, y, images, labels etc."""
+    """Identify images and labels by their shapes, and pair them by their names without x, y, images, labels etc."""
     try:
         arrays = npz.load(path, MAX_ARRAY_BYTES)
     except ValueError as error:
@@ -164,13 +164,13 @@ def _of_npz(path: Path) -> list[Part]:
         keys = {_ROLES.sub("", name.lower()): name for name in lists}
         pairs = [(name, keys[key]) for name in squares if (key := _ROLES.sub("", name.lower())) in keys]
     if not pairs:
-        held = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in list(arrays.items())[:8])
-        raise BadImage(f"{path}: expected images (n, h, w) and labels (n,) such as x_test and y_test, got {held}")
-    return [Part(one, partial(_fitting, one, squares[one], other, lists[other])) for one, other in pairs]
+        found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in list(arrays.items())[:8])
+        raise BadImage(f"{path}: expected images (n, h, w) and labels (n,) such as x_test and y_test, got {found}")
+    return [Part(one, partial(_paired, one, squares[one], other, lists[other])) for one, other in pairs]
 
 
 def _square(array: NDArray[Any]) -> NDArray[Any] | None:
-    """``(n, h, w)`` from that, with a channel of 1 or from rows of n pixels in a square; None for anything else."""
+    """Return images ``(n, h, w)``, also from one channel or from rows of a square's pixels; None for anything else."""
     if array.dtype.kind not in "uifb":
         return None
     if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
@@ -182,7 +182,7 @@ def _square(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def _labels(array: NDArray[Any]) -> NDArray[np.int64] | None:
-    """``(n,)`` from that, a column or rows of ten with one 1, whole numbers in any dtype; None for anything else."""
+    """Return whole numbers ``(n,)`` of any dtype, also from a column or one-hot rows; None for anything else."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2 and array.shape[1] == 10 and array.dtype.kind in "uifb" and (array.sum(1) == 1).all():

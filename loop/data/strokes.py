@@ -1,7 +1,7 @@
-"""Which connected pieces of a black-and-white picture are strokes of the digit, for ``ink``.
+"""Find the connected pieces of a black-and-white picture that are strokes of the digit, for ``ink``.
 
-Rules: a piece counts by its size against the largest and by how near it lies, so a dashed pencil stroke
-stays whole and dust falls away; a scanner's border is known by lying along the picture's edge.
+Rules: a piece is kept for its size relative to the largest piece and for its distance, so that a dashed pencil stroke
+stays whole and dust is dropped; a scanner's border is a piece along the picture's edge.
 """
 
 from typing import NamedTuple
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
-MIN_SHARE, MIN_PIXELS = 0.0002, 12  # of the picture; less than either is dust, in a picture of over 600 pixels
-SPECK_SHARE = 0.1  # share of the largest stroke's area below which a piece must lie near it to belong
-DUST_SHARE = 0.01  # share below which a piece does not belong however near
-NEAR_SHARE = 0.15  # of the longer side of what is already found
-EDGE_SHARE = 0.08  # of the picture's side: the strip in which a scanner's border lies
+MIN_SHARE, MIN_PIXELS = 0.0002, 12  # of the picture; a piece below either is dust, in a picture of over 600 pixels
+SPECK_SHARE = 0.1  # of the largest stroke's area; a smaller piece is kept only if it is near
+DUST_SHARE = 0.01  # of the largest stroke's area; a smaller piece is never kept
+NEAR_SHARE = 0.15  # the distance of a near piece, as a share of the longer side of the kept pieces
+EDGE_SHARE = 0.08  # width of the strip that contains a scanner's border, as a share of the picture's side
 
 
 def of_digit(weak: Mask, strong: Mask) -> Mask:
-    """The pieces of ``weak`` ``(h, w)`` that are the digit's; none if all of it is dust.
+    """Return the pieces of ``weak`` ``(h, w)`` that belong to the digit; none if all of them are dust.
 
-    A piece must be strong somewhere. Those of some size belong; small ones only near those; dust never.
+    A piece must contain a pixel of ``strong``. Large pieces are kept, small ones only near those, dust never.
     """
     starts, stops, piece = _runs(weak)
     if not piece.size:
@@ -42,9 +42,9 @@ def of_digit(weak: Mask, strong: Mask) -> Mask:
 
 
 def scanner_borders(mask: Mask) -> Mask:
-    """The pieces of ``mask`` ``(h, w)`` that touch the edge and lie nine tenths in the strip along it.
+    """Return the pieces of ``mask`` ``(h, w)`` that touch the edge and have nine tenths in the strip along it.
 
-    None where nothing else is left that could be a digit: then the strip is the digit.
+    The result is empty if no other piece could be a digit: then the strip is the digit.
     """
     none = np.zeros_like(mask)
     if not (mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()):
@@ -63,7 +63,7 @@ def scanner_borders(mask: Mask) -> Mask:
 
 
 def _smallest(size: int) -> float:
-    """Pixels below which a piece cannot be a digit in a picture of ``size`` pixels."""
+    """Return the smallest area in pixels of a digit in a picture of ``size`` pixels."""
     return max(MIN_SHARE * size, min(MIN_PIXELS, size / 50))
 
 
@@ -78,7 +78,7 @@ class _Pieces(NamedTuple):
 
 
 def _measured(starts: Indices, stops: Indices, piece: Indices, shape: tuple[int, ...]) -> _Pieces:
-    """Area and box of every piece."""
+    """Return the area and box of every piece."""
     width, count = shape[1] + 2, int(piece.max()) + 1
     row, left, right = starts // width, starts % width - 1, stops % width - 1
     return _Pieces(
@@ -91,13 +91,13 @@ def _measured(starts: Indices, stops: Indices, piece: Indices, shape: tuple[int,
 
 
 def _within(mask: Mask, starts: Indices, stops: Indices, piece: Indices) -> Indices:
-    """How many pixels of ``mask`` each piece covers."""
+    """Return the number of pixels of ``mask`` in each piece."""
     before = np.concatenate([[0], np.cumsum(_widened(mask))])
     return np.bincount(piece, before[stops] - before[starts]).astype(np.int64)
 
 
 def _painted(starts: Indices, stops: Indices, chosen: Mask, shape: tuple[int, ...]) -> Mask:
-    """The chosen runs as a mask of ``shape``."""
+    """Return the chosen runs as a mask of ``shape``."""
     steps = np.zeros(shape[0] * (shape[1] + 2), np.int8)
     steps[starts[chosen]] = 1
     steps[stops[chosen]] = -1
@@ -105,10 +105,10 @@ def _painted(starts: Indices, stops: Indices, chosen: Mask, shape: tuple[int, ..
 
 
 def _runs(mask: Mask) -> tuple[Indices, Indices, Indices]:
-    """Horizontal runs of ``mask`` and the piece each belongs to (8-connected): start, stop, piece.
+    """Return the start, stop and piece (8-connected) of each horizontal run of ``mask``.
 
-    Positions are in the mask flattened with one empty column on either side, so no run wraps. Pieces come
-    from hooking each run's root to the smaller root it touches and halving paths until nothing moves.
+    Positions index the flattened mask with one empty column on either side, so that no run wraps. Pieces are found by
+    linking each run's root to the smallest root that it touches and halving paths until nothing changes.
     """
     flat = _widened(mask).ravel()
     steps = np.flatnonzero(flat[1:] != flat[:-1]) + 1
@@ -128,14 +128,14 @@ def _runs(mask: Mask) -> tuple[Indices, Indices, Indices]:
 
 
 def _widened(mask: Mask) -> Mask:
-    """``mask`` with an empty column on either side; np.pad takes ten times as long on pictures this small."""
+    """Return ``mask`` with an empty column on either side; np.pad takes ten times as long on such small pictures."""
     wide = np.zeros((mask.shape[0], mask.shape[1] + 2), np.bool_)
     wide[:, 1:-1] = mask
     return wide
 
 
 def _extreme(function: np.ufunc, piece: Indices, values: Indices, count: int) -> Indices:
-    """The smallest or largest of ``values`` in each piece."""
+    """Return the smallest or largest of ``values`` in each piece."""
     found = np.full(count, values[0])
     found[piece] = values
     function.at(found, piece, values)
@@ -143,7 +143,7 @@ def _extreme(function: np.ufunc, piece: Indices, values: Indices, count: int) ->
 
 
 def _distance(pieces: _Pieces, kept: Mask) -> NDArray[np.float64]:
-    """Pixels between each piece's box and the box round all kept pieces; 0 where they overlap."""
+    """Return the pixels between each piece's box and the box around all kept pieces; 0 if they overlap."""
     top, bottom, left, right = _box(pieces, kept)
     down = np.maximum(np.maximum(top - pieces.bottom, pieces.top - bottom), 0)
     across = np.maximum(np.maximum(left - pieces.right, pieces.left - right), 0)
@@ -156,7 +156,7 @@ def _longer_side(pieces: _Pieces, kept: Mask) -> int:
 
 
 def _box(pieces: _Pieces, kept: Mask) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right of the box round all kept pieces."""
+    """Return the top, bottom, left and right of the box around all kept pieces."""
     return (
         int(pieces.top[kept].min()),
         int(pieces.bottom[kept].max()),

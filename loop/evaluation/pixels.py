@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models import coreml
 
-LEAST_SIDE = 2
+MIN_SIDE_PIXELS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def find(inputs: Sequence[coreml.Feature]) -> Pixels | None:
     """Return the inputs as pixels; None unless they are scalars, one for each pixel of a square picture."""
     count = len(inputs)
     scalar = all(each.kind in ("double", "int64") for each in inputs)
-    if not scalar or count < LEAST_SIDE**2 or isqrt(count) ** 2 != count:
+    if not scalar or count < MIN_SIDE_PIXELS**2 or isqrt(count) ** 2 != count:
         return None
     names, order = _ordered([each.name for each in inputs])
     dtype = "int64" if all(each.kind == "int64" for each in inputs) else "float64"

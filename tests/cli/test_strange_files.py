@@ -56,7 +56,7 @@ def test_given_as_digits(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(strange.TAKEN_AS_DIGITS))
 def test_looked_into_and_refused(name: str, tmp_path: Path) -> None:
     """A file of a kind that can contain digits, but contains none, is refused for what it lacks."""
-    with pytest.raises(BadImage, match=r"expected|name it|need their labels"):
+    with pytest.raises(BadImage, match=r"expected|name it|in the same folder"):
         next(people([strange.write(tmp_path, name)])[0].samples()).digit()
 
 

@@ -1,4 +1,4 @@
-"""The domain noun: what is kept bit for bit, what names it, and which labels there are."""
+"""A digit: the images that are kept bit for bit, the digest, and the valid labels."""
 
 import hashlib
 import io
@@ -27,7 +27,7 @@ PLACED = digits.normalise(np.asarray(seven()))
 @settings(deadline=None)
 @given(hnp.arrays(np.uint8, (28, 28)))
 def test_kept_bit_for_bit(pixels: Grey) -> None:
-    """A 28×28 grayscale PNG that is not plainly black on white comes back with every bit, whatever it shows."""
+    """A 28×28 grayscale PNG that is not clearly black on white is kept bit for bit, whatever it shows."""
     assume(np.ptp(pixels) >= 8)
     assume(pixels.max() > 16)
     assume(polarity.of(pixels) is not Polarity.DARK_INK)
@@ -56,7 +56,7 @@ def test_jpeg_of_28_is_kept_as_decoded() -> None:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 def test_28_with_an_orientation_is_turned_and_otherwise_kept(form: str) -> None:
-    """An EXIF orientation turns 28×28 too: the pixels change places, and the treatment says so."""
+    """An EXIF orientation is applied at 28×28 too: the pixels move, and the treatment lists it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     file = encoded(seven(28, 0, 255), form, exif=exif)
@@ -69,7 +69,7 @@ def test_28_with_an_orientation_is_turned_and_otherwise_kept(form: str) -> None:
 
 
 def test_28_black_on_white_is_inverted() -> None:
-    """28×28 grayscale that is plainly black on white becomes 255 minus each level, and the treatment says so."""
+    """28×28 grayscale that is clearly black on white becomes 255 minus each level, and the treatment lists it."""
     drawn = np.asarray(seven(28))
     read = digits.read(digits.to_png(drawn))
     assert np.array_equal(read.pixels, 255 - drawn)
@@ -77,7 +77,7 @@ def test_28_black_on_white_is_inverted() -> None:
 
 
 def test_28_on_grey_paper_is_fitted() -> None:
-    """Where the paper is not white, 255 minus the level would be grey: the normaliser places the digit."""
+    """If the paper is not white, the normaliser places the digit, because 255 minus the level would be grey."""
     drawn = np.asarray(seven(28, 170, 40))
     read = digits.read(digits.to_png(drawn))
     assert np.array_equal(read.pixels, digits.normalise(drawn))
@@ -85,7 +85,7 @@ def test_28_on_grey_paper_is_fitted() -> None:
 
 
 def test_mnist_either_way_round_is_one_digit() -> None:
-    """MNIST's training images are kept, and inverted ones become the same digits: 4,000 of 4,000."""
+    """4,000 of 4,000 MNIST training images are kept, and their negatives become the same digits."""
     for image in shared.mnist_training(4000):
         kept, inverted = digits.read(digits.to_png(image)), digits.read(digits.to_png(255 - image))
         assert kept == inverted
@@ -94,7 +94,7 @@ def test_mnist_either_way_round_is_one_digit() -> None:
 
 @pytest.mark.parametrize("level", [0, 40, 90])
 def test_bold_white_ink_is_not_taken_for_paper(level: int) -> None:
-    """A bold white digit that leaves the border dark is kept, even where half of the picture is ink."""
+    """A bold white digit with a dark border is kept, even if half of the picture is ink."""
     bold = np.full((28, 28), level, np.uint8)
     bold[4:24, 4:24] = 255
     assert digits.read(digits.to_png(bold)).treatment == "kept"
@@ -102,8 +102,8 @@ def test_bold_white_ink_is_not_taken_for_paper(level: int) -> None:
 
 @pytest.mark.parametrize("full", [1, 3, 16])
 def test_28_of_another_scale_is_refused(full: int) -> None:
-    """Levels of 0 to 1 or 0 to 16 are nearly black to a model: the message names the scale and what to do."""
-    with pytest.raises(BadImage, match=rf"nearly black: its levels run only from 0 to {full}, .* multiply"):
+    """Levels of 0 to 1 or 0 to 16 are nearly black for a model: the message has the levels and the next step."""
+    with pytest.raises(BadImage, match=rf"nearly black: expected levels up to 255, got 0 to {full}; .* multiply"):
         digits.read(digits.to_png(np.asarray(seven(28, 0, full))))
 
 
@@ -111,14 +111,14 @@ def test_28_of_another_scale_is_refused(full: int) -> None:
     ("picture", "treatment"),
     [(seven(100, 0, 255), "fitted"), (seven(100), "inverted; fitted"), (seven(28).convert("RGB"), "inverted; fitted")],
 )
-def test_a_normalised_picture_says_how(picture: Image.Image, treatment: str) -> None:
+def test_a_normalised_picture_has_its_treatment(picture: Image.Image, treatment: str) -> None:
     """The treatment of a normalised picture names its polarity."""
     assert digits.read(encoded(picture)).treatment == treatment
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGB", "RGBA", "I;16"])
 def test_28_in_another_mode_is_normalised(mode: str) -> None:
-    """Only 8-bit grayscale is what a phone's model saw; 28×28 of another mode is a picture like any other."""
+    """28×28 of a mode other than 8-bit grayscale is normalised, because a phone's model gets only that mode."""
     image = seven(28)
     other = image.convert(mode) if mode != "I;16" else Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
     read = digits.read(encoded(other))
@@ -139,7 +139,7 @@ def test_blank_28_is_refused(level: int, more: int, where: int) -> None:
 
 
 def test_digit_is_immutable_and_named_by_its_pixels() -> None:
-    """The digest is SHA-256 of the 784 bytes; pixels cannot be written; equal pixels make equal digits."""
+    """The digest is the SHA-256 of the 784 bytes; pixels are read-only; equal pixels make equal digits."""
     pixels = np.arange(784).reshape(28, 28).astype(np.uint8)
     one, other = digits.digit(pixels), digits.digit(pixels.ravel().copy(), "fitted")
     pixels[0, 0] = 99
@@ -154,13 +154,13 @@ def test_digit_is_immutable_and_named_by_its_pixels() -> None:
 
 @pytest.mark.parametrize("wrong", [np.zeros((28, 27), np.uint8), np.zeros((28, 28), np.float32)])
 def test_digit_wants_784_bytes(wrong: NDArray[np.generic]) -> None:
-    """Another shape or type is refused, not reshaped or cast."""
+    """Pixels of another shape or type are refused, not reshaped or cast."""
     with pytest.raises(BadImage, match="28×28"):
         digits.digit(wrong)  # type: ignore[arg-type]  # that is the test
 
 
 def test_png_is_deterministic() -> None:
-    """The same pixels give the same file, with no time or software in it."""
+    """Equal pixels give equal files, without a time or software name."""
     file = digits.to_png(PLACED)
     assert file == digits.to_png(PLACED.copy(order="F"))
     assert [file[i : i + 4] for i in (12, 37)] == [b"IHDR", b"IDAT"]
@@ -175,6 +175,6 @@ def test_labels(label: int) -> None:
 
 @pytest.mark.parametrize("label", [11, 10, -1, 2**70, 3.0, "3", True, None, np.float32(3), float("nan"), [3]])
 def test_bad_labels(label: object) -> None:
-    """Anything else is refused with what came."""
+    """Any other label is refused with its value."""
     with pytest.raises(BadLabel, match="0 to 9, got"):
         digits.check_label(label)

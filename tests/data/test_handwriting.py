@@ -1,4 +1,4 @@
-"""People's handwriting: what is read from folders, zips and IDX files, and which paths hold nobody."""
+"""People's handwriting is read from folders, zips and IDX files; paths without one person's digits are refused."""
 
 import zipfile
 from pathlib import Path
@@ -16,7 +16,7 @@ SEVEN = encoded(seven())
 
 
 def packed(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """A zip with these members."""
+    """Write a zip with these members."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, body in members.items():
             archive.writestr(name, body)
@@ -24,13 +24,13 @@ def packed(path: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFL
 
 
 def read(path: Path) -> list[Sample]:
-    """All samples of the one person at the path."""
+    """Return all samples of the one person at the path."""
     [person] = handwriting.people([path])
     return list(person.samples())
 
 
 def unpacked(folder: Path, members: dict[str, bytes]) -> Path:
-    """A folder with these files."""
+    """Write a folder with these files."""
     for name, body in members.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(body)
@@ -53,7 +53,7 @@ TREE = {
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "one folder round it in a zip", "one folder round it"])
 def test_one_bad_file_does_not_end_the_others(tmp_path: Path, kind: str) -> None:
-    """Labels come from folders 0 to 9; each file that cannot be taken is a sample with a reason."""
+    """Labels come from folders 0 to 9; each unusable file becomes a sample with a reason."""
     inner = "person/" if "round" in kind else ""
     tree = {inner + name: body for name, body in TREE.items()}
     path = packed(tmp_path / "p.zip", tree) if "zip" in kind else unpacked(tmp_path / "p", tree)
@@ -78,13 +78,13 @@ def test_one_bad_file_does_not_end_the_others(tmp_path: Path, kind: str) -> None
 
 
 def test_folder_and_zip_hold_the_same(tmp_path: Path) -> None:
-    """A person unpacked is the same person."""
+    """A zip and the same files in a folder give the same samples."""
     folder, archive = unpacked(tmp_path / "p", TREE), packed(tmp_path / "p.zip", TREE)
     assert sorted(read(folder), key=lambda sample: sample.name) == sorted(read(archive), key=lambda sample: sample.name)
 
 
 def test_reading_is_lazy_and_starts_over(tmp_path: Path) -> None:
-    """Nothing is read before it is asked for, and every call begins at the first sample."""
+    """A file is read only when its sample is taken, and every call begins at the first sample."""
     folder = unpacked(tmp_path / "p", {"1/a.png": SEVEN, "2/b.png": SEVEN})
     [person] = handwriting.people([folder])
     first = next(person.samples())
@@ -103,13 +103,13 @@ def test_reading_is_lazy_and_starts_over(tmp_path: Path) -> None:
     ],
 )
 def test_sources_are_named_by_the_stem(tmp_path: Path, path: str, name: str) -> None:
-    """The name is printed and stored: letters, digits, dot, dash, underscore."""
+    """A source's name contains only letters, digits, dot, dash and underscore, because it is printed and stored."""
     [person] = handwriting.people([packed(tmp_path / path, {"1/a.png": SEVEN})])
     assert person.name == name
 
 
 def test_two_paths_of_one_name_are_not_one_person(tmp_path: Path) -> None:
-    """Two hands under one id would straddle the holdout split; the same path twice is one."""
+    """Two paths with one name are refused, because two people would share a holdout split; a repeated path is one."""
     one, other = (packed(unpacked(tmp_path / side, {"x": b""}) / "p.zip", {"1/a.png": SEVEN}) for side in "ab")
     assert len(handwriting.people([one, one])) == 1
     with pytest.raises(BadImage, match="both name the source 'p'"):
@@ -117,7 +117,7 @@ def test_two_paths_of_one_name_are_not_one_person(tmp_path: Path) -> None:
 
 
 def test_real_writers() -> None:
-    """The first European writers, a zip a person: all labelled, none refused, read as digits."""
+    """Each of the first European writers' zips is read with all digits labelled and none refused."""
     people = handwriting.people(shared.writers()[:2])
     assert [person.name for person in people] == ["0001_CH4M", "0002_CH5M"]
     for person in people:
@@ -131,7 +131,7 @@ def test_real_writers() -> None:
 
 
 def idx_pair(folder: Path, count: int = 3, labels: bytes = b"\1\2\3") -> Path:
-    """MNIST-like files; returns the images'."""
+    """Write MNIST-like files and return the path of the images."""
     images = np.stack([np.asarray(seven(28, 0, 255 - number)) for number in range(count)])
     (folder / "my-images-idx3-ubyte").write_bytes(idx.header(images.shape) + images.tobytes())
     (folder / "my-labels-idx1-ubyte").write_bytes(idx.header((len(labels),)) + labels)
@@ -139,7 +139,7 @@ def idx_pair(folder: Path, count: int = 3, labels: bytes = b"\1\2\3") -> Path:
 
 
 def test_idx_pairs_are_read_bit_for_bit(tmp_path: Path) -> None:
-    """From the folder, from either file or from both: the same person, 28×28 kept bit for bit; label 11 is a reason."""
+    """The folder, either file or both give one person; 28×28 is kept bit for bit; label 11 is refused with a reason."""
     images = idx_pair(tmp_path, labels=b"\1\x0b\3")
     labels = images.with_name("my-labels-idx1-ubyte")
     samples = read(tmp_path)
@@ -152,15 +152,15 @@ def test_idx_pairs_are_read_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_idx_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    """Other counts, a missing partner and files of another kind are said before anything is read."""
+    """Different counts, a missing file and files of another kind are refused before any sample is read."""
     images = idx_pair(tmp_path, labels=b"\1\2")
-    with pytest.raises(BadImage, match="do not belong together"):
+    with pytest.raises(BadImage, match="do not match"):
         handwriting.people([tmp_path])
     (tmp_path / "my-labels-idx1-ubyte").write_bytes(b"text")
     with pytest.raises(BadImage, match="not readable as IDX"):
         handwriting.people([images])
     (tmp_path / "my-labels-idx1-ubyte").unlink()
-    with pytest.raises(BadImage, match="labels beside them"):
+    with pytest.raises(BadImage, match="in the same folder"):
         handwriting.people([images])
 
 
@@ -168,20 +168,20 @@ def test_idx_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_paths_that_hold_nobody(tmp_path: Path) -> None:
-    """Missing, empty, several people's, or zips in a folder: said before anything is read, and what to name instead."""
+    """A path that is missing, empty, of several people or a folder of zips is refused before reading, with advice."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "zips").mkdir()
     packed(tmp_path / "zips" / "p.zip", {"1/a.png": SEVEN})
     unpacked(tmp_path / "two", {"ann/1/a.png": SEVEN, "bob/1/a.png": SEVEN})
-    for name, says in {
+    for name, message in {
         "gone": "does not exist",
         "empty": "no files",
         "zips": "name each zip",
         "two": "ann, bob",
     }.items():
-        with pytest.raises(BadImage, match=says):
+        with pytest.raises(BadImage, match=message):
             handwriting.people([tmp_path / name])
-    with pytest.raises(BadImage, match="gives no name"):
+    with pytest.raises(BadImage, match="has no letters or digits"):
         handwriting.people([Path("/")])
 
 
@@ -190,7 +190,7 @@ def test_paths_that_hold_nobody(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bundled_people() -> None:
-    """Fourteen forms, 1,797 digits; ``unseen`` leaves out those that are in the corpus ``digits``."""
+    """The bundled digits have fourteen forms and 1,797 digits; ``unseen`` skips those in the corpus ``digits``."""
     people = handwriting.bundled()
     assert len({person.name for person in people}) == 14
     samples = [sample for person in people for sample in person.samples()]

@@ -1,4 +1,4 @@
-"""The normaliser: what it does not depend on, what always holds of what it makes, and real handwriting through it."""
+"""The normaliser: invariances, properties of its output, and real handwriting."""
 
 import contextlib
 import zipfile
@@ -20,7 +20,7 @@ Grey = NDArray[np.uint8]
 
 @st.composite
 def drawings(draw: st.DrawFn) -> Grey:
-    """One stroke of a pen on paper, ``(h, w)`` of 40 to 130: dark on light, thin to bold, pale to black."""
+    """Draw one pen stroke on paper, ``(h, w)`` of 40 to 130: dark on light, thin to bold, pale to black."""
     height, width = draw(st.integers(40, 130)), draw(st.integers(40, 130))
     inside = st.tuples(st.integers(8, width - 9), st.integers(8, height - 9))
     points = draw(st.lists(inside, min_size=2, max_size=6, unique=True))
@@ -32,13 +32,13 @@ def drawings(draw: st.DrawFn) -> Grey:
 
 
 def centre_of_mass(pixels: Grey) -> tuple[float, float]:
-    """Row and column."""
+    """Return the row and column of the centre of mass."""
     mass, index = pixels.astype(float), np.arange(28)
     return float(mass.sum(1) @ index / mass.sum()), float(mass.sum(0) @ index / mass.sum())
 
 
 def difference(one: Grey, other: Grey) -> float:
-    """Mean absolute difference in grey levels, one pixel's shift allowed: a rounded centre may fall either way."""
+    """Return the mean absolute difference in grey levels, after the best shift of one pixel: centres are rounded."""
     shifts = [np.roll(other, (down, across), (0, 1)) for down in (-1, 0, 1) for across in (-1, 0, 1)]
     return min(float(np.abs(one.astype(int) - shifted).mean()) for shifted in shifts)
 
@@ -62,7 +62,7 @@ def test_the_recipe_holds(drawing: Grey) -> None:
 @settings(deadline=None)
 @given(drawings(), st.integers(-15, 15))
 def test_polarity_and_offset_do_not_matter(drawing: Grey, offset: int) -> None:
-    """White on black, or a little brighter or darker all over, is the same digit bit for bit."""
+    """The negative, and a slightly brighter or darker picture, give the same digit bit for bit."""
     pixels = digits.normalise(drawing)
     assert np.array_equal(digits.normalise(255 - drawing), pixels)
     assert np.array_equal(digits.normalise((drawing.astype(int) + offset).astype(np.uint8)), pixels)
@@ -72,7 +72,7 @@ def test_polarity_and_offset_do_not_matter(drawing: Grey, offset: int) -> None:
 @settings(deadline=None)
 @given(drawings(), st.tuples(*[st.integers(0, 20)] * 4))
 def test_more_paper_round_it_does_not_matter(drawing: Grey, margins: tuple[int, int, int, int]) -> None:
-    """Where on the paper a digit stands is not part of it."""
+    """The position of a digit on the paper does not change it."""
     top, bottom, left, right = margins
     padded = np.pad(drawing, ((top, bottom), (left, right)), constant_values=drawing[0, 0])
     assert np.array_equal(digits.normalise(padded), digits.normalise(drawing))
@@ -82,7 +82,7 @@ def test_more_paper_round_it_does_not_matter(drawing: Grey, margins: tuple[int, 
 @settings(deadline=None, max_examples=50)
 @given(drawings(), st.integers(2, 4))
 def test_scale_hardly_matters(drawing: Grey, times: int) -> None:
-    """The same drawing at twice to four times the size differs by resampling only."""
+    """The same drawing at two to four times the size differs only by resampling."""
     enlarged = np.kron(drawing, np.ones((times, times), np.uint8))
     assert difference(digits.normalise(enlarged), digits.normalise(drawing)) < 6
 
@@ -91,14 +91,14 @@ def test_scale_hardly_matters(drawing: Grey, times: int) -> None:
 @settings(deadline=None)
 @given(drawings())
 def test_normalising_twice_changes_little(drawing: Grey) -> None:
-    """A normalised digit is nearly a fixed point: not quite, since its soft rim falls under the ink threshold."""
+    """A normalised digit is nearly a fixed point, except for its soft edge below the ink threshold."""
     once = digits.normalise(drawing)
     assert difference(digits.normalise(once), once) < 12
 
 
 @pytest.mark.slow
 def test_mnist_is_nearly_a_fixed_point() -> None:
-    """MNIST's own images, normalised by its own recipe, change by about one grey level of 255 a pixel."""
+    """MNIST's images, normalised by MNIST's recipe, change by about one grey level of 255 per pixel."""
     images = shared.mnist_training(1000)
     changes = [difference(digits.normalise(image), image) for image in images]
     assert np.mean(changes) < 1
@@ -106,7 +106,7 @@ def test_mnist_is_nearly_a_fixed_point() -> None:
 
 
 def test_real_scans_are_nearly_a_fixed_point() -> None:
-    """Real scans too, once placed, stay as they are."""
+    """Real scans are nearly unchanged when they are normalised again."""
     with zipfile.ZipFile(shared.writers()[1]) as archive:
         names = [name for name in archive.namelist() if name.endswith(".png")][::10]
         placed = [digits.read(archive.read(name)).pixels for name in names]
@@ -121,7 +121,7 @@ RANDOM = np.random.default_rng(5)
 
 
 def noisy(image: NDArray[np.float64], sigma: float) -> Grey:
-    """The image with normal noise on it."""
+    """Return the image with normal noise added."""
     grain = np.random.default_rng(5).normal(0, sigma, image.shape)
     grey: Grey = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
     return grey
@@ -129,7 +129,7 @@ def noisy(image: NDArray[np.float64], sigma: float) -> Grey:
 
 @pytest.mark.parametrize(("ink_levels", "sigma"), [(120, 3), (40, 3), (25, 2), (12, 0.7)])
 def test_a_faint_pencil_survives(ink_levels: int, sigma: float) -> None:
-    """A stroke that rises four deviations out of the paper's noise is found and comes out as white as any."""
+    """A stroke that exceeds the paper's noise by four deviations is found and becomes fully white."""
     pencil = noisy(230 - (255 - SEVEN.astype(float)) * ink_levels / 215, sigma)
     assert difference(digits.normalise(pencil), PLACED) < 9
 
@@ -137,7 +137,7 @@ def test_a_faint_pencil_survives(ink_levels: int, sigma: float) -> None:
 @pytest.mark.parametrize("thickness", [1, 2, 5])
 @pytest.mark.parametrize("level", [0, 120])
 def test_a_scanner_s_frame_is_no_ink(thickness: int, level: int) -> None:
-    """A dark border round the paper, darker than the pen or not, leaves no trace."""
+    """A dark border around the paper, darker than the pen or not, is removed."""
     framed = np.pad(SEVEN, thickness + 4, constant_values=255)
     for side in range(4):
         np.rot90(framed, side)[:thickness] = level
@@ -145,14 +145,14 @@ def test_a_scanner_s_frame_is_no_ink(thickness: int, level: int) -> None:
 
 
 def test_a_line_along_one_edge_is_no_ink() -> None:
-    """The shadow of the lid on one side is left out."""
+    """The shadow of a scanner's lid along one edge is removed."""
     lined = SEVEN.copy()
     lined[:, :3] = 90
     assert difference(digits.normalise(lined), PLACED) < 0.5
 
 
 def test_dust_is_no_ink() -> None:
-    """Specks all over the paper move neither box nor centre."""
+    """Specks on the paper change neither the box nor the centre."""
     dusty = SEVEN.copy()
     for row, column in RANDOM.integers(0, 98, (15, 2)):
         if SEVEN[max(0, row - 8) : row + 9, max(0, column - 8) : column + 9].min() == 255:
@@ -169,7 +169,7 @@ def test_a_shadow_across_the_page_is_no_ink(shade: float) -> None:
 
 
 def test_the_shadow_test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the slope taken away, nor a map of the paper, the shadow drowns the digit."""
+    """Without removing the gradient and without a map of the paper, the shadow hides the digit."""
     monkeypatch.setattr(light, "UNEVEN_GREY_LEVELS", 1e9)
     monkeypatch.setattr(ink, "_in_shadow", lambda plane: None)
     lamp = np.linspace(0.5, 1, 100)[None, :] * np.linspace(0.75, 1, 100)[:, None]
@@ -180,7 +180,7 @@ def test_the_shadow_test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("angle", [0, 0.5, 1.2, 2.5, 4])
 @pytest.mark.parametrize("dark", [0.3, 0.55, 0.8])
 def test_a_hard_shadow_is_no_ink(angle: float, dark: float) -> None:
-    """A shadow with a hard edge, at any angle across the digit, gives the digit; the light is said to be evened."""
+    """A hard shadow at any angle across the digit is removed, and the treatment lists ``evened``."""
     placed = ink.place(noisy(SEVEN * shadow(angle, dark), 1.5))
     assert placed.evened
     assert placed.dark_ink
@@ -188,7 +188,7 @@ def test_a_hard_shadow_is_no_ink(angle: float, dark: float) -> None:
 
 
 def test_a_hard_shadow_on_a_dark_board_is_no_ink() -> None:
-    """Chalk on a board that is half in the light."""
+    """Chalk on a half-lit board gives the digit."""
     board = 40 + 60.0 * (shadow(0.5, 0) > 0.5)
     placed = ink.place(noisy(board + (255 - SEVEN) * 0.6, 1.5))
     assert not placed.dark_ink
@@ -204,19 +204,19 @@ def test_the_hard_shadow_test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("paper", [60, 128, 240])
 def test_even_light_is_left_as_it_is(paper: int) -> None:
-    """Nothing is evened where the light is even: the drawing comes out as before the map of the paper was known."""
+    """Even light is not changed: the drawing gives the same digit as without a map of the paper."""
     placed = ink.place((SEVEN / 255 * paper).astype(np.uint8))
     assert not placed.evened
 
 
 def shadow(angle: float, dark: float) -> NDArray[np.float64]:
-    """Light of 1, and of ``dark`` beyond a straight edge through the middle of 100×100."""
+    """Return 100×100 with a light of 1, and of ``dark`` beyond a straight edge through the middle."""
     down, across = np.mgrid[:100, :100] / 100 - 0.5
     return np.where(across * np.cos(angle) + down * np.sin(angle) < 0.03, 1.0, dark)
 
 
 def test_a_dashed_stroke_stays_whole() -> None:
-    """A pencil that lifted leaves pieces; they are one digit."""
+    """The pieces of a dashed stroke are one digit."""
     dashed = SEVEN.copy()
     dashed[48:52] = dashed[66:70] = 255
     assert difference(digits.normalise(dashed), PLACED) < 12
@@ -224,7 +224,7 @@ def test_a_dashed_stroke_stays_whole() -> None:
 
 
 def test_a_bold_digit_cropped_tightly_keeps_its_polarity() -> None:
-    """Where ink takes nearly half of the picture, the border tells which is which."""
+    """If ink covers nearly half of the picture, the border determines the paper."""
     image = Image.new("L", (60, 80), 255)
     ImageDraw.Draw(image).ellipse((4, 4, 56, 76), outline=10, width=16)
     bold = np.asarray(image)
@@ -236,7 +236,7 @@ def test_a_bold_digit_cropped_tightly_keeps_its_polarity() -> None:
 @pytest.mark.parametrize("size", [28, 100, 400])
 @pytest.mark.parametrize("sigma", [0, 1, 5, 20])
 def test_noise_alone_is_no_digit(size: int, sigma: float) -> None:
-    """A page with nothing on it is refused, however grainy."""
+    """An empty page with any amount of noise is refused."""
     with pytest.raises(BadImage):
         digits.normalise(noisy(np.full((size, size), 200.0), sigma))
 
@@ -253,6 +253,6 @@ def test_any_size_is_a_digit_or_a_refusal(height: int, width: int, seed: int, mo
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (28,), (28, 28, 3)])
 def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
-    """Nothing at all, a row, or colours are not a grey picture."""
+    """An empty array, a single row, and colours are refused."""
     with pytest.raises(BadImage, match="grey picture"):
         digits.normalise(np.zeros(shape, np.uint8))

@@ -1,36 +1,36 @@
-"""Digits as strangers store them: every odd input is read as it was meant, or is refused by its true cause."""
+"""Digits in unusual formats: each input is read correctly, or is refused with the true cause."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from loop.data import digits, doubts, handwriting, labelled
+from loop.data import convention_check, digits, handwriting, labelled
 from loop.data.labelled import Labelled
 from loop.errors import BadImage
 from tests.helpers import oddities, shared
 
-FAINT = 6  # of 60 digits that may be read wrong or refused: 8×8 and shadows cost some
+MAX_ERRORS = 6  # of 60 digits that may be misread or refused: 8×8 and shadows cost some
 
 
 def read(name: str, folder: Path) -> Labelled:
-    """The odd input of that name."""
+    """Write and read the odd input of that name."""
     write, _ = (oddities.RIGHT | oddities.REFUSED)[name]
     return labelled.read(write(folder))
 
 
 @pytest.mark.parametrize("name", oddities.RIGHT)
-def test_read_as_meant(name: str, tmp_path: Path) -> None:
-    """The base reads nearly all of its digits right, and the treatment of most says what was done."""
+def test_read_correctly(name: str, tmp_path: Path) -> None:
+    """The base reads nearly all digits correctly, and most digits have the expected treatment."""
     found = read(name, tmp_path)
-    right = int(np.sum(doubts.base()(found.images).argmax(1) == found.labels))
-    assert right >= oddities.COUNT - FAINT
+    right = int(np.sum(convention_check.base()(found.images).argmax(1) == found.labels))
+    assert right >= oddities.COUNT - MAX_ERRORS
     assert found.treatments.most_common(1)[0][0] == oddities.RIGHT[name][1]
 
 
 @pytest.mark.parametrize("name", oddities.REFUSED)
 def test_refused_by_name(name: str, tmp_path: Path) -> None:
-    """Nothing is taken, and the message names the cause."""
+    """The whole input is refused, and the message names the cause."""
     with pytest.raises(BadImage, match=oddities.REFUSED[name][1]):
         read(name, tmp_path)
 
@@ -39,30 +39,30 @@ def test_refused_by_name(name: str, tmp_path: Path) -> None:
     "name", ["IDX, black on white", "IDX, 0 and 1", "CSV", "npz, 8×8 of 0 to 16", "photo, hard shadow"]
 )
 def test_import_and_score_read_alike(name: str, tmp_path: Path) -> None:
-    """Both readers give the same digits, in the same order."""
+    """``import`` and ``score`` read the same digits, in the same order."""
     path = oddities.RIGHT[name][0](tmp_path)
     [person] = handwriting.people([path])
     imported = [sample.digit() for sample in person.samples() if sample.reason is None]
     assert np.array_equal(np.stack([digit.pixels for digit in imported]), labelled.read(path).images)
 
 
-def test_a_flag_takes_what_was_stopped(tmp_path: Path) -> None:
-    """``--as transposed`` gives MNIST's own digits back and says so; ``--as given`` takes them as they are stored."""
+def test_the_option_accepts_what_was_refused(tmp_path: Path) -> None:
+    """``--as transposed`` restores MNIST's digits, with that treatment; ``--as given`` reads them as stored."""
     path = oddities.REFUSED["IDX by columns"][0](tmp_path)
     images, _ = oddities.chosen()
-    asked, given = labelled.read(path, "transposed"), labelled.read(path, "given")
-    assert np.array_equal(asked.images, images)
-    assert set(asked.treatments) == {"transposed"}
+    transposed, given = labelled.read(path, "transposed"), labelled.read(path, "given")
+    assert np.array_equal(transposed.images, images)
+    assert set(transposed.treatments) == {"transposed"}
     assert np.array_equal(given.images, images.swapaxes(1, 2))
     assert set(given.treatments) == {digits.KEPT}
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:
-    """A reader that reads nothing raises no doubt, and neither do few digits: the refusals above come from evidence."""
+    """A reader with no correct answer refuses no set, and few digits are not refused: refusals need evidence."""
     path = oddities.REFUSED["IDX by columns"][0](tmp_path)
     [person] = handwriting.people([path])
-    doubts.check("set", person.samples(), lambda images: np.zeros((len(images), 10)))
-    doubts.check("set", list(person.samples())[:10])
+    convention_check.check("set", person.samples(), lambda images: np.zeros((len(images), 10)))
+    convention_check.check("set", list(person.samples())[:10])
 
 
 STRANGE = {
@@ -76,8 +76,8 @@ STRANGE = {
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_the_strange_inputs(name: str) -> None:
-    """The inputs that were once read wrong in silence: right, and the treatment says what was done."""
+    """Inputs that were once misread without an error are read correctly, with the expected treatment."""
     found = labelled.read(shared.strange(name))
-    right = int(np.sum(doubts.base()(found.images).argmax(1) == found.labels))
+    right = int(np.sum(convention_check.base()(found.images).argmax(1) == found.labels))
     assert right >= 0.95 * len(found.labels)
     assert set(found.treatments) == {STRANGE[name]}

@@ -1,4 +1,4 @@
-"""Files of every kind become the same digit, or one clear refusal, at a bounded cost."""
+"""Every kind of picture gives the same digit or one clear refusal, at a limited cost."""
 
 import contextlib
 import time
@@ -30,7 +30,7 @@ SMALL = rows(np.asarray(seven(28)))
 
 
 def in_every_mode() -> Iterator[tuple[str, bytes]]:
-    """The same 7 as files of every kind that phones and scanners make."""
+    """Write the same 7 in every kind of file that phones and scanners make."""
     image, inverse = seven(), Image.fromarray(255 - SEVEN)
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
         yield mode, encoded(image.convert(mode))
@@ -54,7 +54,7 @@ def in_every_mode() -> Iterator[tuple[str, bytes]]:
 
 @pytest.mark.parametrize(("name", "file"), [pytest.param(*each, id=each[0]) for each in in_every_mode()])
 def test_every_mode_gives_the_same_digit(name: str, file: bytes) -> None:
-    """Mode, polarity, transparency and format of the file do not change what was written in it."""
+    """The mode, polarity, transparency and format of the file do not change the digit."""
     read = digits.read(file)
     assert read.normalised
     assert np.abs(read.pixels.astype(int) - PLACED).mean() < (0.2 if "JPEG" not in name and name != "1" else 1.5)
@@ -63,7 +63,7 @@ def test_every_mode_gives_the_same_digit(name: str, file: bytes) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "PNG, grey"])
 def test_photos_are_turned_upright(form: str, orientation: int) -> None:
-    """A phone's photo is stored as the sensor lay; EXIF, in a JPEG or in a PNG's eXIf, says how it was held."""
+    """The EXIF orientation of a photo, in a JPEG or in a PNG's eXIf, is applied."""
     back = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
     turns = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
     turns |= {7: "TRANSVERSE", 8: "ROTATE_90"}
@@ -97,7 +97,7 @@ def test_an_orientation_that_makes_no_sense_is_none() -> None:
 
 
 def test_real_scans_are_there() -> None:
-    """Says so where the European writers are missing and the test above had nothing to read."""
+    """This test is skipped, with a reason, if the European writers are missing and the test above read no file."""
     assert len(shared.writers()) >= 11
 
 
@@ -138,16 +138,16 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input(case: str) -> None:
-    """Each is refused in one line that says what is wrong and what to do."""
-    file, says = BAD[case]
-    with pytest.raises(BadImage, match=says) as refusal:
+    """Each file is refused in one line with the fault and the next step."""
+    file, message = BAD[case]
+    with pytest.raises(BadImage, match=message) as refusal:
         digits.read(file)
     assert "\n" not in str(refusal.value)
     assert "; " in str(refusal.value), "what to do stands last"
 
 
 def test_file_over_the_byte_limit() -> None:
-    """Bytes are counted before anything is looked at; exactly as many as allowed are taken."""
+    """The number of bytes is checked first; a file of exactly the limit is accepted."""
     file = encoded(seven())
     assert digits.read(file, Limits(bytes=len(file))).normalised
     with pytest.raises(BadImage, match=f"at most {len(file) - 1:,}"):
@@ -155,7 +155,7 @@ def test_file_over_the_byte_limit() -> None:
 
 
 def test_sides_at_the_limits() -> None:
-    """Sides and area exactly at the limits are taken, one more is not."""
+    """Sides and an area at the limits are accepted; one pixel more is refused."""
     file = encoded(seven(200))
     assert digits.read(file, Limits(side=200, pixels=40_000)).normalised
     for tight in (Limits(side=199), Limits(pixels=39_999)):
@@ -178,7 +178,7 @@ BOMBS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_bombs_cost_nothing(bomb: str) -> None:
-    """A file that unpacks to 100 MB is answered within a second and a few times its own size."""
+    """A file that unpacks to 100 MB is refused within a second, with memory of a few times its own size."""
     file = BOMBS[bomb]()
     tracemalloc.start()
     began = time.process_time()
@@ -200,7 +200,7 @@ SEEDS = [file for _, file in in_every_mode()] + [encoded(seven(28)), encoded(sev
     st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 10**6), st.binary(max_size=6)), min_size=1), st.booleans()
 )
 def test_damage_anywhere_is_a_digit_or_a_refusal(seed: bytes, edits: list[tuple[int, bytes]], mend: bool) -> None:
-    """Whatever bytes are overwritten, only BadImage escapes, with no warning; also behind mended PNG checksums."""
+    """Any overwritten bytes raise only BadImage, without a warning, also with corrected PNG checksums."""
     file = bytearray(seed)
     for position, body in edits:
         at = 2 + position % (len(file) - 2)
@@ -211,12 +211,12 @@ def test_damage_anywhere_is_a_digit_or_a_refusal(seed: bytes, edits: list[tuple[
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xc0"]), st.binary(max_size=300))
 def test_any_bytes_are_a_refusal(begin: bytes, rest: bytes) -> None:
-    """No bytes at all make anything but BadImage escape."""
+    """Any bytes give a digit or raise BadImage."""
     judge(begin + rest)
 
 
 def judge(file: bytes) -> None:
-    """Read it; a digit must be whole, a refusal one short line."""
+    """Read the file; check that it gives a complete digit or a refusal of one short line."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -229,7 +229,7 @@ def judge(file: bytes) -> None:
 
 
 def mended(file: bytes) -> bytes:
-    """A PNG with every checksum made right, so that damage reaches the decoder."""
+    """Return a PNG with every checksum corrected, so that damage reaches the decoder."""
     kept, position = [file[:8]], 8
     while position + 12 <= len(file):
         end = position + 12 + int.from_bytes(file[position : position + 4], "big")

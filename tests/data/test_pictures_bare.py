@@ -1,4 +1,4 @@
-"""The short way through the PNGs that phones send takes and refuses exactly what the long way does."""
+"""The fast path for PNGs from phones accepts and refuses exactly the same files as the full decoder."""
 
 import struct
 import zlib
@@ -19,8 +19,8 @@ from tests.helpers.drawn import chunk
 HEADER = struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)
 
 
-def seen(file: bytes) -> NDArray[np.uint8] | None:
-    """The grey levels, or None for a refusal."""
+def decoded(file: bytes) -> NDArray[np.uint8] | None:
+    """Return the grey levels, or None for a refusal."""
     try:
         picture = pictures.decode(file, DEFAULT_LIMITS)
     except BadImage:
@@ -29,15 +29,15 @@ def seen(file: bytes) -> NDArray[np.uint8] | None:
     return picture.grey
 
 
-def both_ways(file: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-    """What the short way shows, and what Pillow's reader of whole files shows."""
-    short = seen(file)
+def both_paths(file: bytes) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Return the results of the fast path and of Pillow's reader of whole files."""
+    fast = decoded(file)
     with mock.patch.object(pictures, "PLAIN_HEADER", b""):
-        return short, seen(file)
+        return fast, decoded(file)
 
 
 def assembled(rows: bytes, cuts: list[int]) -> bytes:
-    """A PNG of these compressed rows, cut into parts."""
+    """Return a PNG of these compressed rows, split into chunks."""
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     parts = [chunk(b"IDAT", rows[start:end]) for start, end in pairwise(edges)]
     return b"".join([pictures.PNG_SIGNATURE, chunk(b"IHDR", HEADER), *parts, chunk(b"IEND", b"")])
@@ -53,10 +53,10 @@ cuts = st.lists(st.integers(0, 900), max_size=4)
 @settings(max_examples=150, deadline=None)
 @given(st.lists(filtered, min_size=26, max_size=30), st.integers(0, 9), cuts)
 def test_every_filter_and_number_of_rows(rows: list[bytes], level: int, cuts: list[int]) -> None:
-    """Rows of any filter (two do not exist), too few or too many, cut anywhere: the same picture or refusal."""
-    short, long = both_ways(assembled(zlib.compress(b"".join(rows), level), cuts))
-    assert (short is None) == (long is None)
-    assert short is None or long is None or np.array_equal(short, long)
+    """Rows with any filter (two are invalid), too few or too many, split anywhere: both paths give the same result."""
+    fast, full = both_paths(assembled(zlib.compress(b"".join(rows), level), cuts))
+    assert (fast is None) == (full is None)
+    assert fast is None or full is None or np.array_equal(fast, full)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_every_filter_and_number_of_rows(rows: list[bytes], level: int, cuts: li
 )
 @example(seed=0, at=0, damage="cut", with_=b"\0", cuts=[])
 def test_damaged_streams(seed: int, at: int, damage: str, with_: bytes, cuts: list[int]) -> None:
-    """A compressed stream that was damaged before its checksum was made: the same picture or refusal."""
+    """Both paths give the same result for a compressed stream that was damaged before its checksum was computed."""
     pixels = np.random.default_rng(seed).integers(0, 4, (28, 28)).astype(np.uint8) * 80
     stream = zlib.compress(b"".join(bytes([row % 5]) + pixels[row].tobytes() for row in range(28)))
     at = min(at, len(stream) - 1)
@@ -80,18 +80,18 @@ def test_damaged_streams(seed: int, at: int, damage: str, with_: bytes, cuts: li
         "insert": stream[:at] + with_ + stream[at:],
         "append": stream + with_,
     }[damage]
-    short, long = both_ways(assembled(damaged, cuts))
-    assert (short is None) == (long is None)
-    assert short is None or long is None or np.array_equal(short, long)
+    fast, full = both_paths(assembled(damaged, cuts))
+    assert (fast is None) == (full is None)
+    assert fast is None or full is None or np.array_equal(fast, full)
 
 
 @pytest.mark.parametrize("extra", [b"tRNS", b"PLTE", b"IHDR"])
-def test_what_is_not_bare_goes_the_long_way(extra: bytes) -> None:
-    """Transparency, a palette or a second header: nothing is cut short."""
+def test_other_chunks_use_the_full_decoder(extra: bytes) -> None:
+    """Transparency, a palette or a second header never use the fast path."""
     rows = zlib.compress(bytes(29 * 28))
     body = {b"tRNS": b"\0\7", b"PLTE": bytes(6), b"IHDR": struct.pack(">IIBBBBB", 28, 28, 16, 0, 0, 0, 0)}[extra]
     parts = [chunk(b"IHDR", HEADER), chunk(extra, body), chunk(b"IDAT", rows), chunk(b"IEND", b"")]
-    with mock.patch.object(pictures.Image, "frombytes", side_effect=AssertionError("the short way")):
+    with mock.patch.object(pictures.Image, "frombytes", side_effect=AssertionError("the fast path")):
         try:
             pictures.decode(pictures.PNG_SIGNATURE + b"".join(parts), DEFAULT_LIMITS)
         except BadImage:

@@ -1,4 +1,4 @@
-"""Mutations of real PNG and JPEG files through ``digits.read``: only ``BadImage`` leaves, soon, at a bounded cost."""
+"""Mutations of real PNG and JPEG files in ``digits.read`` raise only ``BadImage``, with limited time and memory."""
 
 import random
 import resource
@@ -19,19 +19,19 @@ MEBIBYTES = 512
 
 
 def fate(data: bytes) -> str:
-    """Read it: a digit is whole, a refusal one short line; anything else escapes, warnings too."""
+    """Read the file; return "taken" for a complete digit, "refused" for one short line. Other errors propagate."""
     try:
         read = digits.read(data)
     except BadImage as refused:
-        said = str(refused)
-        return "refused" if len(said.splitlines()) == 1 and len(said) < 300 else "a long refusal"
+        message = str(refused)
+        return "refused" if len(message.splitlines()) == 1 and len(message) < 300 else "a long refusal"
     assert (read.pixels.shape, read.pixels.dtype) == ((28, 28), np.uint8)
     assert np.ptp(read.pixels) > 0
     return "taken"
 
 
 def spliced(rng: random.Random) -> bytes:
-    """The beginning of one file and the end of another."""
+    """Return the beginning of one file and the end of another."""
     first, second = rng.choices(list(SOUND.values()), k=2)
     return malformed.corrected(first[: rng.randrange(len(first))] + second[rng.randrange(len(second)) :])
 
@@ -41,7 +41,7 @@ def spliced(rng: random.Random) -> bytes:
     ("n", "seed"), [(2_000, 1), pytest.param(120_000, 20261120, marks=pytest.mark.campaign)], ids=["short", "campaign"]
 )
 def test_mutations_are_digits_or_refusals(n: int, seed: int) -> None:
-    """Nine of ten mutate one file, the tenth splices two; both ends are met often, so the fuzzing bites."""
+    """Each of nine files is a mutation, the tenth a splice; both results are frequent, so the fuzzing is effective."""
     rng = random.Random(seed)  # noqa: S311  (repeatable)
     files, ends, slowest = list(SOUND.values()), Counter[str](), 0.0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

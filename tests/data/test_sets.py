@@ -1,4 +1,4 @@
-"""The readers of published sets: limits before parsing, rows named by number, one wrong image among right ones."""
+"""The readers of published sets: limits before parsing, refusals with row numbers, one wrong image in a set."""
 
 import zipfile
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loop.data import conventions, delimited, handwriting, npz, ways
+from loop.data import conventions, delimited, handwriting, npz, reading_options
 from loop.errors import BadImage, BadSettings
 
 ROW = ",".join(["0"] * 64)
 
 
-def test_rows_that_do_not_fit_are_named_and_left_out() -> None:
-    """A short row, a word, a hole and a label that is no whole number: each by its line, the others are read."""
+def test_malformed_rows_are_listed_and_skipped() -> None:
+    """A short row, a word, an empty cell and a fractional label are refused with their lines; the others are read."""
     names = "label," + ",".join(f"p{at}" for at in range(64))
     text = "\n".join([names, f"7,{ROW}", f"3,{ROW[2:]}", f"4,x{ROW[1:]}", f"5,{ROW[:-1]}", f"2.5,{ROW}", f"1,{ROW}"])
     rows = delimited.parse(text.encode())
@@ -27,20 +27,20 @@ def test_rows_that_do_not_fit_are_named_and_left_out() -> None:
 
 
 def test_labels_at_both_ends_are_not_guessed() -> None:
-    """Where the first and the last column could both be the label, a row of names must say which is."""
-    with pytest.raises(ValueError, match="both could be; name the column 'label'"):
+    """If the first and the last column could both be the label, the file needs a row of names."""
+    with pytest.raises(ValueError, match="got both; add a first row of names"):
         delimited.parse("\n".join(f"{at % 10},{ROW[2:]},{at % 7}" for at in range(50)).encode())
 
 
 def test_a_corner_of_paper_is_not_taken_for_the_label() -> None:
-    """Letters numbered 10 to 35 in the first column, paper in the last: refused, not read as zeros."""
-    with pytest.raises(ValueError, match="neither is plainly so"):
+    """Letters numbered 10 to 35 in the first column and paper in the last are refused, not read as zeros."""
+    with pytest.raises(ValueError, match="got neither"):
         delimited.parse("\n".join(f"{10 + at % 26},{ROW}" for at in range(50)).encode())
 
 
 def test_text_is_limited_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes and rows over the limit are refused with the limit."""
-    monkeypatch.setattr(delimited, "MOST_ROWS", 5)
+    monkeypatch.setattr(delimited, "MAX_ROWS", 5)
     with pytest.raises(ValueError, match="at most 5 rows"):
         delimited.parse("\n".join(f"{at},{ROW}" for at in range(6)).encode())
     monkeypatch.setattr(delimited, "MAX_BYTES", 100)
@@ -49,27 +49,27 @@ def test_text_is_limited_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def member(path: Path, header: bytes, values: bytes) -> Path:
-    """An ``.npz`` of one array with this header."""
+    """Write an ``.npz`` of one array with this header."""
     magic = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", magic + header + values)
     return path
 
 
-def test_arrays_are_checked_against_their_header_before_memory_is_asked_for(tmp_path: Path) -> None:
-    """A header that announces a petabyte, a pickle, an array over the limit: refused by one line, nothing allocated."""
+def test_arrays_are_checked_before_memory_is_allocated(tmp_path: Path) -> None:
+    """A header of a petabyte, a pickle, and an array over the limit are refused in one line before allocation."""
     huge = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000, 1000000), }\n"
-    with pytest.raises(ValueError, match="announces 1,000,000,000,000,000 bytes of values, 3 follow"):
+    with pytest.raises(ValueError, match="states 1,000,000,000,000,000 bytes of values, got 3"):
         npz.load(member(tmp_path / "a.npz", huge, b"abc"))
     pickled = b"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n"
     with pytest.raises(ValueError, match="pickled objects"):
         npz.load(member(tmp_path / "b.npz", pickled, b"abc"))
     with pytest.raises(ValueError, match="expected at most 50"):
-        npz.load(member(tmp_path / "c.npz", huge, bytes(100)), longest=50)
+        npz.load(member(tmp_path / "c.npz", huge, bytes(100)), max_bytes=50)
 
 
 def test_one_wrong_image_does_not_change_the_others() -> None:
-    """Among images of 0 to 1, one of 0 to 255 is refused by itself; among 0 to 255, one with 300 too."""
+    """One image of 0 to 255 in a set of 0 to 1, and one with 300 in a set of 0 to 255, are refused alone."""
     for full, wrong in ((1, 255), (255, 300)):
         images = np.zeros((30, 28, 28), np.int64)
         images[:, 10:18, 12:16] = full
@@ -77,22 +77,22 @@ def test_one_wrong_image_does_not_change_the_others() -> None:
         images[7, 12, 14] = wrong
         found = conventions.find(images)
         assert (found.low, found.high) == (0, full)
-        with pytest.raises(BadImage, match=f"its values run from 0 to {wrong}"):
+        with pytest.raises(BadImage, match=f"got 0 to {wrong}"):
             found.digit(images[7].tobytes())
         assert found.digit(images[0].tobytes()).pixels.max() == 255
 
 
 def test_labels_over_nine_are_named(tmp_path: Path) -> None:
-    """Label 10, as in MATLAB's files, is refused with what it means there."""
+    """Label 10, as in MATLAB's files, is refused with its meaning there."""
     np.savez(tmp_path / "set.npz", X=np.eye(20)[None].repeat(3, 0), y=np.array([1, 10, 2]))
     [person] = handwriting.people([tmp_path / "set.npz"])
     samples = list(person.samples())
     assert [sample.label for sample in samples] == [1, -1, 2]
-    assert "10 stands for 0" in (samples[1].reason or "")
+    assert "use 10 for 0" in (samples[1].reason or "")
 
 
-def test_unknown_ways_are_refused() -> None:
-    """``--as`` names what it knows."""
-    assert ways.steps("inverted+turned-90") == ("inverted", "turned 90")
+def test_unknown_options_are_refused() -> None:
+    """The refusal of an unknown ``--as`` lists the valid names."""
+    assert reading_options.parse("inverted+turned-90") == ("inverted", "turned 90")
     with pytest.raises(BadSettings, match="expected given or one or more of inverted, mirrored"):
-        ways.steps("sideways")
+        reading_options.parse("sideways")

@@ -1,7 +1,7 @@
-"""Odd inputs as strangers make them, with the right answer to each: a treatment in ``RIGHT``, a reason in ``REFUSED``.
+"""Inputs in unusual formats, with the expected result: a treatment in ``RIGHT``, a reason in ``REFUSED``.
 
-Every input holds the same real digits (MNIST training images, seeded), written in another way: a function writes it
-into a folder and gives its path.
+Every input contains the same real digits (MNIST training images, seeded) in another format: a function writes it into a
+folder and returns its path.
 """
 
 import gzip
@@ -304,7 +304,7 @@ RIGHT: dict[str, tuple[Write, str]] = {  # the input, and the treatment of most 
     "photo, slope of light": (folder_of(photo(lambda y, x: 170 + 80 * x + 40 * y)), "inverted; fitted"),
 }
 
-REFUSED: dict[str, tuple[Write, str]] = {  # the input, and what its refusal says
+REFUSED: dict[str, tuple[Write, str]] = {  # the input, and the message of its refusal
     "IDX by columns": (idx_pair(lambda x: x.swapaxes(1, 2)), "% transposed .*--as transposed"),
     "IDX upside down": (idx_pair(lambda x: x[:, ::-1]), "--as flipped"),
     "IDX mirrored": (idx_pair(lambda x: x[:, :, ::-1]), "--as mirrored"),
@@ -312,13 +312,13 @@ REFUSED: dict[str, tuple[Write, str]] = {  # the input, and what its refusal say
     "CSV by columns, black on white": (table(lambda x: 255 - x.swapaxes(1, 2)), "--as transposed"),
     "PNG 28×28 by columns": (folder_of(grey(np.transpose)), "--as transposed"),
     "IDX, blank": (idx_pair(lambda x: x * 0), "blank"),
-    "npz, standardised": (npz(lambda x: (x / 255 - 0.1307) / 0.3081), "a mean was taken away"),
-    "npz, signed bytes": (npz(lambda x: x.view(np.int8)), "bytes read as signed numbers"),
+    "npz, standardised": (npz(lambda x: (x / 255 - 0.1307) / 0.3081), "were standardised"),
+    "npz, signed bytes": (npz(lambda x: x.view(np.int8)), "bytes saved as signed numbers"),
     "npz, colours": (npz(lambda x: np.stack([x] * 3, -1)), r"expected images \(n, h, w\)"),
     "npz, objects": (npz(lambda x: np.array([str(each) for each in x], object)), "pickled objects"),
     "npz, not a number": (npz(lambda x: x * np.nan), "not finite|finite"),
     "CSV without labels": (table(same, edit=lambda text: _without_labels(text)), "pixels without a label"),
-    "CSV with row numbers": (table(same, edit=lambda text: _numbered(text)), "leave out the row numbers"),
+    "CSV with row numbers": (table(same, edit=lambda text: _numbered(text)), "remove the row numbers"),
     "CSV, decimal commas": (
         table(lambda x: x / 255, ";", edit=lambda text: text.replace(".", ",")),
         "expected a number",
@@ -340,7 +340,7 @@ REFUSED: dict[str, tuple[Write, str]] = {  # the input, and what its refusal say
         bytes_of("four.png", digits.to_png(np.eye(28, dtype=np.uint8) * 255)),
         "a PNG picture",
     ),
-    "IDX of floats": (bytes_of("a-images-idx3-ubyte", b"\0\0\x0d\3" + bytes(12)), "it has float32 in 3"),
+    "IDX of floats": (bytes_of("a-images-idx3-ubyte", b"\0\0\x0d\3" + bytes(12)), "got float32 in 3"),
     "text in UTF-16": (bytes_of("set.csv", "label,pixel0\n".encode("utf-16")), "UTF-16"),
 }
 
