@@ -1,8 +1,8 @@
-"""The pages: what a browser shows of the loop, as plain files without a build.
+"""The pages: plain files for a browser, without a build step.
 
-A page holds nothing and anybody may have it: all that it shows comes from ``/v1``, with the key that its visitor
-enters. The files are read once; each is a route of its own, so what comes in a URL never becomes part of a path. The
-policy lets a page load nothing but these files, run no text as a script, and talk to nobody but this server.
+A page contains no data, so it needs no key: everything that it shows comes from ``/v1``, with the visitor's key. The
+files are read once, and each has a route of its own, so no part of a URL becomes part of a path. The policy lets a page
+load only these files, never run text as a script, and connect only to this server.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
         "base-uri 'none'",
         "form-action 'none'",
-        "require-trusted-types-for 'script'",  # text can become neither markup nor a script, whatever a page tries
+        "require-trusted-types-for 'script'",  # text can become neither markup nor a script
         "trusted-types 'none'",
     )
 )
@@ -48,19 +48,19 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One file as it is sent: a page, or what a page is made of."""
+    """One file: a page, or a part of one."""
 
     data: bytes
     kind: str
 
     @property
     def tag(self) -> str:
-        """Its ETag: a new release's pages are asked for anew, and nothing else is."""
+        """Its ETag: a browser downloads a file again only after a release changed it."""
         return f'"{hashlib.sha256(self.data).hexdigest()}"'
 
 
 def pages() -> dict[str, Page]:
-    """Every file by the path at which it is shown, read now."""
+    """Every file by its URL path, read now."""
     files = sorted(resources.files("loop.api").joinpath("static").iterdir(), key=lambda file: file.name)
     return {
         PAGES.get(file.name, f"/web/{file.name}"): Page(file.read_bytes(), KINDS[file.name.rpartition(".")[2]])
@@ -69,7 +69,7 @@ def pages() -> dict[str, Page]:
 
 
 def router() -> APIRouter:
-    """A route for each file, open to anybody."""
+    """A route for each file; none needs a key."""
     made = APIRouter(route_class=Guarded, include_in_schema=False)
     for path, page in pages().items():
         made.add_api_route(path, _showing(page), methods=["GET", "HEAD"], openapi_extra=needs())

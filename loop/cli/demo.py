@@ -67,7 +67,12 @@ def demo(
     if updated.current != installed.current:
         _rollback(*demonstration.there_and_back(home, phone))
     _line("pictures", *map(str, reads.pictures))
-    _line("next", f"LOOP_HOME={home.settings.home} {sys.argv[0]} status")
+    _line("next", f"LOOP_HOME={home.settings.home} {_command()} status")
+
+
+def _command() -> str:
+    """How this process was started: the installed command, or the module."""
+    return f"{sys.executable} -m loop" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
 
 
 def _corrections(replayed: tuple[Replayed, ...]) -> None:

@@ -31,8 +31,8 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """Import a command or a group of commands. Raises ``KeyError`` for an unknown name."""
-    found = _import(ENTRIES[name])
-    return typer.main.get_command(found if isinstance(found, typer.Typer) else group("", **{name: found}))
+    target = _import(ENTRIES[name])
+    return typer.main.get_command(target if isinstance(target, typer.Typer) else group("", **{name: target}))
 
 
 def group(about: str, **commands: Any) -> typer.Typer:

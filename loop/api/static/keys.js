@@ -25,13 +25,13 @@ class Ring {
   #changed;
   #list = h("ul", { class: "lines" });
   #input = h("input", { id: "key", type: "password", autocomplete: "off", spellcheck: "false", placeholder: "loop_app_…", "aria-describedby": "key-said" });
-  #said = h("p", { id: "key-said", class: "bad", role: "alert" });
+  #refusal = h("p", { id: "key-said", class: "bad", role: "alert" });
   #dialog = h("dialog", { id: "keys", "aria-labelledby": "keys-title" },
     h("h2", { id: "keys-title" }, "Keys"),
     h("p", {}, "A key decides what you may do here. It is stored in this tab only. Create one with ", h("code", {}, "loop keys create NAME"), "."),
     this.#list,
     h("form", { onsubmit: (event) => this.#add(event) },
-      h("label", { for: "key" }, "Key"), this.#input, this.#said,
+      h("label", { for: "key" }, "Key"), this.#input, this.#refusal,
       h("div", { class: "buttons" },
         h("button", { type: "button", class: "quiet", onclick: () => this.#dialog.close() }, "Close"),
         h("button", { class: "main" }, "Use this key"))));
@@ -49,11 +49,11 @@ class Ring {
 
   #add(event) {
     event.preventDefault();
-    const found = FORM.exec(this.#input.value.trim());
-    this.#said.textContent = found ? "" : "Expected loop_app_…, loop_reviewer_… or loop_ops_… followed by 43 characters.";
-    if (found === null) return;
+    const match = FORM.exec(this.#input.value.trim());
+    this.#refusal.textContent = match ? "" : "Expected loop_app_…, loop_reviewer_… or loop_ops_… followed by 43 characters.";
+    if (match === null) return;
     this.#input.value = "";
-    this.#store({ ...stored(), [found[1]]: found[0] });
+    this.#store({ ...stored(), [match[1]]: match[0] });
     this.#dialog.close();
   }
 

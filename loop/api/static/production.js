@@ -133,7 +133,7 @@ const outcome = (word) => h("span", { class: ["passed", "failed", "inconclusive"
 const size = (bytes) => `${Math.round(bytes / 1000).toLocaleString("en-GB")} kB`;
 
 function notify(text) {
-  $("told").textContent = text;
+  $("outcome").textContent = text;
 }
 
 function moved(text) {

@@ -4,13 +4,13 @@ import { $, h } from "./dom.js";
 import { keyring } from "./keys.js";
 
 async function draw() {
-  const found = await fetch("/openapi.json", { credentials: "omit" }).then((response) => response.json(), () => null);
-  if (found === null) return void ($("problem").textContent = "The server does not answer.");
-  $("said").append(...found.info.description.split("\n\n").map((text) => h("p", {}, code(text))));
-  $("said").append(h("p", { class: "small" }, "For tools: ", h("a", { href: "/openapi.json" }, "openapi.json")));
-  const all = Object.entries(found.paths).flatMap(([path, verbs]) => Object.entries(verbs).map(([verb, operation]) => ({ path, verb, ...operation })));
+  const api = await fetch("/openapi.json", { credentials: "omit" }).then((response) => response.json(), () => null);
+  if (api === null) return void ($("problem").textContent = "The server does not answer.");
+  $("about").append(...api.info.description.split("\n\n").map((text) => h("p", {}, code(text))));
+  $("about").append(h("p", { class: "small" }, "For tools: ", h("a", { href: "/openapi.json" }, "openapi.json")));
+  const all = Object.entries(api.paths).flatMap(([path, verbs]) => Object.entries(verbs).map(([verb, operation]) => ({ path, verb, ...operation })));
   const tags = [...new Set(all.map((each) => each.tags[0]))];
-  const known = found.components.schemas;
+  const known = api.components.schemas;
   $("operations").append(...tags.map((tag) => h("section", {}, h("h2", {}, tag),
     all.filter((each) => each.tags[0] === tag).map((each) => operation(each, known)))));
 }

@@ -54,13 +54,13 @@ def test_rolled_back_and_promoted_again(visitor: Visitor, site: Site) -> None:
     visitor.dialog("Expected a reason")
     visitor.find("reason").send_keys("sevens read as ones")
     visitor.press("Roll back")
-    visitor.until(lambda: "2 → 1" in visitor.text("told"))
+    visitor.until(lambda: "2 → 1" in visitor.text("outcome"))
     visitor.until(lambda: "Version 1" in visitor.text("champions"))
     assert (champion(site), last_move(site).reason) == (1, "sevens read as ones")
     visitor.click("promote-2")
     visitor.find("reason").send_keys("it was the scanner")
     visitor.press("Promote")
-    visitor.until(lambda: "1 → 2" in visitor.text("told"))
+    visitor.until(lambda: "1 → 2" in visitor.text("outcome"))
     assert (champion(site), last_move(site).actor) == (2, "key the ops's")
 
 
@@ -75,7 +75,7 @@ def test_an_unproven_version_needs_the_override(visitor: Visitor, site: Site) ->
     assert champion(site) == 2
     visitor.click("override")
     visitor.press("Promote")
-    visitor.until(lambda: "2 → 3" in visitor.text("told"))
+    visitor.until(lambda: "2 → 3" in visitor.text("outcome"))
     assert (champion(site), last_move(site).override) == (3, True)
     visitor.until(lambda: "(overridden)" in visitor.text("moves"))
 
@@ -85,7 +85,7 @@ def test_a_night_is_asked_for(visitor: Visitor, site: Site) -> None:
     visitor.visit("/production", "ops")
     visitor.until(lambda: visitor.driver.find_elements(By.ID, "night-cnn"))
     visitor.click("night-cnn")
-    visitor.until(lambda: "A night of cnn is due" in visitor.text("told"))
+    visitor.until(lambda: "A night of cnn is due" in visitor.text("outcome"))
     with site.home.store.read() as tx:
         assert [slot.name.startswith("asked/") for slot in tx.query(tables.Slot).all()] == [True]
 
@@ -121,7 +121,7 @@ def test_what_others_wrote_is_text(visitor: Visitor, site: Site) -> None:
     visitor.dialog(EVIL)
     visitor.press("Close")
     visitor.find("night-<img src=//x>").send_keys(Keys.ENTER)
-    visitor.until(lambda: "family" in visitor.text("told"))
+    visitor.until(lambda: "family" in visitor.text("outcome"))
     visitor.click("promote-1")
     visitor.find("reason").send_keys(EVIL)
     visitor.press("Promote")
