@@ -78,7 +78,7 @@ def test_a_night_of_a_slot(home: Home, small_corpus: Path, monkeypatch: pytest.M
     assert run is not None
     assert (run.status, run.slot, champion(home)) == (RunStatus.FINISHED, night.slot.name, 2)
     assert slot_of(home, night) == replace(night.slot, attempts=1, run_id=run.id)
-    assert "version 2: champion now" in night_process.log_of(home, run.id).read_text()
+    assert "version 2: champion" in night_process.log_of(home, run.id).read_text()
     assert night_process.log_of(home, run.id).stat().st_mode & 0o077 == 0
     assert b"sqlite" not in arguments
     assert [path.name for path in (home.settings.home / "logs").iterdir()] == [f"run-{run.id}.log"]

@@ -182,9 +182,9 @@ def test_tls_is_for_the_name_not_for_the_address(
         with listener, listener.accept()[0] as plain:
             try:
                 with server.wrap_socket(plain, server_side=True) as stream:
-                    came = b""
-                    while not came.endswith(BODY):
-                        came += stream.recv(4096)
+                    received = b""
+                    while not received.endswith(BODY):
+                        received += stream.recv(4096)
                     stream.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             except OSError:
                 return  # the client refused the certificate

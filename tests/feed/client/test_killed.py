@@ -16,7 +16,7 @@ from tests.feed.simulator import CHANNEL, Publisher
 pytestmark = pytest.mark.slow
 
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.truncate", "os.chmod", "fcntl.flock"}
-MOST = 120
+MAX_FILE_OPERATIONS = 120
 
 
 def die_at(point: int, folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_killed_at_every_file_operation(tmp_path: Path, remainder: int) -> None:
     Each of six tests covers every sixth point, from the first lock to the last removed file.
     """
     kills = 0
-    for point in range(1 + remainder, MOST, 6):
+    for point in range(1 + remainder, MAX_FILE_OPERATIONS, 6):
         phone = prepare(tmp_path / str(point))
         before = trusted(phone)
         if not killed_sync(phone, point):
@@ -86,13 +86,13 @@ def test_killed_at_every_file_operation(tmp_path: Path, remainder: int) -> None:
         names = set(phone.bytes())
         assert len(names) == 6, names  # the lock, the state, two models, two files of golden vectors
     else:
-        pytest.fail(f"a sync has more than {MOST} file operations; raise MOST")
+        pytest.fail(f"a sync has more than {MAX_FILE_OPERATIONS} file operations; raise MAX_FILE_OPERATIONS")
     assert kills >= 3
 
 
 def test_killed_while_beginning(tmp_path: Path) -> None:
     """After a kill at any file operation of its first sync, a new device recovers without help."""
-    for point in range(1, MOST, 3):
+    for point in range(1, MAX_FILE_OPERATIONS, 3):
         publisher = Publisher()
         publisher.publish(1)
         phone = Phone(tmp_path / str(point), publisher)

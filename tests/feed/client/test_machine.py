@@ -36,7 +36,7 @@ class Following(RuleBasedStateMachine):
         self.publisher = Publisher()
         self.phone = Phone(Path(self.folder.name) / "phone", self.publisher)
         self.champions: set[int] = set()
-        self.shown: list[bytes] = []
+        self.published: list[bytes] = []
         self.trust = (0, 0, 0)
 
     @initialize()
@@ -49,7 +49,7 @@ class Following(RuleBasedStateMachine):
     def publish(self, version: int) -> None:
         """A promotion or a rollback."""
         self.champions.add(version)
-        self.shown.append(self.publisher.publish(version))
+        self.published.append(self.publisher.publish(version))
 
     @rule(recover=st.booleans())
     def rotate(self, recover: bool) -> None:
@@ -76,9 +76,9 @@ class Following(RuleBasedStateMachine):
         """A replayed feed is an error, unless it is the newest."""
         self.honest_sync()
         held = dict(self.publisher.shelf.files)
-        old = data.draw(st.sampled_from(self.shown))
+        old = data.draw(st.sampled_from(self.published))
         self.publisher.shelf.files[FEED_FILE] = old
-        self.struck(old != self.shown[-1])
+        self.struck(old != self.published[-1])
         self.publisher.shelf.files = held
 
     @rule(attack=st.sampled_from(STRIKES))
