@@ -48,7 +48,7 @@ class Processes:
         """``loop runs --follow``, once it has found the run under way."""
         follower = self.begin("runs", "--follow")
         assert follower.stdout is not None
-        assert "of cnn, since" in follower.stdout.readline()
+        assert "of cnn, started" in follower.stdout.readline()
         return follower
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
@@ -120,7 +120,7 @@ def test_pause_and_resume(loop: Shell) -> None:
     assert slots.ready(home, utc_now()) is None
     assert loop.json("resume")["paused"]["reason"] == "the gate looks odd"
     assert slots.ready(home, utc_now()) is not None
-    assert "was not paused" in loop("resume")
+    assert "not paused" in loop("resume")
 
 
 def test_a_slot_goes_alone(loop: Shell) -> None:
@@ -139,6 +139,6 @@ def test_a_slot_goes_alone(loop: Shell) -> None:
 def test_what_there_is_nothing_to_follow(loop: Shell) -> None:
     """No run under way, no log of a run by hand, no such run: each in one line."""
     loop("init")
-    assert "no run is under way" in loop.refused("runs", "--follow")
+    assert "no run is in progress" in loop.refused("runs", "--follow")
     assert "has no log" in loop.refused("logs", 1)
     assert "no run 99" in loop.refused("logs", 99)

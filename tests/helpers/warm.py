@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-from loop import cli  # noqa: F401 (imported before the fork)
-from loop.schedule import night_process
+from loop.cli import nights  # noqa: F401 (imported before the fork: commands import their modules late)
+from loop.schedule import background, night_process  # noqa: F401 (background's imports start a process by Popen)
 from tests.helpers import linear, loop_child  # noqa: F401 (the same)
 
 
