@@ -12,7 +12,7 @@ NAMES = ("cnn", "svm")
 
 
 def get(name: str) -> "Family":
-    """The family of that name. ``KeyError`` for any other."""
+    """Return the family ``name``. Raises ``KeyError`` for an unknown name."""
     if name == "cnn":
         from models.cnn import Cnn
 

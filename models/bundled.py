@@ -1,4 +1,4 @@
-"""The 1,797 real digits that come with scikit-learn: the only handwriting every installation has."""
+"""The 1,797 real digits in scikit-learn: the only handwriting in every installation."""
 
 from functools import cache
 from typing import Any
@@ -13,12 +13,12 @@ def load_bundled() -> tuple[NDArray[np.uint8], NDArray[Any]]:
     order.
 
     They are the test part of UCI's "Optical Recognition of Handwritten Digits", written by 13 people; the bundled
-    copy does not say who wrote which.
+    copy does not name the writers.
     """
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     arrays = images.reshape(-1, 8, 8).astype(np.uint8), labels.astype(np.uint8)
     for array in arrays:
-        array.flags.writeable = False  # they are shared by all callers
+        array.flags.writeable = False  # all callers share them
     return arrays

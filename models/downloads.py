@@ -1,4 +1,4 @@
-"""Keras's cache of MNIST, and Keras's own way of filling it."""
+"""Keras's cache of MNIST, and Keras's download into it."""
 
 import contextlib
 import os
@@ -8,38 +8,38 @@ from pathlib import Path
 
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-SILENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class DownloadFailed(Exception):
-    """Keras could not fetch the file; the message says why, in one line."""
+    """Keras could not download the file; the message gives the reason in one line."""
 
 
 def cached_mnist() -> Path:
-    """Where Keras keeps ``mnist.npz``: under ``KERAS_HOME``, else ``~/.keras``. It need not exist."""
+    """Return Keras's path for ``mnist.npz``: under ``KERAS_HOME``, else ``~/.keras``. The file may not exist."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path("~/.keras")).expanduser() / "datasets" / "mnist.npz"
 
 
 def download_mnist() -> Path:
-    """Let Keras fetch ``mnist.npz`` into its cache, checked against its published SHA-256; return where it lies.
+    """Download ``mnist.npz`` into Keras's cache, check its published SHA-256, and return its path.
 
-    Loads TensorFlow, which takes seconds. Keras's own progress goes to standard error. Raises ``DownloadFailed``,
-    also when the server is silent for ``SILENCE_SECONDS``.
+    Loads TensorFlow, which takes seconds. Keras's progress goes to standard error. Raises ``DownloadFailed``, also if
+    the server sends nothing for ``TIMEOUT_SECONDS``.
     """
     from models.cnn import backend
 
-    backend.tensorflow()  # Keras loads it anyway, and this way without its start-up messages
+    backend.tensorflow()  # Keras loads it anyway; this call hides its start-up messages
     from keras.utils import get_file
 
     home = cached_mnist().parents[1]
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SILENCE_SECONDS)
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
     try:
-        home.mkdir(parents=True, exist_ok=True)  # Keras takes a folder in /tmp instead of one that is not there
+        home.mkdir(parents=True, exist_ok=True)  # if the folder does not exist, Keras uses one in /tmp
         with contextlib.redirect_stdout(sys.stderr):
             return Path(get_file("mnist.npz", origin=ORIGIN, file_hash=SHA256, cache_dir=str(home)))
-    except Exception as error:  # Keras raises bare Exception where the host cannot be reached
+    except Exception as error:  # Keras raises a plain Exception if the host cannot be reached
         raise DownloadFailed(" ".join(str(error).split())[:200] or type(error).__name__) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -1,7 +1,7 @@
-"""What every model family offers the loop: two small protocols and the values that cross them.
+"""The interface of every model family: two small protocols and the values that they exchange with the loop.
 
-The loop teaches (``Family.fine_tune``), then publishes (``Candidate.export``). It never asks a family for an
-accuracy: reports come from the exported bytes, run by ``models.coreml``.
+The loop trains (``Family.fine_tune``), then publishes (``Candidate.export``). It never uses a family's own accuracy:
+reports are computed from the exported bytes, run by ``models.coreml``.
 
 Arrays: images ``(n, 28, 28) uint8``, white ink (255) on black (0); labels ``(n,) uint8`` in 0 to 9;
 probabilities ``(n, 10)``, column k is digit k, rows sum to 1.
@@ -26,18 +26,18 @@ else:  # NumPy takes a tenth of a second to import, and many commands need only 
 Precision = Literal["float64", "float32", "float16", "int8"]
 """Of the weights in a published file."""
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(what, done, total)``; the caller draws the bar."""
+"""Called as ``progress(step, done, total)``; the caller draws the bar."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
-    """Draw nothing."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """What one night teaches.
+    """The training data of one night.
 
-    ``weights`` ``(n,) float64`` are the relative chances of a correction to be drawn; a family that does
+    ``weights`` ``(n,) float64`` are the relative probabilities of drawing a correction; a family that does
     not draw uses them as sample weights.
     """
 
@@ -50,7 +50,7 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a published file says of itself; every text is shown by Xcode and ``loop inspect``."""
+    """The metadata of a published file; Xcode and ``loop inspect`` show every text."""
 
     description: str
     author: str
@@ -60,31 +60,31 @@ class Card:
 
 
 class Candidate(Protocol):
-    """A trained model in its family's own form."""
+    """A trained model in the form of its family."""
 
     def weights(self) -> Weights:
-        """Named arrays, saved as ``.npz`` without pickle; ``Family.load`` takes them back exactly."""
+        """Return named arrays, saved as ``.npz`` without pickle; ``Family.load`` restores them exactly."""
         ...
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
-        """The framework's own answer ``(n, 10)``: the reference that the exported file must agree with."""
+        """Return the framework's own answer ``(n, 10)``: the reference for the exported file."""
         ...
 
     def rounded(self, precision: Precision) -> Candidate:
-        """The nearest candidate that a file of ``precision`` holds exactly; rounding twice changes nothing.
+        """Return the nearest candidate that a file of ``precision`` stores exactly; rounding twice changes nothing.
 
-        ``export`` writes that precision from then on. ``ValueError`` for one that the family's files do not know.
+        Its ``export`` writes that precision. Raises ``ValueError`` for one that the family's files do not support.
         """
         ...
 
     def export(self, card: Card) -> bytes:
-        """The ``.mlmodel``; the same weights and card give the same bytes."""
+        """Return the ``.mlmodel``; equal weights and cards give equal bytes."""
         ...
 
     def package(self, card: Card) -> bytes | None:
-        """The zipped ``.mlpackage`` (ML Program) of the same weights, as repeatable; None where there is no such form.
+        """Return the zipped ``.mlpackage`` (ML Program) of the same weights, also repeatable; None if unsupported.
 
-        It is made of what was judged but cannot be run here, so no judge has seen it run.
+        It is made from the judged weights, but the gate runs only the ``.mlmodel``.
         """
         ...
 
@@ -94,25 +94,25 @@ class Family(Protocol):
 
     @property
     def name(self) -> str:
-        """What settings, versions and the command line call it."""
+        """Return the name in settings, versions and the command line."""
         ...
 
     @property
     def corpus(self) -> str:
-        """Which base corpus it learns from and is first of all judged on: ``mnist`` or ``digits``."""
+        """Return the base corpus for training and for the first part of the judgement: ``mnist`` or ``digits``."""
         ...
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """What its files can hold; the first is what it learns in."""
+        """Return the precisions of its files; the first is the training precision."""
         ...
 
     def shipped(self) -> Weights | None:
-        """The base that comes with the code, trained on the whole of ``corpus``; None where there is none."""
+        """Return the base that is included in the code, trained on the whole ``corpus``; None if there is none."""
         ...
 
     def recipe(self) -> Mapping[str, Any]:
-        """Everything besides data and seed that decides the weights, as plain JSON values."""
+        """Return everything except data and seed that determines the weights, as plain JSON values."""
         ...
 
     def train_base(self, images: Images, labels: Labels, seed: int, progress: Progress) -> Candidate:
@@ -120,14 +120,14 @@ class Family(Protocol):
         ...
 
     def load(self, weights: Weights) -> Candidate:
-        """Rebuild a candidate from its arrays; ``ValueError`` names a missing, extra or misshapen one."""
+        """Rebuild a candidate from its arrays. ``ValueError`` names a missing, extra or misshapen array."""
         ...
 
     def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> Candidate:
-        """Teach ``lesson`` from the frozen base: a pure function of its arguments, bit for bit."""
+        """Train on ``lesson`` from the frozen base: a pure function of its arguments, bit for bit."""
         ...
 
 
 def precision(family: Family, wanted: Precision) -> Precision:
-    """What the family's files hold when ``wanted`` is asked for: that, or what it learns in where it knows no such."""
+    """Return ``wanted`` if the family's files support it, else the family's training precision."""
     return wanted if wanted in family.precisions else family.precisions[0]

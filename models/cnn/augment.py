@@ -1,4 +1,4 @@
-"""Random distortions of digits, as part of the training graph. Never a flip: a flipped 6 is a 9.
+"""Random distortions of digits in the training graph. They never flip an image: a flipped 6 is a 9.
 
 Rules: every draw is a pure function of ``(seed, step)``; images are float32 ``(n, 28, 28, 1)`` in 0 to 1 and
 stay so; at zero strength the images pass unchanged.
@@ -67,7 +67,7 @@ def matrices(chance: Any, bounds: Any, side: int) -> Any:
 
 
 def move(images: Any, chance: Any, bounds: Any) -> Any:
-    """Rotate, zoom, shift and slant, bilinearly; what comes from outside is background."""
+    """Rotate, zoom, shift and slant, bilinearly; pixels from outside the image are background."""
     import tensorflow as tf
 
     side = int(images.shape[1])

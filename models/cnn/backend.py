@@ -1,4 +1,4 @@
-"""TensorFlow, loaded once, quietly, and with the arithmetic that this processor is good at.
+"""Load TensorFlow once, without messages, and choose the fastest arithmetic of this processor.
 
 Training multiplies in bfloat16 where the processor does so in hardware (2.7 times faster than float32 on an
 AMD EPYC with AVX512-BF16) and in float32 elsewhere; weights, sums, averages and everything that is judged or
@@ -34,7 +34,7 @@ def tensorflow() -> Any:
 
 @contextmanager
 def muted() -> Iterator[None]:
-    """Hold back what native code writes to standard error; show it if the block fails.
+    """Hide the output of native code on standard error; print it if the block fails.
 
     TensorFlow's libraries log before their log level can be set, and only the file descriptor reaches them.
     """
@@ -57,7 +57,7 @@ def policy(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Return Keras's dtype policy for training on this processor."""
     try:
         text = cpuinfo.read_text()
-    except OSError:  # not Linux: no way to ask, and float32 is right everywhere
+    except OSError:  # not Linux: the flags are unknown, and float32 works everywhere
         return "float32"
     flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
     return "mixed_bfloat16" if FAST_BFLOAT16.intersection(flags) else "float32"

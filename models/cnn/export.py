@@ -1,4 +1,4 @@
-"""Folded arrays and a card → the bytes of a specification-4 ``.mlmodel``, always the same for the same input.
+"""Write folded arrays and a card as a specification-4 ``.mlmodel``; equal input gives equal bytes.
 
 The layers are written through coremltools' protobuf classes, without its converter: importing and running the
 converter costs a seventh of a night, its files carry a date and version strings, and its layers for this
@@ -32,10 +32,10 @@ PROBABILITIES = "probabilities"
 def mlmodel(
     weights: Weights, card: Card, layers: tuple[Layer, ...] = LAYERS, precision: Precision = "float32"
 ) -> bytes:
-    """Return the ``.mlmodel`` of folded weights; ``ValueError`` where they do not fit the layers or the precision."""
+    """Return the ``.mlmodel`` of folded weights. Raises ``ValueError`` for a wrong shape or precision."""
     arrays = {name: array.astype(np.float32) for name, array in checked(weights, layers, finite=False).items()}
     if not rounding.held(arrays, precision):
-        raise ValueError(f"these weights are not {precision}: round them before they are judged and published")
+        raise ValueError(f"expected {precision} weights; round them before they are judged and published")
     spec = model_pb2().Model(specificationVersion=SPECIFICATION)
     describe(spec.description, card)
     classifier = spec.neuralNetworkClassifier
@@ -48,7 +48,7 @@ def mlmodel(
 
 
 def describe(description: Any, card: Card) -> None:
-    """Write the interface and what the file says of itself."""
+    """Write the interface and the metadata."""
     image = description.input.add(name=IMAGE, shortDescription="A digit, white ink on black")
     image.type.imageType.width = image.type.imageType.height = SIDE
     image.type.imageType.colorSpace = image.type.imageType.ColorSpace.Value("GRAYSCALE")
@@ -67,7 +67,7 @@ def describe(description: Any, card: Card) -> None:
 
 
 def write_layers(classifier: Any, arrays: Weights, layers: tuple[Layer, ...], precision: Precision) -> None:
-    """Write the layers in order, each reading what the one before it wrote."""
+    """Write the layers in order; each reads the output of the previous one."""
     below, side, channels = IMAGE, SIDE, 1
 
     def add(name: str) -> Any:
@@ -107,7 +107,7 @@ def write_pooling(pooling: Any) -> None:
 
 
 def write_convolution(target: Any, layer: Convolution, kernel: Array) -> None:
-    """Write everything of a convolution but its values."""
+    """Write a convolution without its values."""
     target.outputChannels, target.kernelChannels = kernel.shape[3], kernel.shape[2]
     target.nGroups = 1
     target.kernelSize.extend([layer.size, layer.size])

@@ -1,4 +1,4 @@
-"""What the loop calls: ``Cnn`` trains the frozen base, teaches one night, and rebuilds a network from arrays.
+"""The family's interface to the loop: ``Cnn`` trains the base, trains one night, and rebuilds a network from arrays.
 
 Rules: a night is a pure function of (base, lesson, seed); a base is defined as its float16 values, so what is
 trained, shipped, tuned and measured is the same network; nothing is unpickled, nor given to Keras's loader.
@@ -22,19 +22,19 @@ CHUNK = 500  # images per prediction step: 500 × 13,824 float32 of the widest l
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A trained network: its folded arrays (float16 for a base, float32 after a night), and how its file holds them."""
+    """A trained network: its folded arrays (float16 for a base, float32 after a night), and its file's precision."""
 
     arrays: Weights
     precision: Precision = "float32"
 
     def weights(self) -> Weights:
-        """Return the named arrays; ``Cnn.load`` takes them back exactly."""
+        """Return the named arrays; ``Cnn.load`` restores them exactly."""
         return dict(self.arrays)
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
         """Return Keras's float32 answer ``(n, 10)`` to ``(n, 28, 28) uint8`` images."""
         if images.ndim != 3 or images.shape[1:] != (network.SIDE, network.SIDE) or images.dtype != np.uint8:
-            raise ValueError(f"images must be (n, 28, 28) uint8, came {images.shape} {images.dtype}")
+            raise ValueError(f"expected images (n, 28, 28) uint8, got {images.shape} {images.dtype}")
         tf = backend.tensorflow()
         model = network.build(normalised=False)
         network.fill(model, self.arrays)
@@ -48,7 +48,7 @@ class Network:
         return np.concatenate(parts) if parts else np.zeros((0, network.CLASSES), np.float32)
 
     def rounded(self, precision: Precision) -> "Network":
-        """Return the nearest network that a file of ``precision`` holds exactly.
+        """Return the nearest network that a file of ``precision`` stores exactly.
 
         One that diverged to NaN or infinity stays as it is: it is for the judge to refuse it.
         """
@@ -61,7 +61,7 @@ class Network:
         return export.mlmodel(self.arrays, card, precision=self.precision)
 
     def package(self, card: Card) -> bytes:
-        """Return the zipped ``.mlpackage``; it holds int8 as float32, there being no 8-bit weights before iOS 16."""
+        """Return the zipped ``.mlpackage``; it stores int8 as float32, because 8-bit weights need iOS 16."""
         return package.mlpackage(self.arrays, card, half=self.precision == "float16")
 
 
@@ -76,7 +76,7 @@ class Cnn:
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """Return what a file's weights can be."""
+        """Return the precisions of a file's weights."""
         return rounding.PRECISIONS
 
     def recipe(self) -> Mapping[str, Any]:
@@ -89,7 +89,7 @@ class Cnn:
         }
 
     def shipped(self) -> Weights | None:
-        """Return the base that comes with the code (``base.npz``); ``loop base`` reproduces it."""
+        """Return the base that is included in the code (``base.npz``); ``loop base`` reproduces it."""
         with np.load(BASE_FILE, allow_pickle=False) as stored:
             return network.checked(dict(stored))
 
@@ -107,7 +107,7 @@ class Cnn:
         return Network(network.rounded(network.fold(arrays)))
 
     def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> Network:
-        """Teach one night's lesson from the frozen base: bit for bit the same for the same arguments."""
+        """Train on one night's lesson from the frozen base; equal arguments give equal bits."""
         arrays = network.checked(base)
         given = train.material(
             (lesson.replay_images, lesson.replay_labels), (lesson.images, lesson.labels), lesson.weights
@@ -115,5 +115,5 @@ class Cnn:
         backend.tensorflow()
         model = network.build(normalised=False, policy=backend.policy())
         network.fill(model, arrays)
-        taught = train.run(model, given, self.night_recipe, seed, progress, "fine-tune")
-        return Network(network.fold(taught))
+        trained = train.run(model, given, self.night_recipe, seed, progress, "fine-tune")
+        return Network(network.fold(trained))

@@ -1,8 +1,8 @@
 """The architecture, in the two forms that the family needs.
 
-Trained from nothing, every convolution is followed by batch normalisation; what leaves the training is
-folded (``fold``): convolutions with a bias, nothing else. The folded network is the published one, and a
-night tunes it directly: no statistics drift, and a step costs half.
+In the training from random weights, batch normalisation follows every convolution. Its result is folded (``fold``) to
+plain convolutions with a bias. The folded network is published, and a night tunes it directly: no statistics drift, and
+a step costs half.
 
 Weights are named arrays, ``<layer>/kernel`` (height, width, in, out) or (in, out) and ``<layer>/bias`` (out,).
 """
@@ -32,7 +32,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """The largest of each 2×2 pixels."""
+    """Maximum pooling of 2×2 pixels."""
 
     name: str
 
@@ -81,19 +81,17 @@ def shapes(layers: tuple[Layer, ...] = LAYERS) -> dict[str, tuple[int, ...]]:
 def checked(
     weights: Mapping[str, np.ndarray[Any, Any]], layers: tuple[Layer, ...] = LAYERS, *, finite: bool = True
 ) -> Weights:
-    """Return the arrays in the order of the layers, or raise ``ValueError`` naming what is wrong with them."""
+    """Return the arrays in the order of the layers, or raise ``ValueError`` with the name of a wrong one."""
     expected = shapes(layers)
     missing, extra = expected.keys() - weights.keys(), weights.keys() - expected.keys()
     if missing or extra:
-        raise ValueError(
-            f"these are not the weights of models/cnn: missing {sorted(missing)}, unexpected {sorted(extra)}"
-        )
+        raise ValueError(f"expected the weights of models/cnn: missing {sorted(missing)}, unexpected {sorted(extra)}")
     for name, shape in expected.items():
         array = weights[name]
         if array.shape != shape:
-            raise ValueError(f"{name} must have shape {shape}, came {array.shape}")
+            raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
         if array.dtype not in (np.float16, np.float32):
-            raise ValueError(f"{name} must be float16 or float32, came {array.dtype}")
+            raise ValueError(f"{name}: expected float16 or float32, got {array.dtype}")
         if finite and not np.isfinite(array).all():
             raise ValueError(f"{name} has values that are not finite")
     return {name: weights[name] for name in expected}
@@ -102,8 +100,8 @@ def checked(
 def build(*, normalised: bool, policy: str = "float32", layers: tuple[Layer, ...] = LAYERS) -> Any:
     """Return the Keras model: images ``(n, 28, 28, 1) float32`` in 0 to 1 → logits ``(n, 10) float32``.
 
-    ``normalised`` puts batch normalisation behind every convolution; ``policy`` is Keras's dtype policy of
-    everything but the last layer, whose sums are always float32.
+    ``normalised`` adds batch normalisation after every convolution; ``policy`` is Keras's dtype policy of all layers
+    but the last, which always computes in float32.
     """
     from keras import Input, Model
     from keras import layers as kl

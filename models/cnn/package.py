@@ -1,11 +1,11 @@
-"""Folded arrays and a card → a zipped ``.mlpackage``, always the same for the same input: an ML Program, iOS 15.
+"""Write folded arrays and a card as a zipped ``.mlpackage`` (ML Program, iOS 15); equal input gives equal bytes.
 
-The program is written through coremltools' own builder, operation by operation as ``export`` writes layers, and no
-Keras graph is traced: names and order are ours and do not depend on what else the process converted. coremltools
-(7 s to import) is loaded only here. Its save stamps a date and random identifiers; both are replaced.
+The program is written with coremltools' own builder, operation by operation, as ``export`` writes layers. No Keras
+graph is traced, so names and order do not depend on other conversions in the process. coremltools (7 s to import) is
+loaded only here. It saves a date and random identifiers; both are replaced.
 
-The package holds the judged weights, and its operations are checked one by one. What is judged is the ``.mlmodel``;
-a test shows that ``models.coreml`` gets the same answers from both.
+The package contains the judged weights, and each of its operations is checked. The gate judges the ``.mlmodel``; a test
+shows that ``models.coreml`` gives the same answers for both.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ SILENT = {"const", "cast"}  # operations that compute nothing
 
 
 def mlpackage(weights: Weights, card: Card, *, half: bool, layers: tuple[Layer, ...] = LAYERS) -> bytes:
-    """Return the zip; ``ValueError`` where the weights do not fit the layers or coremltools wrote another program.
+    """Return the zip. Raises ``ValueError`` if the weights have wrong shapes or coremltools wrote another program.
 
-    ``half`` stores and computes in float16, where weights must be float16 values to stay what they are; else float32.
+    ``half`` stores and computes in float16, which is exact only for weights with float16 values; otherwise float32.
     """
     arrays = {name: array.astype(np.float32) for name, array in checked(weights, layers).items()}
-    with backend.muted():  # progress bars, and warnings that there is no Core ML here
+    with backend.muted():  # progress bars, and warnings about the missing Core ML
         spec, values = converted(arrays, layers, half)
     expect(spec, layers)
     name_outputs(spec)
@@ -71,7 +71,7 @@ def converted(arrays: Weights, layers: tuple[Layer, ...], half: bool) -> tuple[A
 def program(arrays: Weights, layers: tuple[Layer, ...]) -> Any:
     """Return the network in coremltools' intermediate language; kernels are (out, in, height, width)."""
     import coremltools as ct
-    from coremltools.converters.mil import Builder as mb  # noqa: N813 - so it is called in every example
+    from coremltools.converters.mil import Builder as mb  # noqa: N813 - the name in all of coremltools' examples
 
     def network(image: Any) -> Any:
         value, side, channels = image, SIDE, 1
@@ -104,7 +104,7 @@ def block(spec: Any) -> Any:
 
 
 def expect(spec: Any, layers: tuple[Layer, ...]) -> None:
-    """Refuse a program that is not the network: another release's optimisation is to be noticed, not shipped."""
+    """Raise ``ValueError`` for a program that is not the network, such as after another release's optimisation."""
     wanted = ["mul"]  # by 1/255
     for layer in layers:
         convolution = isinstance(layer, Convolution)
@@ -118,7 +118,7 @@ def expect(spec: Any, layers: tuple[Layer, ...]) -> None:
 
 
 def name_outputs(spec: Any) -> None:
-    """Call the outputs as the ``.mlmodel`` calls them."""
+    """Give the outputs the names of the ``.mlmodel``'s outputs."""
     body = block(spec)
     classify = body.operations[-1]
     for output, name in zip(classify.outputs, (LABEL, PROBABILITIES), strict=True):
@@ -127,7 +127,7 @@ def name_outputs(spec: Any) -> None:
 
 
 def manifest(model: bytes) -> bytes:
-    """Return the package's table of contents; its identifiers come from the model's bytes instead of from chance."""
+    """Return the package's table of contents; its identifiers are derived from the model's bytes, not random."""
     seed = hashlib.sha256(model).hexdigest()
     root, weights = (str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed} {what}")) for what in ("model", "weights"))
     entry = {"author": "com.apple.CoreML"}
@@ -149,7 +149,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     with zipfile.ZipFile(made, "w") as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name)  # of 1 January 1980
-            entry.create_system = 3  # Unix, wherever it is made, so that the mode is meant
+            entry.create_system = 3  # Unix on every platform, so that the mode is used
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, files[name])
     return made.getvalue()

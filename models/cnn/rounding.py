@@ -1,8 +1,7 @@
-"""What a smaller file can hold: folded arrays → the nearest arrays that fewer bits store exactly.
+"""Round folded arrays to the nearest values that a smaller file stores exactly, between training and export.
 
-Stands between training and export. Rules: rounding comes before judging, so that every report, parity check and
-golden vector is of the values that are published; rounding twice changes nothing; whoever multiplies step and scale
-in float32, fused or not, gets these very values.
+Rules: rounding precedes judging, so that every report, parity check and golden vector uses the published values;
+rounding twice changes nothing; multiplying step and scale in float32, fused or not, gives exactly these values.
 
 8 bits: linear and symmetric, one scale per output channel, zero is exact. Scales keep 16 significant bits: with the 8
 of a step (-127 to 127) their product fits float32's 24, so it is exact. Biases, 0.1 % of the values, stay float32.
@@ -20,13 +19,13 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "int8")
 
 STEPS = 127  # to either side of 0
 SCALE_BITS = 16
-NOUGHT = 2.0**-100  # a channel whose largest value is below this is 0: its scale would be a denormal number
+MIN_LARGEST = 2.0**-100  # a channel with no larger value becomes 0: its scale would be a denormal number
 
 
 def rounded(arrays: Weights, precision: Precision) -> Weights:
-    """The nearest arrays that ``precision`` holds; ``ValueError`` for an unknown one or where a value is too large."""
+    """Return the nearest arrays in ``precision``. Raises ``ValueError`` if it is unknown or a value is too large."""
     if precision not in PRECISIONS:
-        raise ValueError(f"the cnn's files hold {', '.join(PRECISIONS)}; {precision} was asked for")
+        raise ValueError(f"expected one of the cnn's precisions {', '.join(PRECISIONS)}, got {precision}")
     if precision == "float32":
         return arrays
     with np.errstate(over="ignore"):  # infinity is refused below, with its name
@@ -38,13 +37,13 @@ def rounded(arrays: Weights, precision: Precision) -> Weights:
 
 
 def held(arrays: Weights, precision: Precision) -> bool:
-    """Whether ``precision`` holds these arrays as they are."""
+    """Whether ``precision`` stores these arrays exactly."""
     nearest = rounded(arrays, precision)
     return all(np.array_equal(nearest[name], array, equal_nan=True) for name, array in arrays.items())
 
 
 def steps(kernel: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Steps of -127 to 127 in the kernel's shape, and the scale of each output channel, which ``axis`` counts."""
+    """Return steps of -127 to 127 in the kernel's shape, and the scale of each output channel along ``axis``."""
     values = kernel.astype(np.float64)
     others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
     scales = _scales(np.abs(values).max(axis=others))
@@ -53,7 +52,7 @@ def steps(kernel: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np
 
 
 def _scales(largest: NDArray[np.float64]) -> NDArray[np.float32]:
-    mantissa, exponent = np.frexp(np.where(largest < NOUGHT, STEPS, largest) / STEPS)
+    mantissa, exponent = np.frexp(np.where(largest < MIN_LARGEST, STEPS, largest) / STEPS)
     scales: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(mantissa, SCALE_BITS)), exponent - SCALE_BITS)
     return scales.astype(np.float32)
 

@@ -1,6 +1,6 @@
-"""The training loop: hand-written, so that it runs unchanged under any ``tf.distribute`` strategy.
+"""The training loop: written by hand, so that it runs unchanged under any ``tf.distribute`` strategy.
 
-Rules: every replica is given the same indices and the same step number and takes its own part of them; the
+Rules: every replica gets the same indices and the same step number and uses its own part of them; the
 loss is summed and divided by the *global* batch, so gradients add up to those of one machine; every random
 number is a function of ``(seed, step)``; the weights' running average is kept outside the graph, in numpy.
 """
@@ -24,36 +24,38 @@ REPORT_EVERY = 10  # steps between two calls of progress
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What is trained on: the base corpus first, the corrections behind it."""
+    """The training data: the base corpus, followed by the corrections."""
 
     images: Images
     labels: Labels
-    base: int  # how many of them are base corpus
-    chances: NDArray[np.float64]  # of each correction to be drawn, sum 1; empty without corrections
+    base: int  # number of base corpus images
+    chances: NDArray[np.float64]  # probability of drawing each correction, sum 1; empty without corrections
 
 
-def material(replay: tuple[Images, Labels], taught: tuple[Images, Labels], weights: NDArray[np.float64]) -> Material:
-    """Join the base corpus and the corrections, or raise ``ValueError`` naming what does not fit."""
-    for images, labels in (replay, taught):
+def material(
+    replay: tuple[Images, Labels], corrections: tuple[Images, Labels], weights: NDArray[np.float64]
+) -> Material:
+    """Join the base corpus and the corrections. ``ValueError`` names the arrays that do not match."""
+    for images, labels in (replay, corrections):
         if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8:
-            raise ValueError(f"images must be (n, 28, 28) uint8, came {images.shape} {images.dtype}")
+            raise ValueError(f"expected images (n, 28, 28) uint8, got {images.shape} {images.dtype}")
         if labels.shape != (len(images),) or (len(labels) and labels.max() > 9):
-            raise ValueError(f"labels must be ({len(images)},) from 0 to 9, came {labels.shape}")
-    if weights.shape != (len(taught[0]),) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError(f"weights must be {len(taught[0])} finite numbers of at least 0")
+            raise ValueError(f"expected labels ({len(images)},) from 0 to 9, got {labels.shape}")
+    if weights.shape != (len(corrections[0]),) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(f"weights: expected {len(corrections[0])} finite numbers of at least 0")
     if len(weights) and not weights.sum() > 0:
-        raise ValueError("the corrections' weights are all 0: none could ever be drawn")
+        raise ValueError("the corrections' weights are all 0: none could be drawn")
     if not len(replay[0]):
         raise ValueError("the replayed base corpus is empty: training on corrections alone forgets it")
-    images = np.concatenate([replay[0], taught[0]])
-    labels = np.concatenate([replay[1], taught[1]]).astype(np.uint8)
+    images = np.concatenate([replay[0], corrections[0]])
+    labels = np.concatenate([replay[1], corrections[1]]).astype(np.uint8)
     return Material(images, labels, len(replay[0]), weights / weights.sum() if len(weights) else weights)
 
 
 def spread(chances: NDArray[np.float64], count: int, generator: np.random.Generator) -> Indices:
     """Draw ``count`` indices with these chances, as evenly as they allow (systematic resampling), shuffled.
 
-    Each index comes ``floor`` or ``ceil`` of ``count × chance`` times: no correction is left out by bad luck.
+    Each index is drawn ``floor`` or ``ceil`` of ``count × chance`` times, so that chance skips no correction.
     """
     points = (np.arange(count) + generator.random()) / count
     drawn = np.searchsorted(np.cumsum(chances), points, side="right").clip(max=len(chances) - 1)
@@ -67,27 +69,27 @@ def epochs(size: int, count: int, generator: np.random.Generator) -> Indices:
 
 
 def fitted(training: Training, size: int) -> Training:
-    """Return the recipe for a base corpus of ``size`` images: shortened, with its average, where that is small."""
+    """Return the recipe for a base corpus of ``size`` images; a small corpus shortens the run and its average."""
     steps = min(training.steps, math.ceil(training.passes * size / training.batch))
     every = max(1, round(training.average_every * steps / training.steps))
     return replace(training, steps=steps, average_every=every)
 
 
 def share(training: Training, corrections: int) -> int:
-    """Return how many images of each batch are corrections, when there are so many to draw from."""
+    """Return the number of corrections in each batch, for this total number of corrections."""
     return min(training.corrections, math.ceil(corrections * training.visits / training.steps))
 
 
 def batches(given: Material, training: Training, seed: int) -> Iterator[Indices]:
     """Yield the indices of every batch: corrections first, then the base corpus."""
     generator = np.random.default_rng([seed, 1])
-    taught = share(training, len(given.chances))
-    rest = epochs(given.base, training.steps * (training.batch - taught), generator)
-    base = rest.reshape(training.steps, training.batch - taught)
-    if not taught:
+    corrections = share(training, len(given.chances))
+    rest = epochs(given.base, training.steps * (training.batch - corrections), generator)
+    base = rest.reshape(training.steps, training.batch - corrections)
+    if not corrections:
         yield from base
         return
-    drawn = spread(given.chances, training.steps * taught, generator).reshape(training.steps, taught)
+    drawn = spread(given.chances, training.steps * corrections, generator).reshape(training.steps, corrections)
     yield from np.concatenate([drawn + given.base, base], axis=1).astype(np.int32)
 
 
@@ -105,7 +107,7 @@ def arrays(model: Any) -> Weights:
 
 
 def run(model: Any, given: Material, training: Training, seed: int, progress: Progress, what: str) -> Weights:
-    """Train ``model`` in place under the current strategy; return its averaged arrays, as far as the recipe reaches."""
+    """Train ``model`` in place under the current strategy; return its averaged arrays, moved by the recipe's reach."""
     training = fitted(training, given.base)
     start = arrays(model)
     step = stepper(model, given, training, seed)
@@ -135,7 +137,7 @@ def stepper(model: Any, given: Material, training: Training, seed: int) -> Any:
     strategy = tf.distribute.get_strategy()
     part, odd = divmod(training.batch, strategy.num_replicas_in_sync)
     if odd:
-        raise ValueError(f"a batch of {training.batch} cannot be shared by {strategy.num_replicas_in_sync}")
+        raise ValueError(f"a batch of {training.batch} cannot be divided by {strategy.num_replicas_in_sync} replicas")
     optimizer = optimizers.SGD(learning_rate(training), momentum=training.momentum, nesterov=True)
     optimizer.build(model.trainable_variables)
     images, labels = tf.constant(given.images), tf.constant(given.labels)
@@ -151,8 +153,8 @@ def stepper(model: Any, given: Material, training: Training, seed: int) -> Any:
         mine = indices[first : first + part]
         chance = augment.draws(seed, number, training.batch)[first : first + part]
         digits = tf.cast(tf.gather(images, mine), tf.float32)[..., None] / 255.0
-        taught = tf.cast(mine >= given.base, tf.int32)
-        digits = augment.distort(digits, chance, tf.gather(bounds, taught), bent=bent)
+        is_correction = tf.cast(mine >= given.base, tf.int32)
+        digits = augment.distort(digits, chance, tf.gather(bounds, is_correction), bent=bent)
         truth = tf.one_hot(tf.gather(labels, mine), 10)
         truth = truth * (1.0 - training.label_smoothing) + training.label_smoothing / 10.0
         with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""Runs Core ML's ``.mlmodel`` files on any machine, with numpy and the protobuf reader only.
+"""Run Core ML's ``.mlmodel`` files on any machine, with numpy and the protobuf reader only.
 
     model = coreml.load(data)
     model.predict({"image": images})
@@ -7,9 +7,8 @@ Rules:
 
 - A file is checked whole while loading: graph, shapes, weights, cost. What loads, runs.
 - Nothing is guessed: an unknown or unsupported layer or option is an error that names the layer, its kind, the file.
-- Only ``ModelError`` leaves ``load``, ``inspect`` and ``predict``, after bounded time and within bounded memory
-  (``Limits``).
-- Nothing outside this folder is imported but numpy and protobuf (``proto`` says how); it can be lifted out whole.
+- ``load``, ``inspect`` and ``predict`` raise only ``ModelError``, in limited time and memory (``Limits``).
+- Only numpy and protobuf are imported from outside this folder (see ``proto``); it works alone when copied.
 """
 
 from .errors import AnotherKind, BadInput, LimitExceeded, Malformed, ModelError, Unsupported

@@ -1,6 +1,6 @@
-"""Two cores for many images: each works on its own chunk, and numpy's matrix products stay on one core each.
+"""Run chunks of images on all cores: each core gets a chunk, and numpy's matrix products use one core each.
 
-OpenBLAS, which numpy's wheels carry, would spread one product over all cores. On a busy machine its threads wait
+OpenBLAS, which numpy's wheels contain, would spread one product over all cores. On a busy machine its threads wait
 for each other: 10,000 MNIST images took 7.2 s that way and 0.7 s with one thread (2 cores, load 1.5). So its
 thread count is set to 1 while chunks run, and set back after. Where no OpenBLAS is found nothing is set, and results
 are the same.
@@ -33,7 +33,7 @@ def cores() -> int:
 
 @cache
 def _switches() -> tuple[Switch, ...]:
-    """Return the thread-count functions (get, set) of each OpenBLAS library beside numpy."""
+    """Return the thread-count functions (get, set) of each OpenBLAS library in numpy's wheel."""
     package = Path(np.__file__).parent
     libraries = [*package.parent.glob("numpy.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]
     found = []

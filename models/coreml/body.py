@@ -1,4 +1,4 @@
-"""What every kind of Core ML model is turned into while loading: its features, and a function that runs it."""
+"""The loaded form of every kind of Core ML model: its features, and a function that runs it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ Wanted = frozenset[str]
 class Body:
     """A loaded model or stage of a pipeline.
 
-    ``run`` takes checked arrays for ``inputs`` and gives the wanted outputs, ``cost`` says how many values of 4 bytes
-    it keeps for them per image.
+    ``run`` takes checked arrays for ``inputs`` and returns the wanted outputs; ``cost`` returns the number of values of
+    4 bytes that it keeps for them per image.
     """
 
     inputs: tuple[Feature, ...]
@@ -43,12 +43,12 @@ def features(messages: Any, what: str, budget: Budget) -> tuple[Feature, ...]:
     found = tuple(read(message, budget) for message in messages)
     names = [feature.name for feature in found]
     if not found or len(set(names)) != len(names):
-        raise budget.malformed(f"expected at least one {what}, each of its own name, came {names[:8]}")
+        raise budget.malformed(f"expected at least one {what}, each with a different name, got {names[:8]}")
     return found
 
 
 def arguments(description: Any, budget: Budget) -> tuple[Feature, ...]:
-    """Return the inputs of a description, refusing kinds that no array can hold."""
+    """Return the inputs of a description; refuse kinds that an array cannot represent."""
     found = features(description.input, "input", budget)
     for feature in found:
         if feature.kind not in ("image", "array", "double", "int64"):
@@ -57,7 +57,7 @@ def arguments(description: Any, budget: Budget) -> tuple[Feature, ...]:
 
 
 def classifier_outputs(description: Any, labels: Labels, budget: Budget) -> tuple[str, str | None]:
-    """Return the names of the label and the probabilities (None where the file gives none) of a classifier."""
+    """Return the names of the label and the probabilities (None if the file has none) of a classifier."""
     kinds = {output.name: output.type.WhichOneof("Type") for output in description.output}
     label, probabilities = description.predictedFeatureName, description.predictedProbabilitiesName
     wanted = "int64Type" if isinstance(labels[0], int) else "stringType"

@@ -1,4 +1,4 @@
-"""What loading one file has asked for so far, against its limits; a pipeline's stages share one budget."""
+"""The resources used so far while loading one file, and its limits; a pipeline's stages share one budget."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from .limits import Limits
 
 @dataclass(slots=True)
 class Budget:
-    """Running sums over one file; ``file`` is its name, for messages, ``files`` are a package's beside the model."""
+    """Running sums over one file; ``file`` is its name for messages, ``files`` are the other files of a package."""
 
     file: str
     limits: Limits
@@ -26,7 +26,7 @@ class Budget:
         return Malformed(f"{self.file}: {why}")
 
     def unsupported(self, what: str) -> Unsupported:
-        """Return the error to raise for what this runtime does not do."""
+        """Return the error to raise for something that this runtime does not support."""
         return Unsupported(f"{self.file}: {what} is not supported")
 
     def layer(self) -> None:

@@ -1,6 +1,6 @@
-"""What could be run but not compiled for a phone: the rules by which Apple's validator refuses a network.
+"""Networks that could run but not compile for a phone: the rules by which Apple's validator refuses a network.
 
-``load`` refuses it too, so that what runs here compiles as far as Apple's published rules tell. Source: coremltools'
+``load`` refuses them too, so that a file that runs here compiles by Apple's published rules. Source: coremltools'
 mlmodel/src/Validation/NeuralNetwork (NeuralNetworkValidator.cpp, NeuralNetworkLayerValidator.cpp), where it goes beyond
 what layers refuse anyway; the rule for quantised weights is in ``weights``. Ranks are checked even where the file does
 not state them and Apple's validator cannot.
@@ -17,16 +17,16 @@ from .preprocessing import EXACT_ARRAYS, RANK4_IMAGES
 from .weights import precision
 
 Rule = Callable[[Layer], str]
-"""Why a layer is refused, or nothing."""
+"""The reason to refuse a layer, or None."""
 
 _RANKS: Mapping[str, range] = {"convolution": range(4, 9), "pooling": range(4, 9), "reshape": range(5, 6)}
 _NEAREST = 0
 
 
 def exact(network: Any, inputs: Sequence[Feature], budget: Budget) -> bool:
-    """Return whether tensors have any rank; False is the old way, always 5. Refuses mappings that do not go together.
+    """Return whether tensors have their exact rank; False is the old form, always 5. Refuses conflicting mappings.
 
-    Exact it is as soon as one mapping or one layer is newer than iOS 12.
+    The rank is exact if at least one mapping or layer is newer than iOS 12.
     """
     arrays = network.arrayInputShapeMapping == EXACT_ARRAYS
     images = network.imageInputShapeMapping == RANK4_IMAGES
@@ -42,7 +42,7 @@ def exact(network: Any, inputs: Sequence[Feature], budget: Budget) -> bool:
 
 
 def check(layer: Layer, exact: bool) -> None:
-    """Refuse, with the rule named, a layer that Apple's compiler refuses."""
+    """Refuse a layer that Apple's compiler refuses, with the rule."""
     ranks = _RANKS.get(layer.kind)
     rank = len(layer.shapes[0]) if layer.shapes else 0
     why = _RULES[layer.kind](layer) if layer.kind in _RULES else ""

@@ -1,4 +1,4 @@
-"""From the decisions of all pairs of classes to one class, or to probabilities.
+"""Convert the decisions of all pairs of classes to one class, or to probabilities.
 
 Pairs are in the order (0,1), (0,2) … (k-2,k-1). Sources: libsvm's ``svm_predict_values``, ``sigmoid_predict`` and
 ``multiclass_probability`` (Wu, Lin and Weng, Probability Estimates for Multi-class Classification by Pairwise
@@ -13,7 +13,7 @@ _LEAST = 1e-7
 
 
 def votes(firsts: NDArray[np.bool_], classes: int) -> NDArray[np.int64]:
-    """Return how many pairs each class wins ``(n, k)``; ``firsts`` ``(n, P)`` marks the first class's wins."""
+    """Return the pairs won by each class ``(n, k)``; ``firsts`` ``(n, P)`` marks the first class's wins."""
     result = np.zeros((firsts.shape[0], classes), dtype=np.int64)
     start = 0
     for first in range(classes - 1):
@@ -46,7 +46,7 @@ def couple(pairs: Matrix, classes: int) -> Matrix:
 
 
 def _iterated(q: Matrix, classes: int) -> Matrix:
-    """Return the fixed point, row by row to libsvm's tolerance; a row that has arrived is left alone."""
+    """Return the fixed point of each row to libsvm's tolerance; a row that has converged is not changed further."""
     result = np.full(q.shape[:2], 1 / classes)
     pending = np.arange(q.shape[0])
     for _ in range(max(100, classes)):

@@ -1,6 +1,6 @@
-"""The one error family that leaves this package: a file, or an array given to it, that cannot be run.
+"""All errors that this package raises: a file, or an array given to it, cannot be run.
 
-Each message is one line that starts with the file's name and, where one is to blame, the layer's name and kind.
+Each message is one line that starts with the file's name and, if a layer is the cause, the layer's name and kind.
 """
 
 
@@ -21,7 +21,7 @@ class AnotherKind(Malformed):
 
 
 class Unsupported(ModelError):
-    """The file may be right, but asks for something that this runtime does not do; it never guesses."""
+    """The file may be valid, but needs something that this runtime does not support; it never guesses."""
 
 
 class LimitExceeded(ModelError):

@@ -1,6 +1,6 @@
-"""What goes into a model and comes out: the features of ``ModelDescription`` as frozen values.
+"""The inputs and outputs of a model: the features of ``ModelDescription`` as frozen values.
 
-Flexible sizes and shapes are read at their default: what the description states as size or shape.
+Flexible sizes and shapes have their default: the size or shape in the description.
 """
 
 import math
@@ -28,7 +28,7 @@ class Feature:
     """One input or output.
 
     An image has ``height``, ``width`` and ``colour`` (``grayscale``, ``rgb``, ``bgr``); an array has ``shape`` (empty
-    where the file does not say) and ``dtype``; the other kinds have neither.
+    if the file states none) and ``dtype``; the other kinds have neither.
     """
 
     name: str
@@ -47,7 +47,7 @@ def read(message: Any, budget: Budget) -> Feature:
     where = f"feature {message.name!r}"
     kind = message.type.WhichOneof("Type")
     if not message.name or kind is None:
-        raise budget.malformed(f"{where}: expected a name and a type, came {kind}")
+        raise budget.malformed(f"{where}: expected a name and a type, got {kind}")
     base = {"name": message.name, "description": message.shortDescription, "optional": message.type.isOptional}
     if kind == "imageType":
         return Feature(kind="image", **base, **_image(message.type.imageType, where, budget))

@@ -1,7 +1,8 @@
-"""What a file or folder is, by its first bytes or its shape, and what to do with it: the one source of these answers.
+"""Recognise the kind of a file or folder by its first bytes or its contents, and give the next step.
 
-People give what they have: a pointer that Git LFS left, a web page saved as a model, a training framework's own file.
-Nothing here is unpacked or loaded; of a zip only the names are read, and only where its directory is small.
+This is the only table of kinds. Users give many files that are not models: a pointer left by Git LFS, a web page saved
+as a model, a training framework's own file. Nothing is unpacked or loaded; only the names in a zip are read, and only
+if its directory is small.
 """
 
 import io
@@ -21,11 +22,11 @@ _TAIL_BYTES = (1 << 16) + 22  # a zip's end record with the longest comment
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of file: ``name`` with its article, and the next step where it does not fit.
+    """A kind of file: ``name`` with its article, and the next step if another kind is expected.
 
-    ``as_model`` is the step where a Core ML model is expected, ``as_digits`` where labelled digits are; an empty step
-    means that it fits as far as its first bytes tell. The step of IDX files and gzips, which are digits by their name
-    only, is for those of other names.
+    ``as_model`` is the step if a Core ML model is expected, ``as_digits`` if labelled digits are; an empty step means
+    that the first bytes are of an accepted kind. The step of IDX files and gzips, which are digits only by their name,
+    is for other names.
     """
 
     name: str
@@ -40,17 +41,17 @@ _CONVERT = "convert the model where it was trained: docs/coreml-runtime.md, 'Con
 
 
 def _model(name: str, step: str = _CONVERT) -> Kind:
-    """Return the kind of a model file, which is no data."""
-    return Kind(name, step, f"a model holds no labelled digits: {_DIGITS}")
+    """Return the kind of a model file, which is not data."""
+    return Kind(name, step, f"a model contains no labelled digits: {_DIGITS}")
 
 
 def _data(name: str, as_digits: str = _DIGITS) -> Kind:
-    """Return the kind of a file of data, which is no model."""
+    """Return the kind of a file of data, which is not a model."""
     return Kind(name, f"that is data, not a model: {_SWAPPED}", as_digits)
 
 
 def _other(name: str, step: str) -> Kind:
-    """Return the kind of a file with the same next step wherever it is given."""
+    """Return the kind of a file with the same next step in both places."""
     return Kind(name, step, step)
 
 
@@ -157,12 +158,12 @@ _INSIDE: tuple[tuple[str, Kind], ...] = (
 
 
 def of_bytes(data: bytes) -> Kind | None:
-    """Return what a whole file's bytes are; None where nothing is known of them."""
+    """Return the kind of a whole file's bytes; None if it is unknown."""
     return _of_file(io.BytesIO(data))
 
 
 def of_path(path: Path) -> Kind | None:
-    """Return what stands at ``path``, a file or folder; None where nothing is known of it. Raises ``OSError``."""
+    """Return the kind of the file or folder at ``path``; None if it is unknown. Raises ``OSError``."""
     if path.is_dir():
         return of_folder(path)
     with path.open("rb") as file:
@@ -170,7 +171,7 @@ def of_path(path: Path) -> Kind | None:
 
 
 def of_folder(path: Path) -> Kind:
-    """Return what kind of folder this is, by the files that its kind always contains or by its suffix."""
+    """Return the kind of a folder, by the files that this kind always contains or by its suffix."""
     for name, kind in _INSIDE:
         if (path / name).exists():
             return kind
@@ -195,7 +196,7 @@ def _of_zip(file: BinaryIO) -> Kind:
 
 
 def member_names(file: BinaryIO) -> tuple[str, ...]:
-    """Return the names in a zip; none where it cannot be read or its directory is over ``DIRECTORY_BYTES``."""
+    """Return the names in a zip; none if it is unreadable or its directory is over ``DIRECTORY_BYTES``."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _TAIL_BYTES))
     if not small_directory(file.read(_TAIL_BYTES)):
@@ -208,10 +209,10 @@ def member_names(file: BinaryIO) -> tuple[str, ...]:
 
 
 def small_directory(tail: bytes) -> bool:
-    """Whether a zip's last bytes announce a directory that may be read.
+    """Whether a zip's last bytes state a directory within the limit.
 
-    ``zipfile`` makes an object of some 500 bytes for each 46 bytes of directory, before anybody can count. It takes
-    the size from the record ``PK56``, or from zip64's, which are for files over 4 GB; any that may be meant counts.
+    ``zipfile`` makes an object of some 500 bytes for each 46 bytes of directory, before the caller can count them. It
+    takes the size from the record ``PK56``, or from zip64's, for files over 4 GB; each possible record is checked.
     """
     ends = [found.start() for found in re.finditer(rb"PK\x05\x06", tail)]
     sizes = [int.from_bytes(tail[end + 12 : end + 16], "little") for end in ends]
@@ -219,11 +220,11 @@ def small_directory(tail: bytes) -> bool:
 
 
 def _of_text(head: bytes) -> Kind | None:
-    """Return the kind of text; None for bytes that are none."""
+    """Return the kind of text; None for bytes that are not text."""
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < HEAD_BYTES - 4 or len(head) < HEAD_BYTES:  # else a letter is cut at the end
+        if error.start < HEAD_BYTES - 4 or len(head) < HEAD_BYTES:  # otherwise the last character is cut
             return None
         text = head[: error.start].decode("utf-8-sig")
     if any(not (letter.isprintable() or letter.isspace()) for letter in text):

@@ -1,4 +1,4 @@
-"""Class labels, and from probabilities to the predicted label."""
+"""Class labels, and the predicted label from probabilities."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ def read(message: Any, budget: Budget) -> Labels:
 
 
 def checked(found: Labels, budget: Budget) -> Labels:
-    """Return the labels, refusing none of them or too many."""
+    """Return the labels; refuse an empty list or too many."""
     if len(found) > budget.limits.labels:
         raise LimitExceeded(f"{budget.file}: {len(found)} class labels, at most {budget.limits.labels} are allowed")
     if not found:
         raise budget.malformed("an empty list of class labels")
-    if len(found) * width(found) > budget.limits.tensor:  # numpy gives each label the room of the longest
+    if len(found) * width(found) > budget.limits.tensor:  # numpy allocates the length of the longest for each label
         raise LimitExceeded(f"{budget.file}: {len(found)} class labels, the longest of {width(found)} characters")
     return found
 

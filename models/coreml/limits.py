@@ -1,19 +1,18 @@
-"""How much a file may ask for; everything is checked while loading, before anything of that size is allocated."""
+"""Limits on one file; everything is checked while loading, before memory of that size is allocated."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds on one file; the defaults let ImageNet-sized classifiers pass and stay within about 2 GB for a
-    core at worst.
+    """Upper bounds on one file; the defaults accept ImageNet-sized classifiers and use at most about 2 GB per core.
 
-    All counts are per image, in float32 values (4 bytes), multiply-adds, or things.
+    All counts are per image, in float32 values (4 bytes), multiply-adds, or items.
     """
 
     file_bytes: int = 256 << 20
     fields: int = 1_000_000
-    """Messages, strings and loose numbers in the file: what costs more memory parsed than stored."""
+    """Messages, strings and unpacked numbers in the file, which take more memory parsed than stored."""
     depth: int = 32
     """Messages inside messages; an ML Program's constants lie 17 deep, a pipeline inside a pipeline adds three."""
     layers: int = 10_000

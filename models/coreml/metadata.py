@@ -1,10 +1,10 @@
-"""What a file says of itself in words."""
+"""A file's metadata."""
 
 from typing import Any
 
 
 def texts(message: Any) -> dict[str, str]:
-    """Return a ``Metadata`` message's entries; user-defined ones keep their own keys, the four named ones win."""
+    """Return a ``Metadata`` message's entries; the four named ones replace user-defined ones of the same key."""
     named = {
         "description": message.shortDescription,
         "version": message.versionString,

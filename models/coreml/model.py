@@ -1,7 +1,7 @@
-"""``load`` and the ``Model`` it returns: any kind of Core ML model behind one way of asking.
+"""``load`` and the ``Model`` it returns: one interface to any kind of Core ML model.
 
 Bytes → message (``package``, ``proto``) → body (``neural``, ``mil``, ``svm``, ``pipeline``) → model. A body
-takes checked arrays and gives arrays; ``Model`` adds what holds for all.
+takes checked arrays and returns arrays; ``Model`` adds the parts that all kinds share.
 """
 
 import hashlib
@@ -53,30 +53,30 @@ class Model:
         Takes, for each input by name: grayscale images ``(n, height, width) uint8``, colour images
         ``(n, height, width, 3) uint8`` in RGB order, arrays ``(n, *shape)`` of numbers. Gives arrays ``(n, …)``,
         float32 from networks; of classifiers probabilities ``(n, k)`` in the order of ``labels`` and the predicted
-        labels ``(n,)`` as int64 or strings. Raises ``BadInput`` for arrays or names that do not fit the description,
-        ``LimitExceeded`` where the outputs of all ``n`` together would be too large; ask for fewer then.
+        labels ``(n,)`` as int64 or strings. Raises ``BadInput`` for arrays or names that do not match the description,
+        ``LimitExceeded`` if the outputs of all ``n`` together are too large; then give fewer inputs.
         """
         names = [output.name for output in self.outputs]
         kept = frozenset(names if wanted is None else wanted)
         if not kept <= set(names):
-            raise BadInput(f"{self.name}: expected names among the outputs {names[:8]}, came {sorted(kept)[:8]}")
+            raise BadInput(f"{self.name}: expected names among the outputs {names[:8]}, got {sorted(kept)[:8]}")
         given = checked(inputs, self.inputs, self.name)
         count = next(iter(given.values())).shape[0]
         values = count * self.body.cost(kept)
         if values > self.limits.results:
             raise LimitExceeded(
                 f"{self.name}: {values} values of outputs for {count} inputs, at most {self.limits.results} are kept: "
-                "give fewer inputs or want fewer outputs"
+                "give fewer inputs or ask for fewer outputs"
             )
-        with np.errstate(all="ignore"):  # overflow to infinity is what the phone does, too
+        with np.errstate(all="ignore"):  # the phone also overflows to infinity
             found = self.body.run(given, kept)
         return {name: found[name] for name in names if name in kept}
 
 
 def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = None) -> Model:
-    """Return the model in ``data``, a ``.mlmodel`` or a zipped ``.mlpackage``; ``name`` stands in error messages.
+    """Return the model in ``data``, a ``.mlmodel`` or a zipped ``.mlpackage``; ``name`` is for error messages.
 
-    Raises ``ModelError`` and nothing else.
+    Raises ``ModelError`` and no other error.
     """
     limits = limits or Limits()
     contents = package.opened(data, name, limits)
@@ -101,9 +101,9 @@ def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = No
 def build(message: Any, budget: Budget) -> Body:
     """Return the body of a model message of any supported kind."""
     if message.specificationVersion < 1:
-        raise budget.malformed(f"expected a specification version from 1, came {message.specificationVersion}")
+        raise budget.malformed(f"expected a specification version from 1, got {message.specificationVersion}")
     kind = message.WhichOneof("Type")
-    with np.errstate(all="ignore"):  # weights may be infinite; what is computed from them is, too
+    with np.errstate(all="ignore"):  # weights may be infinite, and so may results computed from them
         return _build(kind, message, budget)
 
 

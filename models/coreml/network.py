@@ -2,13 +2,13 @@
 
 Rules, checked in this order while loading:
 
-1. Every layer has a kind that this runtime knows, and inputs that the network's inputs or earlier layers give.
-2. No two layers give an output of the same name, none that of an input. (So there is no cycle.)
+1. Every layer has a kind that this runtime knows, and its inputs are the network's inputs or earlier layers' outputs.
+2. All outputs have different names, also different from the inputs' names. (So the graph has no cycle.)
 3. Apple's compiler accepts it (``compiles``).
 4. Each layer accepts the shapes that reach it; every tensor and the sum of all stay within ``Limits``.
-5. The outputs that the description names are there.
+5. The outputs in the description exist.
 
-Execution takes images in chunks whose working set fits the processor's cache, and forgets a tensor after its last use.
+Execution takes images in chunks whose working set fits the processor's cache, and drops a tensor after its last use.
 """
 
 import math
@@ -26,17 +26,17 @@ from .layers.layer import Array, Shape
 from .preprocessing import Entrance
 
 CHUNK = 1 << 20
-"""Values of a chunk's largest layer with inputs, outputs and working memory: 4 MB, nearly what an L2 cache holds.
+"""Values of a chunk's largest layer with inputs, outputs and working memory: 4 MB, nearly the size of an L2 cache.
 
 From 2^18 to 2^22 all took 1.1 to 1.6 s of processor time for 10,000 MNIST images (2 cores, load 5, one run
 each); smaller chunks hold less memory."""
 LIVE = 64 << 20
-"""Values of all tensors that a chunk holds at its worst: 256 MB, unless a single image needs more."""
+"""The largest number of values of all tensors in a chunk: 256 MB, unless a single image needs more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One planned layer in its place: which tensors it takes and gives, and which are not needed after it."""
+    """One planned layer in the network: its input and output tensors, and the tensors that are not used after it."""
 
     name: str
     kind: str
@@ -54,7 +54,7 @@ class Network:
     outputs: Mapping[str, Shape]
     steps: tuple[Step, ...]
     chunk: int
-    """How many images are worked on at once."""
+    """The number of images in a chunk."""
 
     @property
     def macs(self) -> int:
@@ -94,7 +94,7 @@ def build(
 ) -> Network:
     """Return the network of ``layers`` behind ``entrances``, keeping the tensors named ``outputs``.
 
-    ``exact`` says that tensors have the rank the file gives them, not always 5.
+    With ``exact``, tensors have the rank that the file states, not always 5.
     """
     shapes = {name: entrance.shape for name, entrance in entrances.items()}
     steps: list[Step] = []
@@ -151,7 +151,7 @@ def _layer(message: Any, shapes: Mapping[str, Shape], layers: Sequence[Any], bud
             raise budget.malformed(f"{where}: input {name!r} {problem}")
     outputs = list(message.output)
     if "" in outputs or len(set(outputs)) < len(outputs) or not shapes.keys().isdisjoint(outputs):
-        raise budget.malformed(f"{where}: among outputs {outputs[:8]} one has no name or one that exists already")
+        raise budget.malformed(f"{where}: among outputs {outputs[:8]} one has no name or an existing name")
     given = tuple(shapes[name] for name in message.input)
     return Layer(message.name, kind, getattr(message, kind), given, len(outputs), budget)
 

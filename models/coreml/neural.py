@@ -51,7 +51,7 @@ def _classifier(message: Any, budget: Budget) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What makes a network a classifier: the tensor of its probabilities, its labels, and the names of both outputs."""
+    """The classifier part of a network: the tensor of its probabilities, its labels, and the names of both outputs."""
 
     tensor: str
     names: labels.Labels
@@ -105,12 +105,12 @@ def plain(
 
 
 def reshaped(outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]) -> tuple[Feature, ...]:
-    """Return the outputs with the shapes they are really given in."""
+    """Return the outputs with the shapes that ``predict`` returns."""
     return tuple(replace(output, shape=shapes.get(output.name, output.shape)) for output in outputs)
 
 
 def _probability_tensor(graph: Any, probabilities: str | None, budget: Budget) -> str:
-    """Return the tensor that holds the probabilities: the one named, else that of the output, else the last."""
+    """Return the tensor of the probabilities: the named one, else that of the output, else the last."""
     given = [name for layer in graph.layers for name in layer.output]
     if graph.labelProbabilityLayerName:
         return str(graph.labelProbabilityLayerName)

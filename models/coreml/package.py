@@ -1,7 +1,7 @@
-"""A package's files without a disk: ``.mlpackage``, as a zip or a folder → the model's bytes and the files beside it.
+"""Read a ``.mlpackage``, as a zip or a folder: the model's bytes and the other files, in memory.
 
-Rules: nothing is written anywhere; a name in a package is only ever looked up among the names in it, so none leads out;
-sizes are counted before anything is unpacked; links are refused.
+Rules: nothing is written to disk; a name in a package is only looked up among its own names, so it cannot refer to a
+file outside; sizes are checked before anything is unpacked; links are refused.
 """
 
 import io
@@ -27,14 +27,14 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImp
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a file holds: the bytes of the model, and of a package the other files, named from the model's folder."""
+    """The contents of a file: the model's bytes, and a package's other files, named relative to the model's folder."""
 
     model: bytes
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def opened(data: bytes, file: str, limits: Limits) -> Contents:
-    """Return what is in a ``.mlmodel`` or a zipped ``.mlpackage``; raises ``ModelError``."""
+    """Return the contents of a ``.mlmodel`` or a zipped ``.mlpackage``; raises ``ModelError``."""
     _small(len(data), file, limits)
     kind = kinds.of_bytes(data)
     if kind is not None and kind.as_model:
@@ -92,13 +92,13 @@ def _contents(archive: zipfile.ZipFile, file: str, limits: Limits) -> Contents:
 
 
 def _root(members: Mapping[str, Any]) -> str | None:
-    """Return the folder of the package in the zip, with its slash; None where there is none or more than one."""
+    """Return the folder of the package in the zip, with its slash; None unless it is exactly one."""
     found = [name.removesuffix(MANIFEST) for name in members if name == MANIFEST or name.endswith("/" + MANIFEST)]
     return found[0] if len(found) == 1 else None
 
 
 def _model_path(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: str) -> str:
-    """Return where the manifest says that the model is, below ``Data``."""
+    """Return the model's path in the manifest, below ``Data``."""
     if member.file_size > MANIFEST_BYTES:
         raise LimitExceeded(f"{file}: {MANIFEST} of {member.file_size} bytes, at most {MANIFEST_BYTES} are read")
     try:

@@ -1,7 +1,7 @@
-"""Pipelines: models one after another, each taking what the inputs and earlier stages give.
+"""Pipelines: models in sequence; each takes the inputs and the outputs of earlier stages.
 
-Rules, checked while loading: every stage's inputs are given by then, in the kind and size it wants; the last stage of
-a classifier pipeline classifies; the outputs that the description names are given by some stage.
+Rules, checked while loading: every stage's inputs exist with the right kind and size; the last stage of a classifier
+pipeline classifies; a stage gives each output in the description.
 """
 
 import math
@@ -49,7 +49,7 @@ def stages_in(message: Any) -> Sequence[Any]:
 
 
 def flat(message: Any) -> Iterator[Any]:
-    """Yield a model that is no pipeline, or those in it, in order."""
+    """Yield a model that is not a pipeline, or the models in the pipeline, in order."""
     if message.WhichOneof("Type") not in KINDS:
         yield message
         return
@@ -58,12 +58,12 @@ def flat(message: Any) -> Iterator[Any]:
 
 
 def _fitted(body: Body, given: dict[str, Feature], position: int, budget: Budget) -> Body:
-    """Return ``body``, refusing it where an input is missing or comes in another kind or size."""
+    """Return ``body``; refuse it if an input is missing or has another kind or size."""
     for wanted in body.inputs:
         found = given.get(wanted.name)
         if found is None:
             raise budget.malformed(
-                f"stage {position} of the pipeline wants {wanted.name!r}, which nothing before it gives"
+                f"stage {position} of the pipeline needs {wanted.name!r}, which no earlier stage gives"
             )
         same_image = (found.height, found.width, found.colour) == (wanted.height, wanted.width, wanted.colour)
         same_size = math.prod(found.shape) == math.prod(wanted.shape)
@@ -74,7 +74,7 @@ def _fitted(body: Body, given: dict[str, Feature], position: int, budget: Budget
 
 def _classifying(body: Body, last: Body, message: Any, budget: Budget) -> Body:
     if last.labels is None:
-        raise budget.malformed("the last stage of a classifier pipeline is no classifier")
+        raise budget.malformed("the last stage of a classifier pipeline is not a classifier")
     label, probabilities = classifier_outputs(message.description, last.labels, budget)
     if label != last.label_name or probabilities not in (None, last.probabilities_name):
         raise budget.malformed("the last stage of a classifier pipeline does not give its label and probabilities")
@@ -82,7 +82,7 @@ def _classifying(body: Body, last: Body, message: Any, budget: Budget) -> Body:
 
 
 def _needs(stages: list[Body], wanted: Wanted) -> list[Wanted]:
-    """Return which outputs of each stage are wanted in the end or by a later stage that is."""
+    """Return the outputs of each stage that the result or a later used stage needs."""
     needed, found = set(wanted), []
     for stage in reversed(stages):
         given = needed & {output.name for output in stage.outputs}

@@ -1,4 +1,4 @@
-"""From what a caller gives to the tensors a network starts with: images and arrays, checked, scaled, mapped.
+"""Convert a caller's images and arrays to a network's input tensors: checked, scaled, mapped.
 
 Formulas: ``NeuralNetworkPreprocessing`` and the two shape mappings in NeuralNetwork.proto. Scaler and mean image are
 applied to an image in file order. Colour images are given as RGB whatever order the file wants; the network sees the
@@ -24,7 +24,7 @@ _CHANNELS = {"grayscale": ("gray",), "rgb": ("red", "green", "blue"), "bgr": ("b
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """How one input becomes a tensor: ``convert`` takes what the caller gives and returns ``(n, *shape)`` float32."""
+    """The conversion of one input: ``convert`` takes the caller's array and returns ``(n, *shape)`` float32."""
 
     feature: Feature
     shape: Shape
@@ -60,7 +60,7 @@ def _steps(network: Any, features: Sequence[Feature], budget: Budget) -> dict[st
             raise budget.malformed(f"preprocessing without a name, but {len(features)} inputs it may belong to")
         name = each.featureName or features[0].name
         if kinds.get(name) != "image":
-            raise budget.malformed(f"preprocessing for {name!r}, which is no image input")
+            raise budget.malformed(f"preprocessing for {name!r}, which is not an image input")
         found.setdefault(name, []).append(each)
     return found
 
@@ -94,7 +94,7 @@ def _stage(message: Any, feature: Feature, budget: Budget) -> Callable[[Array], 
         expected = (len(names), feature.height, feature.width)
         if mean.size != np.prod(expected):
             raise budget.malformed(
-                f"mean image for {feature.name!r}: expected shape {expected}, came {mean.size} values"
+                f"mean image for {feature.name!r}: expected shape {expected}, got {mean.size} values"
             )
         mean = mean.reshape(expected).transpose(1, 2, 0)
         return lambda x: x - mean
@@ -103,7 +103,7 @@ def _stage(message: Any, feature: Feature, budget: Budget) -> Callable[[Array], 
 
 def _array(network: Any, feature: Feature, budget: Budget) -> Entrance:
     if not feature.shape:
-        raise budget.malformed(f"input {feature.name!r}: expected a shape, came none")
+        raise budget.malformed(f"input {feature.name!r}: expected a shape, got none")
     if network.arrayInputShapeMapping != RANK5_ARRAYS:
         shape = feature.shape
     elif len(feature.shape) == 1:
@@ -112,6 +112,6 @@ def _array(network: Any, feature: Feature, budget: Budget) -> Entrance:
         shape = (1, 1, *feature.shape)
     else:
         raise budget.malformed(
-            f"input {feature.name!r}: rank-5 mapping takes arrays of 1 or 3 axes, came {feature.shape}"
+            f"input {feature.name!r}: rank-5 mapping takes arrays of 1 or 3 axes, got {feature.shape}"
         )
     return Entrance(feature, shape, lambda given: given.astype(np.float32).reshape(given.shape[0], *shape))

@@ -52,11 +52,11 @@ def model_pb2() -> Any:
 
 
 def parse(data: bytes, file: str, limits: Limits) -> Any:
-    """Return the ``Model`` message in ``data``; raises ``ModelError`` where it is none or too large."""
+    """Return the ``Model`` message in ``data``; raises ``ModelError`` if it is another file or too large."""
     message = model_pb2().Model()
     check(data, message.DESCRIPTOR, file, limits)
     try:
         message.ParseFromString(data)
     except DecodeError as error:
-        raise Malformed(f"{file}: expected a Core ML model, came bytes that are none ({error})") from error
+        raise Malformed(f"{file}: expected a Core ML model, got other bytes ({error})") from error
     return message

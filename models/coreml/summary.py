@@ -1,6 +1,6 @@
-"""What stands in a file, for people: layers, shapes, weights and their precision, metadata, the lowest iOS version.
+"""Summarise a file for people: layers, shapes, weights and their precision, metadata, the lowest iOS version.
 
-A file that parses but does not run here is described all the same; ``problem`` says why it does not run.
+A file that parses but does not run here is described too; ``problem`` gives the reason.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from .weights import every, precision, stored
 LOWEST_IOS: Mapping[int, str] = {
     1: "11.0", 2: "11.2", 3: "12.0", 4: "13.0", 5: "14.0", 6: "15.0", 7: "16.0", 8: "17.0", 9: "18.0", 10: "26.0",
 }  # fmt: skip
-"""The first iOS that reads a specification version; coremltools 9.0, ``_SPECIFICATION_VERSION_IOS_…``. A file may use
+"""The first iOS for each specification version; coremltools 9.0, ``_SPECIFICATION_VERSION_IOS_…``. A file may use
 more than the version it states has; then what it uses counts (``versions``)."""
 
 
@@ -69,7 +69,7 @@ class Summary:
     precisions: tuple[str, ...]
     macs: int
     problem: str | None
-    """Why ``load`` refuses the file; None where it runs."""
+    """The reason why ``load`` refuses the file; None if it runs."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return dictionaries, lists, strings and numbers only."""

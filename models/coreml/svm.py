@@ -1,4 +1,4 @@
-"""The support-vector classifier that scikit-learn's ``SVC`` becomes; it decides as libsvm, which Core ML builds on.
+"""Support-vector classifiers, as converted from scikit-learn's ``SVC``; decisions equal those of libsvm, as in Core ML.
 
 Formulas: SVM.proto for the kernels, libsvm's ``svm_predict_values`` (one against one, each pair's decision a vote, the
 first class with most votes wins) and ``svm_predict_probability`` (Platt's sigmoid for each pair, coupled by
@@ -93,8 +93,8 @@ def _machine(svm: Any, dimension: int, classes: int, budget: Budget) -> Machine:
         raise budget.malformed(f"{classes} classes, but support vectors counted for {len(counts)}")
     total = sum(counts)
     if len(svm.rho) != pairs or len(svm.coefficients) != classes - 1:
-        came = f"{len(svm.rho)} and {len(svm.coefficients)}"
-        raise budget.malformed(f"expected {pairs} rho and {classes - 1} lists of coefficients, came {came}")
+        found = f"{len(svm.rho)} and {len(svm.coefficients)}"
+        raise budget.malformed(f"expected {pairs} rho and {classes - 1} lists of coefficients, got {found}")
     budget.spend_weights((total, dimension + pairs))
     coupling_steps = max(100, classes) * classes**2 if svm.probA else 0
     budget.spend(((total,), (pairs,), (classes, classes)), total * (dimension + pairs) + coupling_steps)
@@ -110,12 +110,12 @@ def _vectors(svm: Any, total: int, dimension: int, budget: Budget) -> Matrix:
     kind = svm.WhichOneof("supportVectors")
     rows = getattr(svm, kind).vectors if kind else ()
     if len(rows) != total or total < 1:
-        raise budget.malformed(f"expected {total} support vectors, came {len(rows)}")
+        raise budget.malformed(f"expected {total} support vectors, got {len(rows)}")
     result = np.zeros((total, dimension))
     for row, values in zip(rows, result, strict=True):
         if kind == "denseSupportVectors":
             if len(row.values) != dimension:
-                raise budget.malformed(f"expected support vectors of {dimension} values, came {len(row.values)}")
+                raise budget.malformed(f"expected support vectors of {dimension} values, got {len(row.values)}")
             values[:] = row.values
         else:
             for node in row.nodes:
@@ -129,7 +129,7 @@ def _pair_weights(svm: Any, counts: tuple[int, ...], budget: Budget) -> Matrix:
     """Return ``(S, P)``: for the pair (i, j), list j-1 over the vectors of class i and list i over those of class j."""
     total, starts = sum(counts), np.concatenate(([0], np.cumsum(counts)))
     if any(len(each.alpha) != total for each in svm.coefficients):
-        raise budget.malformed(f"expected {total} coefficients in each list, came another number")
+        raise budget.malformed(f"expected {total} coefficients in each list, got another number")
     alpha = np.array([each.alpha for each in svm.coefficients], dtype=np.float64)
     result = np.zeros((total, len(counts) * (len(counts) - 1) // 2))
     one, other = np.triu_indices(len(counts), 1)
@@ -145,7 +145,7 @@ def _sigmoids(svm: Any, pairs: int, budget: Budget) -> tuple[Matrix, Matrix] | N
     if not svm.probA and not svm.probB:
         return None
     if len(svm.probA) != pairs or len(svm.probB) != pairs:
-        raise budget.malformed(f"expected {pairs} probA and probB, came {len(svm.probA)} and {len(svm.probB)}")
+        raise budget.malformed(f"expected {pairs} probA and probB, got {len(svm.probA)} and {len(svm.probB)}")
     return np.array(svm.probA), np.array(svm.probB)
 
 

@@ -54,7 +54,7 @@ def _scaler(message: Any, budget: Budget) -> Body:
         raise budget.malformed("expected a scaler with one input of numbers and one output")
     size = math.prod(inputs[0].shape)
     if shift.size not in (0, 1, size) or scale.size not in (0, 1, size):
-        raise budget.malformed(f"expected 1 or {size} shifts and scales, came {shift.size} and {scale.size}")
+        raise budget.malformed(f"expected 1 or {size} shifts and scales, got {shift.size} and {scale.size}")
     shift, scale = (shift if shift.size else np.zeros(1)), (scale if scale.size else np.ones(1))
 
     def run(arrays: Arrays, _: Wanted) -> dict[str, NDArray[Any]]:

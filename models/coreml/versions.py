@@ -1,4 +1,4 @@
-"""The specification version that what a file uses belongs to, whatever version it states.
+"""The specification version that a file needs, regardless of the version it states.
 
 Source: ``hasIOS11_2Features`` to ``hasIOS14Features`` and ``isIOS12NeuralNetworkLayer`` in coremltools'
 mlmodel/src/Utils.cpp, by which Apple lowers the version of a model that could run on older systems.
@@ -28,7 +28,7 @@ _LAYERS = _by_name(
         IOS_14: "cumSum oneHot clampedReLU argSort pooling3d globalPooling3d sliceBySize convolution3d",
     }
 )
-"""All others came with iOS 13."""
+"""All others appeared in iOS 13."""
 _MODELS = _by_name(
     {
         IOS_12: "customModel visionFeaturePrint textClassifier wordTagger nonMaximumSuppression"
@@ -39,12 +39,12 @@ _MODELS = _by_name(
         IOS_15: "mlProgram",
     }
 )
-"""All others came with iOS 11."""
+"""All others appeared in iOS 11."""
 _PIXEL_SHUFFLE = 2
 
 
 def of_layer(layer: Any) -> int:
-    """Return the version that a ``NeuralNetworkLayer`` came with, without regard to its weights."""
+    """Return the version that introduced a ``NeuralNetworkLayer``, regardless of its weights."""
     kind = layer.WhichOneof("layer") or ""
     params: Any = getattr(layer, kind, None)
     newer = (
@@ -60,7 +60,7 @@ def of_layer(layer: Any) -> int:
 
 
 def needed(model: Any) -> int:
-    """Return the version that a model which is no pipeline needs: its kind, inputs, layers and weights."""
+    """Return the version that a model other than a pipeline needs for its kind, inputs, layers and weights."""
     kind = model.WhichOneof("Type") or ""
     found = max(_MODELS.get(kind, FIRST), _inputs(model))
     if kind not in NETWORKS:
@@ -72,7 +72,7 @@ def needed(model: Any) -> int:
 
 
 def _inputs(model: Any) -> int:
-    """Return what flexible sizes and learning on the phone need."""
+    """Return the version that flexible sizes and training on the phone need."""
     if model.isUpdatable:
         return IOS_13
     kinds = [feature.type for feature in model.description.input]

@@ -15,11 +15,11 @@ Array = NDArray[np.float32]
 
 
 class BadWeights(ValueError):
-    """Why these weights cannot be read; the layer that owns them turns it into an error with its name."""
+    """The reason why weights cannot be read; their layer raises it as an error with its name."""
 
 
 def precision(params: Any) -> str:
-    """Say how ``params`` are stored: ``float32``, ``float16``, ``linear 8 bit``, ``table 4 bit`` …, or ``none``."""
+    """Return the storage of ``params``: ``float32``, ``float16``, ``linear 8 bit``, ``table 4 bit`` …, or ``none``."""
     if len(params.floatValue):
         return "float32"
     if params.float16Value:
@@ -32,7 +32,7 @@ def precision(params: Any) -> str:
 
 
 def stored(params: Any) -> int:
-    """Return how many values are stored, as far as the message itself tells."""
+    """Return the number of stored values, as far as the message states it."""
     if params.rawValue:
         bits = params.quantization.numberOfBits
         return len(params.rawValue) * 8 // bits if 1 <= bits <= 8 else len(params.rawValue)
@@ -60,7 +60,7 @@ def unpack(params: Any, shape: tuple[int, ...], axis: int = 0) -> Array:
         raise BadWeights("int8 weights for dynamic quantisation are not supported")
     present = [n for n in ("floatValue", "float16Value", "rawValue") if len(getattr(params, n))]
     if len(present) != 1:
-        raise BadWeights(f"expected values in one precision, came {' and '.join(present) or 'none'}")
+        raise BadWeights(f"expected values in one precision, got {' and '.join(present) or 'none'}")
     if present == ["floatValue"]:
         values = np.array(params.floatValue, dtype=np.float32)
     elif present == ["float16Value"]:
@@ -68,13 +68,13 @@ def unpack(params: Any, shape: tuple[int, ...], axis: int = 0) -> Array:
     else:
         values = _dequantise(params, shape, axis)
     if values.size != math.prod(shape):
-        raise BadWeights(f"expected {math.prod(shape)} values, came {values.size}")
+        raise BadWeights(f"expected {math.prod(shape)} values, got {values.size}")
     return values.reshape(shape)
 
 
 def _half(raw: bytes) -> Array:
     if len(raw) % 2:
-        raise BadWeights(f"expected pairs of bytes for float16, came {len(raw)} bytes")
+        raise BadWeights(f"expected pairs of bytes for float16, got {len(raw)} bytes")
     return np.frombuffer(raw, dtype="<f2").astype(np.float32)
 
 
@@ -82,14 +82,14 @@ def _dequantise(params: Any, shape: tuple[int, ...], axis: int) -> Array:
     bits, count = params.quantization.numberOfBits, math.prod(shape)
     kind = params.quantization.WhichOneof("QuantizationType")
     if kind is None or not 1 <= bits <= 8:
-        raise BadWeights(f"expected quantisation of 1 to 8 bits, came {kind or 'no quantisation'} of {bits} bits")
+        raise BadWeights(f"expected quantisation of 1 to 8 bits, got {kind or 'no quantisation'} of {bits} bits")
     if len(params.rawValue) != (count * bits + 7) // 8:
-        raise BadWeights(f"expected {count} values of {bits} bits, came {len(params.rawValue)} bytes")
+        raise BadWeights(f"expected {count} values of {bits} bits, got {len(params.rawValue)} bytes")
     indices = _unpack_bits(params.rawValue, bits, count).reshape(shape)
     if kind == "lookupTableQuantization":
         table = np.array(params.quantization.lookupTableQuantization.floatValue, dtype=np.float32)
         if table.size != 1 << bits:
-            raise BadWeights(f"expected a table of {1 << bits} values for {bits} bits, came {table.size}")
+            raise BadWeights(f"expected a table of {1 << bits} values for {bits} bits, got {table.size}")
         return table[indices]
     return _linear(indices, params.quantization.linearQuantization, axis)
 
@@ -105,7 +105,7 @@ def _linear(indices: NDArray[np.uint8], linear: Any, axis: int) -> Array:
     channels = indices.shape[axis] if indices.ndim > 1 else 1
     if scale.size not in (1, channels) or bias.size not in (0, scale.size):
         raise BadWeights(
-            f"expected 1 or {channels} scales and as many biases or none, came {scale.size} and {bias.size}"
+            f"expected 1 or {channels} scales and as many biases or none, got {scale.size} and {bias.size}"
         )
     along = [1] * indices.ndim
     along[axis] = -1

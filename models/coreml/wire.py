@@ -1,8 +1,8 @@
-"""Counts what a protobuf message holds, before any object is built from it.
+"""Count the contents of a protobuf message before any object is built from it.
 
 The wire format needs two bytes for an empty message and protobuf about a hundred; a hostile file of 100 MB would
-otherwise need gigabytes. The walk follows the descriptor, skips packed arrays and byte strings in one step, and so
-takes milliseconds for honest files.
+otherwise need gigabytes. The walk follows the descriptor, skips packed arrays and byte strings in one step, so it
+takes milliseconds for normal files.
 """
 
 from typing import Any
@@ -47,7 +47,7 @@ def _value(data: bytes, position: int, end: int, form: int, file: str) -> tuple[
     elif form in (_FIXED32, _FIXED64):
         start, position = position, position + (4 if form == _FIXED32 else 8)
     else:
-        raise Malformed(f"{file}: expected a Core ML model, came bytes that are none (wire type {form})")
+        raise Malformed(f"{file}: expected a Core ML model, got other bytes (wire type {form})")
     if position > end:
         raise Malformed(f"{file}: truncated: a value ends {position - end} bytes past the end")
     return start, position

@@ -1,7 +1,7 @@
-"""Arrays and a card → the bytes of a ``.mlmodel``, always the same for the same input.
+"""Write arrays and a card as the bytes of a ``.mlmodel``; equal input gives equal bytes.
 
-Written through coremltools' protobuf classes, without its converter: importing that costs 7 s and TensorFlow,
-and its files carry version strings. A test proves that both give the same support-vector machine. The file is
+The file is written with coremltools' protobuf classes, without its converter: importing that takes 7 s and TensorFlow,
+and its files contain version strings. A test proves that both give the same support-vector machine. The file is
 of specification 1 (iOS 11): 64 doubles in, the digit as a string out, as in the tutorial.
 """
 
@@ -21,7 +21,7 @@ TILES_TEXT = (
 
 
 def mlmodel(weights: Weights, card: Card) -> bytes:
-    """The ``.mlmodel`` of these arrays; ``ValueError`` where they do not fit."""
+    """Return the ``.mlmodel`` of these arrays. Raises ``ValueError`` if they are inconsistent."""
     spec = model_pb2().Model(specificationVersion=SPECIFICATION)
     describe(spec.description, card)
     write(spec.supportVectorClassifier, checked(weights))
@@ -29,7 +29,7 @@ def mlmodel(weights: Weights, card: Card) -> bytes:
 
 
 def describe(description: Any, card: Card) -> None:
-    """Write the interface and what the file says of itself."""
+    """Write the interface and the metadata."""
     tiles = description.input.add(name=TILES, shortDescription=TILES_TEXT)
     tiles.type.multiArrayType.shape.append(SIDE * SIDE)
     tiles.type.multiArrayType.dataType = tiles.type.multiArrayType.ArrayDataType.Value("DOUBLE")
@@ -45,7 +45,7 @@ def describe(description: Any, card: Card) -> None:
 
 
 def write(machine: Any, arrays: Weights) -> None:
-    """Write the machine; Core ML's rho is libsvm's intercept with the other sign."""
+    """Write the machine; Core ML's rho is libsvm's intercept with the opposite sign."""
     machine.kernel.rbfKernel.gamma = float(arrays["gamma"])
     machine.numberOfSupportVectorsPerClass.extend(arrays["counts"].tolist())
     for vector in arrays["support_vectors"].tolist():

@@ -1,7 +1,7 @@
-"""What the loop calls: ``Svm`` fits the base, teaches one night, and rebuilds a machine from arrays.
+"""The family's interface to the loop: ``Svm`` fits the base, trains one night, and rebuilds a machine from arrays.
 
-Rules: everything, scikit-learn's digits too, is reduced by ``tiles`` before it teaches, since that is what the
-phone will send; a night is a pure function of its lesson (libsvm draws no random numbers); nothing is unpickled.
+Rules: all training images, also scikit-learn's digits, are reduced by ``tiles``, because the phone sends tiles; a night
+is a pure function of its lesson (libsvm draws no random numbers); nothing is unpickled.
 
 A support-vector machine cannot be tuned further: each night fits the replayed base corpus and the corrections
 together, which takes a second. The base's arrays are checked and not otherwise used.
@@ -23,7 +23,7 @@ CHUNK = 1_000  # images per prediction step: their tiles' shares are 28×28 floa
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything besides the data that decides the machine."""
+    """Everything except the data that determines the machine."""
 
     gamma: float = 0.001  # the tutorial's
     penalty: float = 1.0  # scikit-learn's C, its default, as in the tutorial
@@ -36,14 +36,14 @@ class Machine:
     arrays: Weights
 
     def weights(self) -> Weights:
-        """Return the named arrays; ``Svm.load`` takes them back exactly."""
+        """Return the named arrays; ``Svm.load`` restores them exactly."""
         return dict(self.arrays)
 
     def probabilities(self, images: Images) -> NDArray[np.float32]:
-        """scikit-learn's own answer ``(n, 10)``: 1 for the digit it names, 0 for the others.
+        """Return scikit-learn's own answer ``(n, 10)``: 1 for the predicted digit, 0 for the others.
 
-        The tutorial's machine knows labels only, and so does its file. libsvm can fit probabilities by a
-        cross-validation, but their maximum is sometimes another digit than the label.
+        The tutorial's machine and its file give only labels. libsvm can fit probabilities by cross-validation, but
+        their maximum sometimes differs from the label.
         """
         machine = vectors.rebuilt(self.arrays)
         starts = range(0, len(images), CHUNK)
@@ -53,9 +53,9 @@ class Machine:
         return rows
 
     def rounded(self, precision: Precision) -> "Machine":
-        """Return itself for float64; ``ValueError`` for the rest: Core ML's machines are stored as doubles."""
+        """Return itself for float64. Raises ``ValueError`` for others: Core ML stores these machines as doubles."""
         if precision != "float64":
-            raise ValueError(f"a support-vector machine's file holds float64 only; {precision} was asked for")
+            raise ValueError(f"a support-vector machine's file supports only float64, got {precision}")
         return self
 
     def export(self, card: Card) -> bytes:
@@ -63,7 +63,7 @@ class Machine:
         return export.mlmodel(self.arrays, card)
 
     def package(self, card: Card) -> None:  # noqa: ARG002 - the protocol's
-        """Return None: an ML Program knows no support vectors."""
+        """Return None: an ML Program cannot contain support vectors."""
         return
 
 
@@ -77,11 +77,11 @@ class Svm:
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """Return what a file's numbers can be."""
+        """Return the precisions of a file's numbers."""
         return ("float64",)
 
     def shipped(self) -> Weights | None:
-        """Nothing is shipped: fitting the base takes less time than reading it would."""
+        """Return None: fitting the base takes less time than reading it."""
         return None
 
     def recipe(self) -> Mapping[str, Any]:
@@ -93,13 +93,13 @@ class Svm:
         return Machine(vectors.checked(weights))
 
     def train_base(self, images: Images, labels: Labels, seed: int, progress: Progress) -> Machine:  # noqa: ARG002
-        """Fit the base corpus alone. No chance is involved: ``seed`` is the protocol's and changes nothing."""
+        """Fit the base corpus alone. ``seed`` belongs to the protocol and has no effect."""
         return self._fit(tiles(images), labels, np.ones(len(labels)), "train base", progress)
 
     def fine_tune(self, base: Weights, lesson: Lesson, seed: int, progress: Progress) -> Machine:  # noqa: ARG002
         """Fit the replayed base corpus and the corrections; an average correction weighs as much as a base image.
 
-        ``ValueError`` where arrays do not belong together or weights are not finite, positive in sum.
+        Raises ``ValueError`` if the arrays are inconsistent, or the weights are not finite with a positive sum.
         """
         vectors.checked(base)
         inputs = np.concatenate([tiles(lesson.replay_images), tiles(lesson.images)])
@@ -111,10 +111,13 @@ class Svm:
         self, inputs: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64], what: str, progress: Progress
     ) -> Machine:
         if not len(inputs) == len(labels) == len(weights):
-            raise ValueError(f"{len(inputs)} images, {len(labels)} labels and {len(weights)} weights")
-        taught = np.unique(labels[weights > 0])
-        if taught.tolist() != list(range(vectors.CLASSES)):
-            raise ValueError(f"expected images of all ten digits, came only {taught.tolist()}")
+            raise ValueError(
+                f"expected one label and one weight for each image, "
+                f"got {len(inputs)} images, {len(labels)} labels and {len(weights)} weights"
+            )
+        found = np.unique(labels[weights > 0]).tolist()
+        if found != list(range(vectors.CLASSES)):
+            raise ValueError(f"expected images of all ten digits, got only {found}")
         from sklearn.svm import SVC
 
         progress(what, 0, 1)
@@ -125,7 +128,7 @@ class Svm:
 
 
 def _relative(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scaled to a mean of 1."""
+    """Return the weights, scaled to a mean of 1."""
     if not len(weights):
         return weights
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.sum() > 0:

@@ -1,10 +1,10 @@
-"""From a drawing to the family's 64 numbers: cut the ink's bounding box into 8×8 tiles, average, times 16.
+"""Convert a drawing to the family's 64 numbers: cut the ink's bounding box into 8×8 tiles, average, times 16.
 
-This is what the tutorial's app does on the phone, so it is what a published file expects, and everything that
-teaches goes through it, scikit-learn's digits too. Those came to be in another way: 4×4 blocks of a 32×32
-bitmap whose digits fill all 8 rows but mostly 6 of 8 columns. A machine taught them as they are reads 41 % of
-MNIST's last 2,000 training images cut like this, one taught them cut like this 65 %; with 2,000 corrections
-more, either reads 96 %, and so does one that is asked to widen every box to 8/6.
+The tutorial's app does this on the phone, so a published file expects it, and all training images pass through it, also
+scikit-learn's digits. Those were made differently: 4×4 blocks of a 32×32 bitmap, in which digits fill all 8 rows but
+mostly 6 of 8 columns. A machine trained on them unchanged reads 41 % of MNIST's last 2,000 training images cut into
+tiles; trained on their tiles, 65 %. With 2,000 corrections more, both read 96 %, and so does a machine with every box
+widened to 8/6.
 
 numpy only: ``loop score`` reads such files without scikit-learn.
 """
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 SIDE = 8
 FULL = 16.0  # a tile full of ink
-INK = 32  # of 255; fainter than an eighth does not stretch the box
+INK = 32  # of 255; ink fainter than an eighth does not enlarge the box
 
 
 def tiles(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """``(n, h, w) uint8``, white ink on black, to ``(n, 64) float64`` in 0 to 16, row by row from the top left.
+    """Convert ``(n, h, w) uint8``, white ink on black, to ``(n, 64) float64`` in 0 to 16, by rows from the top left.
 
-    Tiles share the pixels their borders cross, in proportion. Where nothing is as bright as ``INK`` the box is
-    the whole picture. Raises ``ValueError`` for other shapes and types.
+    Tiles share the pixels on their borders in proportion. If no pixel is as bright as ``INK``, the box is the whole
+    picture. Raises ``ValueError`` for other shapes and types.
     """
     if images.ndim != 3 or images.dtype != np.uint8 or 0 in images.shape[1:]:
-        raise ValueError(f"images must be (n, h, w) uint8, came {images.shape} {images.dtype}")
+        raise ValueError(f"expected images (n, h, w) uint8, got {images.shape} {images.dtype}")
     ink: NDArray[np.bool_] = images >= INK
     down, across = _shares(np.any(ink, axis=2)), _shares(np.any(ink, axis=1))
     averages = down @ (images / 255.0) @ across.transpose(0, 2, 1)
@@ -33,7 +33,7 @@ def tiles(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _shares(inked: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For rows or columns with ink ``(n, length)``: how much of each makes up each tile, ``(n, 8, length)``."""
+    """Return each row's or column's share of each tile, ``(n, 8, length)``, from the inked ones ``(n, length)``."""
     length = inked.shape[1]
     blank = ~inked.any(axis=1)
     first = np.where(blank, 0, inked.argmax(axis=1))

@@ -1,11 +1,11 @@
-"""The arrays of a trained support-vector machine: what is saved, checked before libsvm or Core ML sees it.
+"""The arrays of a trained support-vector machine, checked before libsvm or Core ML uses them.
 
-libsvm is C: it reads as many support vectors as the counts say. So counts, shapes, finiteness and types are
-checked here, on the way in from a file as after training.
+libsvm is C: it reads as many support vectors as the counts state. So counts, shapes, finiteness and types are
+checked here, after reading a file and after training.
 
 ==================  ===================  =========================================================
 ``support_vectors``  ``(m, 64) float64``  tiles in 0 to 16, those of digit 0 first, then 1, …
-``counts``           ``(10,) int32``      how many of them show each digit; their sum is m
+``counts``           ``(10,) int32``      number of them for each digit; their sum is m
 ``coefficients``     ``(9, m) float64``   libsvm's dual coefficients, one row per opponent
 ``intercepts``       ``(45,) float64``    one per pair of digits: 0 against 1, 0 against 2, …, 8 against 9
 ``gamma``            ``() float64``       of the kernel exp(-gamma · |x - y|²)
@@ -33,16 +33,16 @@ _TYPES: dict[str, Any] = {
 
 
 def checked(weights: Weights) -> Weights:
-    """The same arrays in their own types and C order; ``ValueError`` names a missing, extra or malformed one."""
+    """Return the arrays in their types and C order. ``ValueError`` names a missing, extra or malformed one."""
     if set(weights) != set(_TYPES):
         missing, extra = sorted(set(_TYPES) - set(weights)), sorted(set(weights) - set(_TYPES))
         raise ValueError(f"expected the arrays {', '.join(_TYPES)}; missing {missing}, extra {extra}")
     for name, kind in _TYPES.items():
         if weights[name].dtype != kind or not np.isfinite(weights[name]).all():
-            raise ValueError(f"{name}: expected finite {np.dtype(kind)}, came {weights[name].dtype}")
+            raise ValueError(f"{name}: expected finite {np.dtype(kind)}, got {weights[name].dtype}")
     counts = weights["counts"]
     if counts.shape != (CLASSES,) or (counts < 1).any():
-        raise ValueError(f"counts: expected ({CLASSES},) of at least 1, came {counts.shape}: {counts.ravel()[:12]}")
+        raise ValueError(f"counts: expected ({CLASSES},) of at least 1, got {counts.shape}: {counts.ravel()[:12]}")
     total = int(counts.sum(dtype=np.int64))
     shapes = {
         "support_vectors": (total, SIDE * SIDE),
@@ -52,14 +52,14 @@ def checked(weights: Weights) -> Weights:
     }
     for name, shape in shapes.items():
         if weights[name].shape != shape:
-            raise ValueError(f"{name}: expected {shape}, came {weights[name].shape}")
+            raise ValueError(f"{name}: expected {shape}, got {weights[name].shape}")
     if not weights["gamma"] > 0:
-        raise ValueError(f"gamma: expected more than 0, came {weights['gamma']}")
+        raise ValueError(f"gamma: expected more than 0, got {weights['gamma']}")
     return {name: np.ascontiguousarray(weights[name]).reshape(weights[name].shape) for name in _TYPES}
 
 
 def taken(machine: Any) -> Weights:
-    """The arrays of a fitted ``sklearn.svm.SVC`` with ten classes."""
+    """Return the arrays of a fitted ``sklearn.svm.SVC`` with ten classes."""
     arrays: dict[str, NDArray[Any]] = {
         "support_vectors": machine.support_vectors_,
         "counts": machine.n_support_,
@@ -71,7 +71,7 @@ def taken(machine: Any) -> Weights:
 
 
 def rebuilt(weights: Weights) -> Any:
-    """A fitted ``sklearn.svm.SVC`` from its arrays: the attributes that scikit-learn 1.9's ``fit`` sets."""
+    """Return a fitted ``sklearn.svm.SVC`` from its arrays: the attributes that scikit-learn 1.9's ``fit`` sets."""
     from sklearn.svm import SVC
 
     arrays = checked(weights)

@@ -199,5 +199,5 @@ def test_bundled_people() -> None:
     unseen = handwriting.bundled(unseen=True)
     assert unseen == people[8:]
     small = corpus.digits()
-    taught = {*map(bytes, small.train_images), *map(bytes, small.test_images)}
-    assert not any(sample.digit().pixels.tobytes() in taught for sample in unseen[0].samples())
+    known = {*map(bytes, small.train_images), *map(bytes, small.test_images)}
+    assert not any(sample.digit().pixels.tobytes() in known for sample in unseen[0].samples())

@@ -1,4 +1,4 @@
-"""What the loop relies on in every model family: ``models.family``'s protocols, held by each family and by the tests'.
+"""The contract of every model family: each family, and the tests' family, follows ``models.family``'s protocols.
 
 A new family is added to ``models.NAMES`` and passes; a family whose training takes long is shrunken in ``SHRUNKEN``.
 What only one family promises lies in its own folder.
@@ -56,13 +56,13 @@ class Subject:
         return self.digits["test_images"][:40]
 
     def lesson(self, taught: int = 20, **changes: Any) -> Lesson:
-        """A night that replays digits and teaches the first of the others."""
+        """Return a night that replays digits and trains on the first of the others."""
         images, labels = self.digits["test_images"][:taught], self.digits["test_labels"][:taught]
         replay = (self.digits["train_images"][:200], self.digits["train_labels"][:200])
         return Lesson(*replay, images, labels, changes.get("weights", np.arange(1.0, taught + 1)))
 
     def teach(self, lesson: Lesson, seed: int = 1) -> Weights:
-        """What the lesson makes of the base."""
+        """Return the candidate that the lesson trains from the base."""
         return self.family.fine_tune(self.base, lesson, seed, no_progress).weights()
 
 
@@ -96,7 +96,7 @@ def untouched(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def same(one: Weights, other: Weights) -> bool:
-    """Whether both hold the same names, types and bits."""
+    """Whether both contain the same names, types and bits."""
     return one.keys() == other.keys() and all(
         array.dtype == other[name].dtype and np.array_equal(array, other[name]) for name, array in one.items()
     )
@@ -120,7 +120,7 @@ def test_what_a_family_says_of_itself(subject: Subject) -> None:
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_a_family_is_found_by_its_name(name: str) -> None:
-    """The name in the settings is the name that the family has; no other name is known."""
+    """The name in the settings is the family's name; other names are refused."""
     assert models.get(name).name == name
     with pytest.raises(KeyError):
         models.get(f"{name}s")
@@ -162,7 +162,7 @@ def test_an_extra_array_is_refused_by_name(subject: Subject) -> None:
 
 
 def test_the_same_weights_and_card_give_the_same_bytes(subject: Subject) -> None:
-    """Neither the order of arrays nor that of the card's entries changes the file; what the card says does."""
+    """The file depends on the card's entries, but not on their order or the order of arrays."""
     data = subject.candidate.export(CARD)
     other = Card(CARD.description, CARD.author, CARD.licence, CARD.version, dict(reversed(CARD.metadata.items())))
     assert subject.family.load(turned(subject.base)).export(other) == data
@@ -190,7 +190,7 @@ def test_a_legal_precision_is_rounded_once(subject: Subject) -> None:
 
 
 def test_another_precision_is_refused(subject: Subject) -> None:
-    """A precision that the files do not know is a ``ValueError`` that names it; the loop asks for the first instead."""
+    """An unsupported precision raises ``ValueError`` with its name; the loop uses the first one instead."""
     for wanted in set(get_args(Precision)) - set(subject.family.precisions):
         with pytest.raises(ValueError, match=wanted):
             subject.candidate.rounded(wanted)
@@ -198,13 +198,13 @@ def test_another_precision_is_refused(subject: Subject) -> None:
 
 
 def test_what_a_family_learns_in_rounds_nothing(subject: Subject) -> None:
-    """The first precision holds a candidate as it is."""
+    """The first precision stores a candidate exactly."""
     assert same(subject.candidate.rounded(subject.family.precisions[0]).weights(), subject.candidate.weights())
 
 
 @pytest.mark.parametrize("subject", TRAINED, indirect=True)
 def test_probabilities(subject: Subject) -> None:
-    """Ten per image, at least 0, 1 in sum, of one image whatever stands beside it; none for no image."""
+    """Each image gets ten probabilities of at least 0 and sum 1, regardless of other images; no image gives none."""
     answer = subject.candidate.probabilities(subject.images)
     assert (answer.shape, answer.dtype) == ((40, 10), np.float32)
     assert (answer >= 0).all()
@@ -215,7 +215,7 @@ def test_probabilities(subject: Subject) -> None:
 
 @pytest.mark.parametrize("subject", TRAINED, indirect=True)
 def test_other_images_are_refused(subject: Subject) -> None:
-    """Images that are not bytes, or not one behind the other, are a ``ValueError`` that says what was expected."""
+    """Images of another type or shape raise ``ValueError`` with the expected one."""
     for images in (subject.images.astype(np.float32), subject.images[0]):
         with pytest.raises(ValueError, match="uint8"):
             subject.candidate.probabilities(images)
@@ -223,7 +223,7 @@ def test_other_images_are_refused(subject: Subject) -> None:
 
 @pytest.mark.parametrize("subject", TRAINED, indirect=True)
 def test_the_file_answers_as_the_candidate(subject: Subject) -> None:
-    """In each precision, the exported file passes the check that stands before publication."""
+    """In each precision, the exported file passes the check before publication."""
     for wanted in subject.family.precisions:
         candidate = subject.candidate.rounded(wanted)
         data = candidate.export(CARD)
@@ -233,7 +233,7 @@ def test_the_file_answers_as_the_candidate(subject: Subject) -> None:
 
 @pytest.mark.parametrize("subject", TRAINED, indirect=True)
 def test_a_base_repeats_and_tells_its_progress(subject: Subject) -> None:
-    """The same corpus and seed give the same bits; progress is told of, up to the end."""
+    """The same corpus and seed give the same bits; progress is reported up to the end."""
     told: list[tuple[int, int]] = []
     corpus = (subject.digits["train_images"][:200], subject.digits["train_labels"][:200])
     first = subject.family.train_base(*corpus, 3, lambda what, done, total: told.append((done, total)))
@@ -260,7 +260,7 @@ def test_a_night_of_nothing_new_is_allowed(subject: Subject) -> None:
 
 
 def test_a_night_starts_from_a_checked_base(subject: Subject) -> None:
-    """A base without one of its arrays is refused by name before anything is taught."""
+    """A base without one of its arrays is refused with the array's name before training."""
     name, *_ = subject.base
     wrong = {other: array for other, array in subject.base.items() if other != name}
     with pytest.raises(ValueError, match=name):
@@ -269,7 +269,7 @@ def test_a_night_starts_from_a_checked_base(subject: Subject) -> None:
 
 @pytest.mark.parametrize("weights", [np.zeros(3), np.array([1, -1, 1.0]), np.array([1, np.nan, 1.0]), np.ones(2)])
 def test_a_lesson_that_does_not_fit_is_refused(subject: Subject, weights: np.ndarray) -> None:
-    """Weights that are all 0, negative, NaN or too few are a ``ValueError``, before anything is taught."""
+    """Weights that are all 0, negative, NaN or too few raise ``ValueError`` before training."""
     with pytest.raises(ValueError, match="weights"):
         subject.family.fine_tune(subject.base, subject.lesson(3, weights=weights), 1, no_progress)
 

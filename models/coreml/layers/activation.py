@@ -1,6 +1,6 @@
 """The activations of ``ActivationParams``, element by element; formulas in NeuralNetwork.proto.
 
-Parameters are compared and multiplied in float32, as stored. PReLU and parametric softplus hold one parameter per
+Parameters are compared and multiplied in float32, as stored. PReLU and parametric softplus have one parameter per
 channel (axis -3) or one for all.
 """
 # ruff: noqa: TID252  (relative, so that the folder can be lifted out whole)

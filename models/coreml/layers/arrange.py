@@ -56,9 +56,9 @@ def split(layer: Layer) -> Plan:
     """Plan ``split`` of the channels into equal parts."""
     count = layer.params.nOutputs
     if len(layer.shapes) != 1 or len(layer.shape) < 3:
-        raise layer.malformed(f"expected an input of rank 3 or more, came shapes {layer.shapes[:8]}")
+        raise layer.malformed(f"expected an input of rank 3 or more, got shapes {layer.shapes[:8]}")
     if count != layer.outputs or count < 1 or layer.shape[-3] % count:
-        raise layer.malformed(f"expected a divisor of {layer.shape[-3]} that is the number of outputs, came {count}")
+        raise layer.malformed(f"expected a divisor of {layer.shape[-3]} that is the number of outputs, got {count}")
     return _parted(layer, -3, [layer.shape[-3] // count] * count)
 
 
@@ -66,21 +66,19 @@ def split_nd(layer: Layer) -> Plan:
     """Plan ``splitND`` along any axis into parts of stated sizes, or of sizes that differ by one at most."""
     layer.known(1, "sizes")
     if len(layer.shapes) != 1:
-        raise layer.malformed("expected an input, came none")
+        raise layer.malformed("expected an input, got none")
     axis, count = layer.axis(layer.params.axis), layer.params.numSplits
     sizes = list(layer.params.splitSizes)
     if not sizes:
         if count != layer.outputs:
-            raise layer.malformed(f"expected {layer.outputs} parts, as many as outputs, came {count}")
+            raise layer.malformed(f"expected {layer.outputs} parts, as many as outputs, got {count}")
         sizes = [(layer.shape[axis] + count - 1 - part) // count for part in range(count)]
     return _parted(layer, axis, sizes)
 
 
 def _parted(layer: Layer, axis: int, sizes: Sequence[int]) -> Plan:
     if len(layer.shapes) != 1 or len(sizes) != layer.outputs:
-        raise layer.malformed(
-            f"expected 1 input and {len(sizes)} outputs, came {len(layer.shapes)} and {layer.outputs}"
-        )
+        raise layer.malformed(f"expected 1 input and {len(sizes)} outputs, got {len(layer.shapes)} and {layer.outputs}")
     if min(sizes) < 1 or sum(sizes) != layer.shape[axis]:
         raise layer.malformed(f"parts {list(sizes)[:8]} do not make up {layer.shape[axis]}")
     shapes = []
@@ -98,7 +96,7 @@ def tile(layer: Layer) -> Plan:
     layer.expect(1)
     repeats = tuple(layer.params.reps)
     if not repeats or min(repeats) < 1 or len(repeats) > len(layer.shape):
-        raise layer.malformed(f"expected 1 to {len(layer.shape)} positive repetitions, came {repeats[:8]}")
+        raise layer.malformed(f"expected 1 to {len(layer.shape)} positive repetitions, got {repeats[:8]}")
     every = (*(1,) * (len(layer.shape) - len(repeats)), *repeats)
     shape = tuple(size * times for size, times in zip(layer.shape, every, strict=True))
     return plan(layer.fits(shape), lambda x: np.tile(x, (1, *every)))
@@ -109,7 +107,7 @@ def reverse(layer: Layer) -> Plan:
     layer.expect(1)
     marks = tuple(layer.params.reverseDim)
     if len(marks) != len(layer.shape):
-        raise layer.malformed(f"expected a mark for each of {len(layer.shape)} axes, came {len(marks)}")
+        raise layer.malformed(f"expected a mark for each of {len(layer.shape)} axes, got {len(marks)}")
     axes = tuple(i - len(marks) for i, mark in enumerate(marks) if mark)
     return plan(layer.shape, lambda x: np.flip(x, axes))
 
@@ -120,7 +118,7 @@ def reorganize(layer: Layer) -> Plan:
     params, block = layer.params, layer.params.blockSize
     *leading, channels, height, width = layer.shape
     if block < 2 or block > layer.budget.limits.tensor:
-        raise layer.malformed(f"expected a block size from 2, came {block}")
+        raise layer.malformed(f"expected a block size from 2, got {block}")
     if params.mode == 0:
         if height % block or width % block:
             raise layer.malformed(f"blocks of {block} do not fill {layer.shape}")

@@ -1,4 +1,4 @@
-"""Layers without input, whose values stand in the file; they carry an images' axis of length 1."""
+"""Layers without input and with values in the file; they carry an images' axis of length 1."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def load_constant(layer: Layer) -> Plan:
     layer.expect(0)
     shape = tuple(layer.params.shape)
     if len(shape) != 3:
-        raise layer.malformed(f"expected a shape [C, H, W], came {shape[:8]}")
+        raise layer.malformed(f"expected a shape [C, H, W], got {shape[:8]}")
     layer.fits(shape)
     return _constant((1, 1, *shape), layer.weights("data", shape))
 

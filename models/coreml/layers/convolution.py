@@ -26,7 +26,7 @@ def convolution(layer: Layer) -> Plan:
     channels, groups, outputs = layer.shape[-3], params.nGroups or 1, params.outputChannels
     if channels != params.kernelChannels * groups or outputs < 1 or outputs % groups:
         raise layer.malformed(
-            f"expected {channels} channels in, came {groups} groups of {params.kernelChannels} to {outputs} outputs"
+            f"expected {channels} channels in, got {groups} groups of {params.kernelChannels} to {outputs} outputs"
         )
     kernel = layer.pair("kernelSize", 3)
     height, width = axes(layer, kernel, layer.pair("dilationFactor", 1), params.WhichOneof("ConvolutionPaddingType"))

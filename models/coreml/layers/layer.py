@@ -1,4 +1,4 @@
-"""What a layer's kind is written against: the layer as the file has it, and the plan that loading makes of it.
+"""The interface for kinds of layers: the layer in the file, and the plan that loading makes from it.
 
 Rules every kind keeps:
 
@@ -84,12 +84,12 @@ class Layer:
         """Refuse unless there are that many inputs, each at least of that rank, and one output."""
         if len(self.shapes) not in (range(inputs, inputs + 1) if isinstance(inputs, int) else inputs):
             wanted = inputs if isinstance(inputs, int) else f"{inputs.start} or more"
-            raise self.malformed(f"expected {wanted} inputs, came {len(self.shapes)}")
+            raise self.malformed(f"expected {wanted} inputs, got {len(self.shapes)}")
         if self.outputs != 1:
-            raise self.malformed(f"expected 1 output, came {self.outputs}")
+            raise self.malformed(f"expected 1 output, got {self.outputs}")
         for shape in self.shapes:
             if len(shape) < rank:
-                raise self.malformed(f"expected an input of rank {rank} or more, came shape {shape}")
+                raise self.malformed(f"expected an input of rank {rank} or more, got shape {shape}")
 
     @property
     def shape(self) -> Shape:
@@ -120,7 +120,7 @@ class Layer:
         """Return a ``[H, W]`` field, ``default`` for both where it is not set."""
         values = tuple(getattr(self.params, field)) or (default, default)
         if len(values) != 2 or min(values) < least:
-            raise self.malformed(f"expected two numbers from {least} as {field}, came {list(values)[:4]}")
+            raise self.malformed(f"expected two numbers from {least} as {field}, got {list(values)[:4]}")
         if max(values) > self.budget.limits.tensor:
             raise self.too_large(field, max(values), self.budget.limits.tensor)
         return values[0], values[1]
@@ -129,7 +129,7 @@ class Layer:
         """Return a ``BorderAmounts`` message as top, bottom, left, right; zeros where it is not set."""
         edges = amounts.borderAmounts
         if len(edges) not in (0, 2):
-            raise self.malformed(f"expected border amounts for height and width, came {len(edges)}")
+            raise self.malformed(f"expected border amounts for height and width, got {len(edges)}")
         if not edges:
             return 0, 0, 0, 0
         height, width = edges

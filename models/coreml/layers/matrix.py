@@ -18,10 +18,10 @@ def inner_product(layer: Layer) -> Plan:
     if params.int8DynamicQuantize:
         raise layer.unsupported("dynamic int8 quantisation of activations")
     if len(shape) > 5:
-        raise layer.malformed(f"expected rank 1 to 5, came shape {shape}")
+        raise layer.malformed(f"expected rank 1 to 5, got shape {shape}")
     kept = {1: 0, 2: 1, 3: 2, 4: 1, 5: 2}[len(shape)]
     if math.prod(shape[kept:]) != params.inputChannels:
-        raise layer.malformed(f"expected {params.inputChannels} values, came shape {shape}")
+        raise layer.malformed(f"expected {params.inputChannels} values, got shape {shape}")
     tail = (params.outputChannels, 1, 1) if len(shape) > 3 else (params.outputChannels,)
     return _constant(layer, params.inputChannels, params.outputChannels, (*shape[:kept], *tail))
 
@@ -36,7 +36,7 @@ def batched_matmul(layer: Layer) -> Plan:
         raise layer.unsupported("dynamic int8 quantisation of activations")
     first, second = params.weightMatrixFirstDimension, params.weightMatrixSecondDimension
     if layer.shape[-1] != first:
-        raise layer.malformed(f"expected a last axis of {first}, came shape {layer.shape}")
+        raise layer.malformed(f"expected a last axis of {first}, got shape {layer.shape}")
     return _constant(layer, first, second, (*layer.shape[:-1], second))
 
 
@@ -84,7 +84,7 @@ def dot(layer: Layer) -> Plan:
     """Plan the dot product of two ``(…, C, 1, 1)`` tensors, or their cosine."""
     layer.expect(2, rank=3)
     if layer.shapes[0] != layer.shapes[1] or layer.shape[-2:] != (1, 1):
-        raise layer.malformed(f"expected two equal shapes (…, C, 1, 1), came {layer.shapes}")
+        raise layer.malformed(f"expected two equal shapes (…, C, 1, 1), got {layer.shapes}")
     cosine = layer.params.cosineSimilarity
 
     def run(a: Array, b: Array) -> Array:

@@ -35,7 +35,7 @@ def batchnorm(layer: Layer) -> Plan:
     layer.expect(1, rank=3)
     params = layer.params
     if params.channels != layer.shape[-3]:
-        raise layer.malformed(f"expected {params.channels} channels, came shape {layer.shape}")
+        raise layer.malformed(f"expected {params.channels} channels, got shape {layer.shape}")
     if params.computeMeanVar and not params.instanceNormalization:
         raise layer.unsupported("batch normalisation by the statistics of the batch")
     epsilon = params.epsilon or 1e-5
@@ -97,7 +97,7 @@ def lrn(layer: Layer) -> Plan:
     params, channels = layer.params, layer.shape[-3]
     size = params.localSize
     if size < 1:
-        raise layer.malformed("expected a window of at least one channel, came 0")
+        raise layer.malformed("expected a window of at least one channel, got 0")
     below, above = min((size - 1) // 2, channels), min(size // 2, channels)
     factor, k = np.float32(params.alpha / size), np.float32(params.k or 1.0)
     power = np.float32(-params.beta)

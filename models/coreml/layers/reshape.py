@@ -39,7 +39,7 @@ def reshape(layer: Layer) -> Plan:
     elif len(target) == 4 and len(layer.shape) == 5 and layer.shape[1] == 1:
         leading = (target[0], 1)
     else:
-        raise layer.malformed(f"expected a target [C, H, W] or [Seq, C, H, W], came {target} for {layer.shape}")
+        raise layer.malformed(f"expected a target [C, H, W] or [Seq, C, H, W], got {target} for {layer.shape}")
     shape = layer.fits((*leading, *target[-3:]))
     if layer.params.mode != _CHANNEL_LAST:
         return _as(layer, shape)
@@ -64,13 +64,13 @@ def rank_preserving_reshape(layer: Layer) -> Plan:
     layer.expect(1)
     target = layer.params.targetShape
     if len(target) != len(layer.shape):
-        raise layer.malformed(f"expected {len(layer.shape)} axes, came {list(target)[:8]}")
+        raise layer.malformed(f"expected {len(layer.shape)} axes, got {list(target)[:8]}")
     kept = [old if new == 0 else new for old, new in zip(layer.shape, target, strict=True)]
     return _as(layer, _completed(layer, kept))
 
 
 def _completed(layer: Layer, target: Sequence[int]) -> Shape:
-    """Return ``target`` with a -1 replaced by what the number of values leaves over."""
+    """Return ``target`` with a -1 replaced by the length that the number of values requires."""
     if list(target).count(-1) > 1:
         raise layer.malformed(f"more than one -1 in {list(target)[:8]}")
     known = math.prod(size for size in target if size != -1)
@@ -124,14 +124,14 @@ def permute(layer: Layer) -> Plan:
     layer.expect(1)
     axes = tuple(layer.params.axis) or (0, 1, 2, 3)
     if len(layer.shape) != 5 or sorted(axes) != [0, 1, 2, 3]:
-        raise layer.malformed(f"expected rank 5 and a permutation of 0 to 3, came {layer.shape} and {axes[:8]}")
+        raise layer.malformed(f"expected rank 5 and a permutation of 0 to 3, got {layer.shape} and {axes[:8]}")
     named = [(0, 2, 3, 4)[axis] for axis in axes]
     return _permuted(layer, (named[0], 1, *named[1:]))
 
 
 def _permuted(layer: Layer, axes: Shape) -> Plan:
     if sorted(axes) != list(range(len(layer.shape))):
-        raise layer.malformed(f"expected a permutation of {len(layer.shape)} axes, came {axes[:8]}")
+        raise layer.malformed(f"expected a permutation of {len(layer.shape)} axes, got {axes[:8]}")
     lifted = (0, *(axis + 1 for axis in axes))
     return plan(tuple(layer.shape[axis] for axis in axes), lambda x: x.transpose(lifted))
 

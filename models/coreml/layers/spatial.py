@@ -40,7 +40,7 @@ def constant_pad(layer: Layer) -> Plan:
     layer.expect(1)
     given = list(layer.params.padAmounts)
     if len(given) != 2 * len(layer.shape):
-        raise layer.malformed(f"expected two amounts for each axis of {layer.shape}, came {len(given)}")
+        raise layer.malformed(f"expected two amounts for each axis of {layer.shape}, got {len(given)}")
     pairs = list(zip(given[::2], given[1::2], strict=True))
     if layer.params.padToGivenOutputSizeMode:
         if any(a and b for a, b in pairs):
@@ -77,7 +77,7 @@ def slice_layer(layer: Layer) -> Plan:
         raise layer.unsupported(f"slice axis {params.axis}")
     axis = layer.axis((-3, -2, -1)[params.axis])
     if params.stride < 1:
-        raise layer.malformed("expected a positive stride, came 0")
+        raise layer.malformed("expected a positive stride, got 0")
     cut = slice(params.startIndex, params.endIndex, params.stride)
     index = [slice(None)] * len(layer.shape)
     index[axis] = cut
@@ -118,7 +118,7 @@ def upsample(layer: Layer) -> Plan:
     *rest, height, width = layer.shape
     factors: tuple[float, ...] = tuple(params.fractionalScalingFactor) or layer.pair("scalingFactor", 1)
     if len(factors) != 2 or not all(0 < factor < math.inf for factor in factors):
-        raise layer.malformed(f"expected two positive factors, came {list(factors)[:4]}")
+        raise layer.malformed(f"expected two positive factors, got {list(factors)[:4]}")
     rows, columns = math.floor(height * factors[0]), math.floor(width * factors[1])
     shape = layer.fits((*rest, rows, columns))
     if params.mode == _NEAREST:

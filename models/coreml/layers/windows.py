@@ -77,7 +77,7 @@ def _last_pixel(layer: Layer, kernel: tuple[int, int], stride: tuple[int, int]) 
     """Return axes whose last window includes the last pixel, as Caffe's pooling does."""
     amounts = tuple(layer.params.includeLastPixel.paddingAmounts) or (0, 0)
     if len(amounts) != 2:
-        raise layer.malformed(f"expected two padding amounts, came {len(amounts)}")
+        raise layer.malformed(f"expected two padding amounts, got {len(amounts)}")
     found = []
     for size, k, s, pad in zip(layer.shape[-2:], kernel, stride, amounts, strict=True):
         room = size + 2 * pad - k

@@ -1,4 +1,4 @@
-"""The weight file of a package: a record at a stated offset says of which type the values are and where they lie.
+"""The weight file of a package: a record at a stated offset gives the type and the position of the values.
 
 Layout (little endian): the file starts with the number of records and the version, 2; a record of 64 bytes has a
 sentinel, a type, the size in bytes, and the offset of the values. Values of less than a byte are packed without gaps,
@@ -24,7 +24,7 @@ PREFIX = "@model_path/"
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type of values: ``code`` in a weight file (0: never there), ``bits`` a value, ``dtype`` in numpy."""
+    """A type of values: ``code`` in a weight file (0: not used there), ``bits`` per value, ``dtype`` in numpy."""
 
     name: str
     code: int

@@ -1,4 +1,4 @@
-"""What stands in an ML Program, for people: its operations, how many weights each has and how they are stored.
+"""Summarise an ML Program for people: its operations, with the number and storage of their weights.
 
 Nothing is unpacked: a constant counts as the lengths that its type states.
 """
@@ -35,7 +35,7 @@ class Row:
 
 
 def operations(program: Any) -> Iterator[Row]:
-    """Yield the operations of every function's own block that are no constants."""
+    """Yield the operations of every function's own block that are not constants."""
     for function in program.functions.values():
         if function.opset in function.block_specializations:
             yield from _rows(function.block_specializations[function.opset])
@@ -65,7 +65,7 @@ def _sorted(used: list[tuple[int, str]]) -> tuple[str, ...]:
 
 
 def _stored(operation: Any) -> tuple[int, str] | None:
-    """Return how many values a constant has and how they are stored; none of an option's; None for an operation."""
+    """Return the number and storage of a constant's values; 0 for an option; None for an operation."""
     if operation.type == CONSTANT:
         count, name = _typed(operation.outputs[0].type if operation.outputs else None)
         return count, name if name in _FLOATS and operation.outputs[0].type.tensorType.dimensions else ""
@@ -90,7 +90,7 @@ def _value(operation: Any, key: str) -> Any:
 
 
 def _typed(kind: Any) -> tuple[int, str]:
-    """Return how many values a type states, and the name of their type."""
+    """Return the number of values that a type states, and the name of their type."""
     if kind is None or kind.WhichOneof("type") != "tensorType" or len(kind.tensorType.dimensions) > _MOST_AXES:
         return 0, ""
     lengths = [each.constant.size for each in kind.tensorType.dimensions]

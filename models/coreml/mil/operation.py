@@ -1,4 +1,4 @@
-"""What an operation's kind is written against: a layer whose parameters are constants with names.
+"""The interface for kinds of operations: a layer with named constants as parameters.
 
 The rules of layers hold here too (``layers.layer``). ``shapes`` are those of the operands, constant or not, in the
 order that the kind names them; ``run`` gets them all as arrays.
@@ -90,7 +90,7 @@ class Operation(Layer):
         return bool(self.number(key, float(default)))
 
     def flags(self, key: str, count: int) -> tuple[bool, ...]:
-        """Return truths, all false where they are not given."""
+        """Return booleans; all are false if the parameter is missing."""
         if not self.has(key):
             return (False,) * count
         found = self.numbers(key)
@@ -105,7 +105,7 @@ class Operation(Layer):
             raise self.malformed(f"expected one text as {key}, got something else")
         return found[0]
 
-    def weights(self, field: str, shape: Shape, axis: int = 0) -> Array:  # noqa: ARG002  (as layers are asked)
+    def weights(self, field: str, shape: Shape, axis: int = 0) -> Array:  # noqa: ARG002  (the interface of layers)
         """Return the weights that a layer's kind asks for."""
         found = self.arrays[field]
         if found.size != math.prod(shape):

@@ -37,7 +37,7 @@ _FRACTIONS, _FLOATS = ("real_div", "pow"), (10, 11)
 
 @dataclass(slots=True)
 class _Scope:
-    """What the operations read so far have given."""
+    """The results of the operations read so far."""
 
     budget: Budget
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class _Scope:
         return self.constants.get(name)
 
     def check_new(self, operation: Any) -> None:
-        """Refuse an operation that gives a name which is there already, or none."""
+        """Refuse an operation with an output of an existing name or without a name."""
         names = [output.name for output in operation.outputs]
         known = any(name in each for name in names for each in (self.shapes, self.constants, self.unread))
         if not names or known or "" in names or len(set(names)) < len(names):
@@ -92,7 +92,7 @@ def _function(program: Any, budget: Budget) -> Any:
 
 
 def _entrances(inputs: Any, function: Any, budget: Budget) -> dict[str, Entrance]:
-    """Return the entrances of a program: tensors have the shape that the file gives them, pixels are as they come."""
+    """Return the entrances of a program: tensors have the shape that the file gives them, pixels are not scaled."""
     mapping = model_pb2().Model().neuralNetwork
     mapping.arrayInputShapeMapping, mapping.imageInputShapeMapping = EXACT_ARRAYS, RANK4_IMAGES
     entrances = preprocessing.entrances(mapping, inputs, budget)
@@ -105,7 +105,7 @@ def _entrances(inputs: Any, function: Any, budget: Budget) -> dict[str, Entrance
 
 
 def _steps(body: Any, scope: _Scope) -> Iterator[Step]:
-    """Yield the planned operations in order; constants and what is computed from them alone go into ``scope``."""
+    """Yield the planned operations in order; constants and values computed only from them go into ``scope``."""
     for index, operation in enumerate(body.operations):
         scope.check_new(operation)
         name = operation.outputs[0].name
@@ -150,7 +150,7 @@ def _step(message: Any, scope: _Scope) -> Step:
 
 
 def _bound(message: Any, key: str, scope: _Scope) -> Any:
-    """Return what a parameter is bound to: one name or value, or of a list at least one."""
+    """Return a parameter's bindings: one name or value, or at least one for a list."""
     found = message.inputs[key].arguments if key in message.inputs else ()
     if not found or (len(found) > 1 and key not in _LISTS):
         where = f"operation {message.outputs[0].name!r} ({message.type})"
@@ -169,7 +169,7 @@ def _operand(binding: Any, message: Any, scope: _Scope) -> tuple[str, Shape, Arr
         scope.budget.spend_weights(found.shape)
         return binding.name, found.shape, as_float(found)[None]
     if binding.name not in scope.shapes:
-        raise scope.budget.malformed(f"{where}: {binding.name!r} is given by no earlier operation")
+        raise scope.budget.malformed(f"{where}: no earlier operation gives {binding.name!r}")
     return binding.name, scope.shapes[binding.name], None
 
 
@@ -223,7 +223,7 @@ def _filled(plan: Plan, constants: list[Array | None]) -> Plan:
 
 
 def _answer(message: Any, description: Any, scope: _Scope) -> Answer:
-    """Return what ``classify`` says: the tensor of the probabilities, the labels, the names of both outputs."""
+    """Return the parameters of ``classify``: the tensor of the probabilities, the labels, the names of both outputs."""
     budget = scope.budget
     tensor, _, constant = _operand(_bound(message, "probabilities", scope)[0], message, scope)
     _bound(message, "classes", scope)

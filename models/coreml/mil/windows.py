@@ -70,7 +70,7 @@ def _pad(op: Operation, params: Any) -> None:
 
 
 def _cut(op: Operation, params: Any) -> bool:
-    """Whether windows that fit leave pixels over, which ``ceil_mode`` would cover with one more."""
+    """Whether the windows do not cover all pixels, so that ``ceil_mode`` would add one more window."""
     edges = params.valid.paddingAmounts.borderAmounts
     added = [edge.startEdgeSize + edge.endEdgeSize for edge in edges] or [0, 0]
     sides = zip(op.shape[-2:], added, params.kernelSize, params.stride, strict=True)

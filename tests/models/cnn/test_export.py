@@ -1,4 +1,4 @@
-"""The published file: what it says of itself, that it repeats, and that it answers as Keras does."""
+"""The published file: its metadata, reproducible bytes, and the same answers as Keras."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def read(data: bytes) -> Any:
 
 
 def test_same_weights_same_bytes(weights: Weights) -> None:
-    """Bytes repeat, whatever the order of arrays or metadata; another weight changes them."""
+    """The bytes do not depend on the order of arrays or metadata; another weight changes them."""
     data = Cnn().load(weights).export(CARD)
     turned = Card(
         CARD.description, CARD.author, CARD.licence, CARD.version, dict(reversed(list(CARD.metadata.items())))
@@ -55,8 +55,8 @@ def test_interface(weights: Weights) -> None:
 def test_card(weights: Weights) -> None:
     """The file carries the card and nothing that changes from day to day."""
     metadata = read(Cnn().load(weights).export(CARD)).description.metadata
-    said = (metadata.shortDescription, metadata.author, metadata.license, metadata.versionString)
-    assert said == ("Reads a digit", "Digit Loop", "MIT", "7")
+    card = (metadata.shortDescription, metadata.author, metadata.license, metadata.versionString)
+    assert card == ("Reads a digit", "Digit Loop", "MIT", "7")
     assert dict(metadata.userDefined) == dict(CARD.metadata)
 
 
@@ -80,7 +80,7 @@ def test_exported_answers_as_keras(weights: Weights, digits: tuple[np.ndarray, n
 
 @pytest.mark.campaign
 def test_equals_coremltools_converter(weights: Weights, digits: tuple[np.ndarray, np.ndarray]) -> None:
-    """coremltools' own conversion of the same network answers alike: writing the layers ourselves loses nothing."""
+    """coremltools' own conversion of the same network gives the same answers as the layers written here."""
     import coremltools as ct
     import tensorflow as tf
 

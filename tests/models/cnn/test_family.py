@@ -1,4 +1,4 @@
-"""A base and a night, shrunken: they learn, repeat bit for bit, and keep what they are given."""
+"""A small base and night: they learn, repeat bit for bit, and do not change their arguments."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.models.cnn.tiny import digest, shipped
 
 @pytest.mark.slow
 def test_training_learns(tiny: Cnn, digits: tuple[np.ndarray, np.ndarray]) -> None:
-    """Sixty steps from nothing read most of 300 digits that were not trained on; untrained reads a few."""
+    """After sixty steps the network reads most of 300 unseen digits; an untrained one reads few."""
     images, labels = digits
     calls: list[tuple[str, int, int]] = []
     base = tiny.train_base(images[:1000], labels[:1000], 1, lambda *call: calls.append(call))

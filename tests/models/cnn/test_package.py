@@ -156,7 +156,7 @@ def test_interface(packages: dict[Precision, tuple[Network, bytes]]) -> None:
 
 @pytest.mark.slow
 def test_contents(packages: dict[Precision, tuple[Network, bytes]]) -> None:
-    """Its table of contents names what is there, and the root is the specification; half precision halves it."""
+    """The manifest lists the package's files, with the specification as root; half precision halves the size."""
     files, _ = opened(packages["float16"][1])
     contents = json.loads(files["Manifest.json"])
     entries = contents["itemInfoEntries"]
@@ -170,7 +170,7 @@ def test_contents(packages: dict[Precision, tuple[Network, bytes]]) -> None:
 
 @pytest.mark.slow
 def test_another_program_is_refused(packages: dict[Precision, tuple[Network, bytes]]) -> None:
-    """Where coremltools wrote other operations than the network's, the package is not made."""
+    """If coremltools writes other operations than the network's, the package is refused."""
     _, spec = opened(packages["float32"][1])
     operations = package.block(spec).operations
     package.expect(spec, export.LAYERS)
@@ -180,6 +180,6 @@ def test_another_program_is_refused(packages: dict[Precision, tuple[Network, byt
 
 
 def test_weights_that_do_not_fit(weights: Weights) -> None:
-    """A missing array is named before coremltools is asked."""
+    """A missing array is refused with its name before coremltools runs."""
     with pytest.raises(ValueError, match="missing"):
         package.mlpackage({name: a for name, a in weights.items() if name != "conv1/bias"}, CARD, half=False)

@@ -26,7 +26,7 @@ kernels = hnp.arrays(
 
 
 def values(network: Network) -> dict[str, np.ndarray[Any, Any]]:
-    """What the exported file holds, layer by layer, as the runtime unpacks it."""
+    """Return the weights in the exported file, layer by layer, as the runtime unpacks them."""
     spec = model_pb2().Model.FromString(network.export(CARD))
     found = {}
     for layer in spec.neuralNetworkClassifier.layers:
@@ -54,7 +54,7 @@ def test_rounding_twice_changes_nothing(weights: Weights, precision: Precision) 
 
 @pytest.mark.parametrize("precision", Cnn().precisions)
 def test_the_file_holds_the_rounded_values_bit_for_bit(weights: Weights, precision: Precision) -> None:
-    """What the runtime unpacks is what the candidate calls its weights: no second rounding on the way."""
+    """The runtime unpacks exactly the candidate's weights, without a second rounding."""
     network = Cnn().load(weights).rounded(precision)
     for name, array in values(network).items():
         own = network.weights()[name].astype(np.float32)
@@ -76,7 +76,7 @@ def test_steps_are_exact_whatever_the_kernel(kernel: np.ndarray[Any, Any]) -> No
     shifted = (taken.astype(np.int16) + 128).astype(np.float32)
     np.testing.assert_array_equal(shifted * scales + np.float32(-128) * scales, made)
     np.testing.assert_array_equal(rounding.rounded({"x/kernel": made}, "int8")["x/kernel"], made)
-    alive = np.abs(kernel).max(axis=0) >= rounding.NOUGHT
+    alive = np.abs(kernel).max(axis=0) >= rounding.MIN_LARGEST
     assert (np.abs(made - kernel.astype(np.float64)) <= 0.5001 * scales)[:, alive].all()
     assert (made[:, ~alive] == 0).all()
 
@@ -134,7 +134,7 @@ def test_a_base_loses_nothing_in_half_precision() -> None:
 
 @pytest.mark.parametrize("precision", SMALLER)
 def test_export_never_rounds(weights: Weights, precision: Precision) -> None:
-    """Values that were not rounded before they were judged are refused."""
+    """Weights that were not rounded before the judgement are refused."""
     with pytest.raises(ValueError, match="round them before"):
         export.mlmodel(weights, CARD, precision=precision)
 

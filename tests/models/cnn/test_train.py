@@ -23,7 +23,7 @@ def material(corrections: int) -> train.Material:
 
 
 def test_share_of_corrections() -> None:
-    """Every batch holds exactly the recipe's share of corrections; without any, base corpus alone."""
+    """Every batch contains exactly the recipe's share of corrections; without corrections, only the base corpus."""
     for corrections in (0, 9, 900):
         expected = train.share(recipe.NIGHT, corrections)
         for indices in train.batches(material(corrections), recipe.NIGHT, 1):
@@ -32,7 +32,7 @@ def test_share_of_corrections() -> None:
 
 
 def test_a_small_corpus_is_trained_shortly() -> None:
-    """MNIST gets the whole recipe; a small corpus at most its passes, averaged over as large a part of the run."""
+    """MNIST gets the whole recipe; a small corpus gets at most its passes, and the same share of steps to average."""
     assert train.fitted(recipe.BASE, 60_000) == recipe.BASE
     small = train.fitted(recipe.BASE, 776)
     assert (small.steps, small.average_every) == (364, 1)
@@ -40,7 +40,7 @@ def test_a_small_corpus_is_trained_shortly() -> None:
 
 
 def test_few_corrections_take_a_small_share() -> None:
-    """The share grows with the corrections up to its bound: no correction is shown more often than the recipe says."""
+    """The share grows with the corrections up to its bound: no correction is used more often than the recipe allows."""
     shares = [train.share(recipe.NIGHT, n) for n in (0, 1, 100, 250, 500, 900, 5000)]
     assert shares == [0, 1, 4, 9, 18, 32, 32]
 
@@ -70,7 +70,7 @@ def test_never_drawn_with_weight_nought() -> None:
 
 
 def test_an_epoch_meets_every_image_once() -> None:
-    """A pass over the base corpus leaves nothing out and repeats nothing."""
+    """A pass over the base corpus uses each image exactly once."""
     drawn = train.epochs(20, 60, np.random.default_rng(1)).reshape(3, 20)
     for one in drawn:
         assert sorted(one) == list(range(20))
@@ -90,14 +90,14 @@ def test_an_epoch_meets_every_image_once() -> None:
     ],
 )
 def test_wrong_lessons_are_refused(images: np.ndarray, labels: list[int], weights: list[float], named: str) -> None:
-    """Corrections of the wrong shape, type, range or weight are refused by name."""
+    """Corrections of the wrong shape, type, range or weight are refused with the array's name."""
     good = np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)
     with pytest.raises(ValueError, match=named):
         train.material(good, (images, np.array(labels, np.uint8)), np.array(weights, np.float64))
 
 
 def test_no_replay_is_refused() -> None:
-    """A lesson without a base corpus would forget it, and is refused."""
+    """A lesson without a base corpus is refused, because the network would forget it."""
     none = np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8)
     some = np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8)
     with pytest.raises(ValueError, match="replayed base corpus is empty"):
@@ -112,7 +112,7 @@ def test_average_moves_by_its_decay() -> None:
 
 
 def process(*arguments: str) -> "subprocess.Popen[str]":
-    """Start one of the ways of ``tests.models.cnn.tiny``."""
+    """Start ``tests.models.cnn.tiny`` in one of its modes."""
     command = [sys.executable, "-m", "tests.models.cnn.tiny", *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -1,4 +1,4 @@
-"""What the tests and the processes they start share; ``python -m tests.models.cnn.tiny`` prints digests.
+"""Code that the tests and their child processes share; ``python -m tests.models.cnn.tiny`` prints digests.
 
 ``same`` teaches the noise on one device, with this processor's arithmetic; ``mirrored`` on two logical devices;
 ``worker I PORTS`` as one of two processes. Each prints the SHA-256 of the taught weights and saves them to the
@@ -65,7 +65,7 @@ def teach(policy: str = "float32") -> Weights:
 
 
 def main(how: str, *rest: str) -> None:
-    """Run one of the ways named in the module's docstring."""
+    """Run one of the modes in the module's docstring."""
     if how == "worker":
         place, ports = int(rest[0]), rest[1].split(",")
         cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}

@@ -23,12 +23,12 @@ PACKAGE = "coremltools.test.neural_network"
 
 
 class NotSupported(Exception):
-    """This runtime says that it does not support what the test builds."""
+    """This runtime does not support the test's network."""
 
 
 @dataclass
 class Tally:
-    """What the borrowed tests of one module did."""
+    """The results of the borrowed tests of one module."""
 
     compared: int = 0
     passed: set[str] = field(default_factory=set)
@@ -37,7 +37,7 @@ class Tally:
 
 
 class Runtime:
-    """Stands where coremltools has ``MLModel``: one image in, one out, no axis for images."""
+    """Replaces coremltools' ``MLModel``: one image in, one out, no axis for images."""
 
     def __init__(self, model: Any, **options: Any) -> None:
         """Take a specification or a path; which processor would run it does not matter."""
@@ -63,7 +63,7 @@ class Runtime:
 
 
 class _Unmarked(ModuleType):
-    """Stands where the borrowed tests have pytest: marks are dropped, and what Apple gives up on runs."""
+    """Replaces pytest in the borrowed tests: marks are dropped, and tests that Apple skips run."""
 
     def __getattr__(self, name: str) -> Any:
         """Return something that decorates anything with nothing, and is its own attributes."""
@@ -90,7 +90,7 @@ def module(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def run(module: ModuleType, skip: Callable[[str], bool]) -> Tally:
-    """Run the module's tests, free of the guards that want macOS, and say how each ended."""
+    """Run the module's tests, without the guards for macOS, and return the result of each."""
     tally = Tally()
     for name, test in _cases(module, skip):
         np.random.seed(0)  # noqa: NPY002  (the borrowed tests draw from the global generator)

@@ -1,4 +1,4 @@
-"""Files to start mutations from: small ones that between them hold every layer kind this runtime knows."""
+"""Files to start mutations from: small ones that together contain every layer kind of this runtime."""
 
 from typing import Any
 

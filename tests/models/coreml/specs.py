@@ -1,4 +1,4 @@
-"""Small Core ML files written field by field, without coremltools: as exact, or as wrong, as a test wants them."""
+"""Small Core ML files written field by field, without coremltools: as correct or as wrong as a test needs them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What Apple's own tests expect of Core ML, this runtime gives, layer by layer (``borrowed`` says how)."""
+"""This runtime gives the results that Apple's own tests expect of Core ML, layer by layer (see ``borrowed``)."""
 
 import sys
 from types import ModuleType

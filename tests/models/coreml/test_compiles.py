@@ -1,4 +1,4 @@
-"""What Apple's compiler refuses is refused here, with its rule; and what a file needs decides its lowest iOS."""
+"""Files that Apple's compiler refuses are refused here, with the rule; the features of a file give its lowest iOS."""
 
 from collections.abc import Callable
 from typing import Any
@@ -71,8 +71,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         ),
         "both full and half",
     ),
-    "four scales with one bias": (lambda: _quantised(_conv(), "weights", 4, 1), "came 4 and 1"),
-    "one scale with four biases": (lambda: _quantised(_conv(), "weights", 1, 4), "came 1 and 4"),
+    "four scales with one bias": (lambda: _quantised(_conv(), "weights", 4, 1), "got 4 and 1"),
+    "one scale with four biases": (lambda: _quantised(_conv(), "weights", 1, 4), "got 1 and 4"),
     "a bias quantised by channel": (
         lambda: _quantised(_conv(hasBias=True, bias=ONES), "bias", 4, 4),
         "expected 1 or 1 scales",
@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("rule", REFUSED)
 def test_what_apples_compiler_refuses_is_refused_with_its_rule(rule: str) -> None:
-    """A file that no phone compiles does not load; ``inspect`` says the same."""
+    """A file that does not compile for a phone does not load; ``inspect`` gives the same reason."""
     make, match = REFUSED[rule]
     data = make().SerializeToString()
     with pytest.raises(coreml.Malformed, match=match) as caught:
@@ -146,7 +146,7 @@ def _softmax_nd_of_an_image() -> Any:
 
 @pytest.mark.parametrize("file", ACCEPTED)
 def test_what_it_accepts_is_accepted(file: str) -> None:
-    """The rules refuse no more than they say."""
+    """The rules accept all networks that they do not exclude."""
     assert coreml.load(ACCEPTED[file]().SerializeToString())
 
 
@@ -187,7 +187,7 @@ def _program() -> Any:
 
 @pytest.mark.parametrize("file", LOWEST)
 def test_the_lowest_ios_is_that_of_what_is_used(file: str) -> None:
-    """A file that states version 1 but uses more is not said to run on iOS 11; a higher stated version counts."""
+    """The lowest iOS of a file that states version 1 but uses more is higher; a higher stated version counts."""
     make, lowest = LOWEST[file]
     message = make()
     assert message.specificationVersion == 1

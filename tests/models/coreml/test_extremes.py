@@ -1,4 +1,4 @@
-"""Every integer in a file at its extremes, one field after another: what still loads runs, and no error escapes."""
+"""Each integer field of a file at its extremes: a file that loads also runs, and only ``ModelError`` is raised."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

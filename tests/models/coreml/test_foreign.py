@@ -12,7 +12,7 @@ RIGHT = {"keras-cnn-2017.mlmodel": 9920, "keras-cnn-2021.mlmodel": 9880}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RIGHT))
 def test_accuracy(name: str, foreign: dict[str, bytes], mnist_test: tuple[np.ndarray, np.ndarray]) -> None:
-    """Each reads MNIST's test set as well as its author's converter can have meant; probabilities sum to 1."""
+    """Each file has the measured accuracy on MNIST's test set; probabilities sum to 1."""
     images, labels = mnist_test
     model = coreml.load(foreign[name], name=name)
     found = model.predict({model.inputs[0].name: images})

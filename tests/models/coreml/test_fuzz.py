@@ -1,4 +1,4 @@
-"""Whatever stands in a file, only ``ModelError`` leaves the package, soon and without much memory."""
+"""Any file raises only ``ModelError``, in limited time and memory."""
 
 import random
 import resource
@@ -64,13 +64,13 @@ def _mutated(base: int, of_fields: bool, rng: random.Random) -> bytes:
 @settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_refused(data: bytes) -> None:
-    """Bytes that are no model raise ``ModelError``."""
+    """Bytes that are not a model raise ``ModelError``."""
     assert survive(data) in ENDS - {"ran"}
 
 
 @pytest.mark.slow
 def test_seeds_run_and_mutations_reach_every_outcome() -> None:
-    """The unbroken seeds run; among 400 mutants some run and some are refused for each reason: the fuzzing bites."""
+    """The seeds run; of 400 mutants some run and some are refused for each reason, so the fuzzing is effective."""
     assert {survive(data) for data in FILES} == {"ran"}
     rng = random.Random(5)  # noqa: S311  (repeatable)
     found = {survive(_mutated(i % len(FILES), bool(i % 2), rng)) for i in range(400)}

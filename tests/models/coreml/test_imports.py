@@ -1,4 +1,4 @@
-"""What importing and using the package loads, and that it leaves coremltools as it found it."""
+"""The modules that the package loads; it does not change coremltools."""
 
 import shutil
 import subprocess

@@ -190,7 +190,7 @@ def _windows(size: int, kernel: int, stride: int, border: Pair, mode: str, padde
 @pytest.mark.parametrize("kind", [0, 1, 2])
 @pytest.mark.parametrize("version", [1, 4])
 def test_global_pooling(kind: int, version: int) -> None:
-    """Global pooling takes the whole image whatever the kernel says; version 1 has rank-5 tensors, 4 exact ones."""
+    """Global pooling takes the whole image, whatever the kernel is; version 1 has rank-5 tensors, 4 exact ones."""
     x = _drawn(1, 4, 3, 7, 5)
     shape = (3, 7, 5) if version == 1 else (1, 3, 7, 5)
     message = specs.single("pooling", shape, version=version, type=kind, globalPooling=True, valid={})

@@ -1,4 +1,4 @@
-"""What bounds a file as a whole, and what ``predict`` says to arrays that do not fit."""
+"""The limits on a whole file, and the errors of ``predict`` for arrays that do not match."""
 
 import resource
 import time
@@ -58,7 +58,7 @@ def test_a_pipeline_shares_one_budget() -> None:
     "limit", ["layers", "labels", "weights", "tensor", "tensors", "macs", "products", "fields", "file_bytes", "depth"]
 )
 def test_every_limit_bites(limit: str) -> None:
-    """With one limit at its least and the others wide open, the same file that runs is refused."""
+    """A file that runs is refused with any one limit at its minimum and the others unlimited."""
     data = seeds.convolutional().SerializeToString()
     assert coreml.load(data)
     with pytest.raises(coreml.ModelError):
@@ -77,7 +77,7 @@ def _upsampled() -> bytes:
 
 @pytest.mark.slow
 def test_outputs_too_large_together_are_refused_before_they_are_made() -> None:
-    """A small file with a huge second output gives nobody gigabytes: wanting less works, wanting all is refused."""
+    """Of a small file with a huge second output, the small output works, and all outputs together are refused."""
     model = coreml.load(_upsampled())
     images = np.zeros((10_000, 4, 4), np.uint8)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -92,7 +92,7 @@ def test_outputs_too_large_together_are_refused_before_they_are_made() -> None:
 @pytest.mark.parametrize("wanted", [("label",), ("scores",), ("scores", "label"), ()])
 @pytest.mark.parametrize("make", [seeds.convolutional, seeds.machine])
 def test_only_what_is_wanted_is_given(make: Any, wanted: tuple[str, ...]) -> None:
-    """``wanted`` names outputs, in any order; they are what all outputs would have been."""
+    """``wanted`` lists outputs in any order; they equal those of a call for all outputs."""
     model = coreml.load(make().SerializeToString())
     names = {"scores": str(model.probabilities_name), "label": str(model.label_name)}
     asked = [names[name] for name in wanted]
@@ -150,14 +150,14 @@ IMAGES = np.zeros((2, 4, 4), np.uint8)
         ({}, "expected the inputs"),
         ({"picture": IMAGES}, "expected the inputs"),
         ({"image": IMAGES.tolist()}, "expected a numpy array"),
-        ({"image": IMAGES / 255}, "expected uint8, came float64"),
-        ({"image": IMAGES[0]}, r"expected \(n, 4, 4\), came \(4, 4\)"),
+        ({"image": IMAGES / 255}, "expected uint8, got float64"),
+        ({"image": IMAGES[0]}, r"expected \(n, 4, 4\), got \(4, 4\)"),
         ({"image": np.zeros((2, 28, 28), np.uint8)}, r"expected \(n, 4, 4\)"),
         ({"image": np.zeros((2, 4, 4, 3), np.uint8)}, r"expected \(n, 4, 4\)"),
     ],
 )
 def test_wrong_arrays_are_named(inputs: Any, match: str) -> None:
-    """``predict`` says what it expected and what came."""
+    """The errors of ``predict`` give the expected and the actual input."""
     model = coreml.load(seeds.convolutional().SerializeToString())
     with pytest.raises(coreml.BadInput, match=match):
         model.predict(inputs)

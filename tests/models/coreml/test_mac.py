@@ -32,7 +32,7 @@ def _inputs(feature: coreml.Feature, images: np.ndarray, tiles: np.ndarray) -> t
 
 
 def _in_its_place(model: coreml.Model) -> Predict:
-    """Return this runtime with Core ML's manners: one input, a dictionary of probabilities."""
+    """Return this runtime with Core ML's interface: one input, a dictionary of probabilities."""
 
     def predict(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         found = model.predict({name: np.asarray(value)[None] for name, value in inputs.items()})

@@ -1,4 +1,4 @@
-"""Attacks and accidents, by name: each is refused while loading, at once; the error names layer, kind and file."""
+"""Attacks and damaged files: each is refused quickly while loading; the error names the layer, kind and file."""
 
 import time
 import tracemalloc
@@ -66,7 +66,7 @@ def _wired(*layers: tuple[list[str], list[str]]) -> Any:
 
 
 def _unnamed(two_images: bool) -> Any:
-    """Return a network with a scaler for nobody by name, and two images or one array as inputs."""
+    """Return a network with a scaler without an input's name, and two images or one array as inputs."""
     if not two_images:
         message = specs.single("add", (2,))
         message.neuralNetwork.preprocessing.add().scaler.channelScale = 2.0
@@ -282,7 +282,7 @@ def _refused(message: Any, kind: type[coreml.ModelError], match: str | None = No
 
 @pytest.mark.parametrize("attack", MALFORMED)
 def test_what_contradicts_itself_is_malformed(attack: str) -> None:
-    """A file that cannot mean anything is refused, with the layer's name where a layer is to blame."""
+    """An inconsistent file is refused, with the layer's name if a layer is the cause."""
     message = MALFORMED[attack]()
     text = _refused(message, coreml.Malformed)
     try:
@@ -294,20 +294,20 @@ def test_what_contradicts_itself_is_malformed(attack: str) -> None:
 
 @pytest.mark.parametrize("attack", TOO_MUCH)
 def test_what_would_need_too_much_is_refused_before_it_is_made(attack: str) -> None:
-    """Huge paddings, kernels, sizes and factors are refused before anything of that size exists."""
+    """Huge paddings, kernels, sizes and factors are refused before memory of that size is allocated."""
     _refused(TOO_MUCH[attack](), coreml.LimitExceeded)
 
 
 @pytest.mark.parametrize("wish", ABSENT)
 def test_what_is_missing_here_is_named(wish: str) -> None:
-    """What this runtime does not do is never guessed: the error names layer, kind and file."""
+    """Unsupported features are never guessed: the error names the layer, kind and file."""
     make, match = ABSENT[wish]
     _refused(make(), coreml.Unsupported, match)
 
 
 @pytest.mark.parametrize("length", [0, 1, 10, 100, 300, 600])
 def test_truncated(length: int) -> None:
-    """The beginning of a file is no file."""
+    """A truncated file is refused."""
     data = seeds.convolutional().SerializeToString()
     assert length < len(data)
     with pytest.raises(coreml.ModelError, match=r"digits\.mlmodel"):

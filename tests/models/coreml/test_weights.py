@@ -1,4 +1,4 @@
-"""Weights in every precision: what coremltools writes is unpacked to what it would unpack itself."""
+"""Weights in every precision are unpacked to the same values as by coremltools."""
 
 from types import ModuleType
 from typing import Any
@@ -58,14 +58,14 @@ def test_half_precision() -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda p: p.Clear(), "expected values in one precision, came none"),
-        (lambda p: p.floatValue.extend([1.0] * 5), "expected 4 values, came 5"),
+        (lambda p: p.Clear(), "expected values in one precision, got none"),
+        (lambda p: p.floatValue.extend([1.0] * 5), "expected 4 values, got 5"),
         (lambda p: (p.floatValue.append(1.0), setattr(p, "float16Value", b"12")), "floatValue and float16Value"),
         (lambda p: setattr(p, "float16Value", b"123"), "pairs of bytes"),
         (lambda p: setattr(p, "rawValue", b"1234"), "no quantisation of 0 bits"),
         (lambda p: specs.fill(p, _quantised(9, b"12345")), "of 9 bits"),
-        (lambda p: specs.fill(p, _quantised(8, b"123")), "expected 4 values of 8 bits, came 3 bytes"),
-        (lambda p: specs.fill(p, _quantised(8, b"1234", scale=[])), "came 0 and 0"),
+        (lambda p: specs.fill(p, _quantised(8, b"123")), "expected 4 values of 8 bits, got 3 bytes"),
+        (lambda p: specs.fill(p, _quantised(8, b"1234", scale=[])), "got 0 and 0"),
         (lambda p: specs.fill(p, _quantised(8, b"1234", scale=[1.0] * 3)), "expected 1 or 2 scales"),
         (lambda p: specs.fill(p, _quantised(2, b"1", table=[1.0] * 3)), "expected a table of 4 values"),
         (lambda p: setattr(p, "int8RawValue", b"1234"), "dynamic quantisation"),
@@ -99,7 +99,7 @@ def _quantised(bits: int, raw: bytes, **how: list[float]) -> dict[str, Any]:
     ],
 )
 def test_coremltools_own_quantisation(bits: int, mode: str, ct: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A classifier whose weights coremltools quantised answers as the same one after coremltools' own unpacking."""
+    """A classifier quantised by coremltools gives the same answers as after coremltools' own unpacking."""
     utils = ct.models.neural_network.quantization_utils
     monkeypatch.setattr(utils, "_macos_version", lambda: (10, 13))  # on a newer Mac it returns a loaded model
     rng = np.random.default_rng(bits)

@@ -1,4 +1,4 @@
-"""The support-vector family: fitted, taught, saved, exported, and run from its file."""
+"""The support-vector family: fitted, trained, saved, exported, and run from its file."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -45,17 +45,17 @@ def tutorial() -> tuple[Any, np.ndarray, np.ndarray]:
 
 
 def accuracy(machine: Machine, images: np.ndarray, labels: np.ndarray) -> float:
-    """Share of right answers."""
+    """Return the share of correct answers."""
     return float((machine.probabilities(images).argmax(axis=1) == labels).mean())
 
 
 def lesson(digits: corpus.Corpus, images: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Lesson:
-    """A night that replays the digits and teaches these."""
+    """Return a night that replays the digits and trains on these."""
     return Lesson(digits.train_images, digits.train_labels, images, labels, weights)
 
 
 def test_the_tutorials_experiment(tutorial: tuple[Any, np.ndarray, np.ndarray]) -> None:
-    """Taught the first half of the digits, the machine reads 96.9 % of the second: 871 of 899."""
+    """Trained on the first half of the digits, the machine reads 96.9 % of the second: 871 of 899."""
     machine, flat, labels = tutorial
     half = len(flat) // 2
     right = int((machine.predict(flat[half:]) == labels[half:]).sum())
@@ -73,7 +73,7 @@ def test_the_exported_file_answers_as_scikit_learn(tutorial: tuple[Any, np.ndarr
 
 
 def test_the_file_is_the_one_that_coremltools_writes() -> None:
-    """Of the same fitted machine, kernel, vectors, coefficients and intercepts equal those in coremltools' own file."""
+    """The kernel, vectors, coefficients and intercepts of a machine equal those in coremltools' own file."""
     stored = converted.case("tutorial")
     fitted = SimpleNamespace(**{name: stored[f"fitted/{name}"] for name in converted.FITTED})
     theirs = model_pb2().Model.FromString(stored["file"].tobytes())
@@ -112,12 +112,12 @@ def test_the_base_passes_the_second_judge(base: Machine, digits: corpus.Corpus) 
 
 
 def test_the_base_reads_digits_of_others(base: Machine, digits: corpus.Corpus) -> None:
-    """The base reads the test forms, by people it has not met, as the tutorial's machine reads its second half."""
+    """The base reads the test forms, by other writers, as well as the tutorial's machine reads its second half."""
     assert accuracy(base, digits.test_images, digits.test_labels) > 0.93
 
 
 def test_the_file_says_what_the_card_says(base: Machine) -> None:
-    """Card, interface and labels stand in the file; no date, no version of a tool."""
+    """The file contains the card, interface and labels, without a date or the version of a tool."""
     model = coreml.load(base.export(CARD))
     assert model.metadata == {
         "a": "1", "b": "2", "description": "Reads digits", "author": "someone", "license": "MIT", "version": "3",
@@ -131,7 +131,7 @@ def test_the_file_says_what_the_card_says(base: Machine) -> None:
 
 
 def test_rebuilding_gives_what_was_fitted(digits: corpus.Corpus, base: Machine) -> None:
-    """The rebuilt machine answers as the one that scikit-learn fitted, also far from what it was taught."""
+    """The rebuilt machine gives the same answers as the fitted one, also far from the training data."""
     from sklearn.svm import SVC
 
     fitted = SVC(gamma=0.001).fit(tiles(digits.train_images), digits.train_labels)
@@ -141,7 +141,7 @@ def test_rebuilding_gives_what_was_fitted(digits: corpus.Corpus, base: Machine) 
 
 
 def test_the_seed_changes_nothing(base: Machine, digits: corpus.Corpus) -> None:
-    """The same lesson teaches the same arrays with another seed, for no chance is involved."""
+    """The same lesson gives the same arrays with another seed, because the training is not random."""
     taught = lesson(digits, digits.test_images[:50], digits.test_labels[:50], np.ones(50))
     first, second = (FAMILY.fine_tune(base.weights(), taught, seed, no_progress).weights() for seed in (0, 1))
     for name, array in first.items():
@@ -149,7 +149,7 @@ def test_the_seed_changes_nothing(base: Machine, digits: corpus.Corpus) -> None:
 
 
 def test_a_night_teaches(base: Machine, digits: corpus.Corpus) -> None:
-    """Digits lying on their side are not read before, are read after a night of them, and upright ones still are."""
+    """A night of digits turned by 90° makes the machine read them, and it still reads upright digits."""
     images, labels = (np.rot90(digits.test_images, axes=(1, 2)).copy(), digits.test_labels)
     pupils = np.arange(len(labels)) % 2 == 0
     taught = lesson(digits, images[pupils], labels[pupils], np.ones(int(pupils.sum())))
@@ -160,7 +160,7 @@ def test_a_night_teaches(base: Machine, digits: corpus.Corpus) -> None:
 
 
 def test_weights_are_relative_and_count(base: Machine, digits: corpus.Corpus) -> None:
-    """Doubling all weights changes nothing; a correction of weight 0 is as if it were not there."""
+    """Doubling all weights changes nothing; a correction of weight 0 has no effect."""
     images, labels = digits.test_images[:40], digits.test_labels[:40]
     wrong = ((labels[:20] + 1) % 10).astype(np.uint8)
     mixed = np.concatenate([wrong, labels[20:]]).astype(np.uint8)
@@ -177,7 +177,7 @@ def test_weights_are_relative_and_count(base: Machine, digits: corpus.Corpus) ->
 
 
 def test_a_base_without_one_digit_is_refused(digits: corpus.Corpus) -> None:
-    """A machine cannot be made of nine digits; the message says which came."""
+    """A machine needs images of all ten digits; the message lists the digits that it got."""
     without = digits.train_labels != 7
     with pytest.raises(ValueError, match=r"ten digits"):
         FAMILY.train_base(digits.train_images[without], digits.train_labels[without], 0, no_progress)
@@ -206,7 +206,7 @@ def spoiled(base: Machine, name: str, change: str) -> Weights:
 @pytest.mark.parametrize("change", ["another type", "too short"])
 @pytest.mark.parametrize("name", ["support_vectors", "counts", "coefficients", "intercepts", "gamma"])
 def test_malformed_arrays_are_refused_by_name(base: Machine, name: str, change: str) -> None:
-    """libsvm would read past the end of them: every malformed array is a ValueError naming it."""
+    """Every malformed array raises ValueError with its name; libsvm would read past its end."""
     with pytest.raises(ValueError, match=name):
         FAMILY.load(spoiled(base, name, change))
 
@@ -219,7 +219,7 @@ def test_counts_that_lie_are_refused(base: Machine, counts: list[int]) -> None:
 
 
 def test_the_recipe_is_the_tutorial_s(base: Machine) -> None:
-    """The recipe holds the tutorial's gamma, the machine has it, and nothing is shipped."""
+    """The recipe and the machine have the tutorial's gamma, and no base is shipped."""
     assert FAMILY.recipe()["gamma"] == 0.001
     assert float(base.weights()["gamma"]) == 0.001
     assert FAMILY.shipped() is None

@@ -17,14 +17,14 @@ def one(image: np.ndarray) -> np.ndarray:
 
 
 def test_a_checkerboard_of_tiles() -> None:
-    """A picture made of 8×8 even tiles comes back as those tiles, 255 as 16."""
+    """A picture of 8×8 uniform tiles gives those tiles, with 255 as 16."""
     board = (np.indices((8, 8)).sum(axis=0) % 2 == 0).astype(np.uint8)
     picture = np.kron(board * 255, np.ones((3, 3), np.uint8)).astype(np.uint8)
     assert np.allclose(one(picture), board * 16.0)
 
 
 def test_only_the_box_of_ink_counts() -> None:
-    """Where in the picture the digit stands makes no difference."""
+    """The position of the digit in the picture does not change its tiles."""
     digit = np.random.default_rng(0).integers(0, 256, (12, 10)).astype(np.uint8)
     digit[0], digit[-1], digit[:, 0], digit[:, -1] = 255, 255, 255, 255
     found = []
@@ -50,7 +50,7 @@ def test_faint_pixels_do_not_stretch_the_box() -> None:
 @settings(deadline=None, max_examples=50)
 @given(pictures)
 def test_tiles_keep_the_ink(images: np.ndarray) -> None:
-    """Tiles lie in 0 to 16, and their mean is the mean of the box's pixels: no ink is lost or invented."""
+    """Tiles are in 0 to 16, and their mean is that of the box's pixels: no ink is lost or added."""
     found = tiles(images)
     assert found.shape == (len(images), 64)
     assert found.min() >= 0
@@ -67,13 +67,13 @@ def test_tiles_keep_the_ink(images: np.ndarray) -> None:
 @settings(deadline=None, max_examples=25)
 @given(pictures)
 def test_a_batch_is_its_rows(images: np.ndarray) -> None:
-    """Each picture's tiles are its own, whatever stands beside it."""
+    """The tiles of a picture do not depend on the other pictures in the batch."""
     apart = np.concatenate([tiles(images[i : i + 1]) for i in range(len(images))])
     assert np.array_equal(tiles(images), apart)
 
 
 def test_blank_pictures_and_single_pixels() -> None:
-    """Nothing drawn is all zeros, a single pixel is a full box: both finite."""
+    """A blank picture gives zeros, and a single pixel a full box; both are finite."""
     blank, dot = np.zeros((2, 28, 28), np.uint8)
     dot[13, 7] = 255
     assert np.array_equal(one(blank), np.zeros((8, 8)))
@@ -84,6 +84,6 @@ def test_blank_pictures_and_single_pixels() -> None:
     "images", [np.zeros((28, 28), np.uint8), np.zeros((1, 28, 28)), np.zeros((1, 0, 28), np.uint8)]
 )
 def test_other_arrays_are_refused(images: np.ndarray) -> None:
-    """Anything but (n, h, w) uint8 is the caller's mistake."""
-    with pytest.raises(ValueError, match="images must be"):
+    """Anything but (n, h, w) uint8 raises ``ValueError``."""
+    with pytest.raises(ValueError, match="expected images"):
         tiles(images)

@@ -1,4 +1,4 @@
-"""Small ML Programs written field by field, without coremltools: as exact, or as wrong, as a test wants them."""
+"""Small ML Programs written field by field, without coremltools: as correct or as wrong as a test needs them."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Whatever a package's zip, program or weight file contains, only ``ModelError`` leaves the runtime, and soon."""
+"""Any content of a package's zip, program or weight file raises only ``ModelError``, in limited time."""
 
 import random
 import resource

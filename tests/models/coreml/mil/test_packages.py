@@ -1,4 +1,4 @@
-"""Packages as zips and folders: read without a disk, and no name in them leads anywhere."""
+"""Packages as zips and folders: read in memory, without using their names as paths."""
 
 import io
 import struct
@@ -41,7 +41,7 @@ def answers(data: bytes) -> np.ndarray:
 
 
 def test_every_way_a_package_comes(tmp_path: Path) -> None:
-    """Stored or deflated, under any folder or none, with a system's litter, or as a folder: the same answers."""
+    """Stored or deflated zips, with any folder or none and with system files, and folders give the same answers."""
     expected = answers(zipped(files()))
     bare = {name.removeprefix("digits.mlpackage/"): data for name, data in files().items()}
     deep = {f"downloads/{name}": data for name, data in files().items()}
@@ -116,7 +116,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.mark.parametrize("attack", BROKEN)
 def test_broken_packages(attack: str) -> None:
-    """A package that is not whole, or that tries anything, is refused in one line with what to do."""
+    """An incomplete or unsafe package is refused in one line with the next step."""
     make, match = BROKEN[attack]
     with pytest.raises(coreml.Malformed, match=match):
         coreml.load(make(), name="digits.mlpackage")
@@ -137,7 +137,7 @@ def test_a_bomb() -> None:
 
 
 def test_a_large_manifest() -> None:
-    """A table of contents beyond any package's is not parsed."""
+    """A manifest over the limit is not parsed."""
     with pytest.raises(coreml.LimitExceeded, match=r"Manifest\.json of 100000 bytes"):
         coreml.load(_manifest(bytes(100_000)))
 

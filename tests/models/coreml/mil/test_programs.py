@@ -1,4 +1,4 @@
-"""Programs as wholes: what runs, what is refused and how that is named."""
+"""Whole programs: those that run, and the refusals with their messages."""
 
 import struct
 from collections.abc import Callable
@@ -147,7 +147,7 @@ WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a name before it is given": (
         lambda: _changed(lambda made: setattr(_operation(made, "relu").inputs["x"].arguments[0], "name", "s")),
-        r"operation 'r' \(relu\): 's' is given by no earlier operation",
+        r"operation 'r' \(relu\): no earlier operation gives 's'",
     ),
     "a name given twice": (
         lambda: _changed(lambda made: setattr(_operation(made, "relu").outputs[0], "name", "c")),
