@@ -197,13 +197,16 @@ def _fit(ink: Plane, mask: Mask) -> Plane:
 def _centre(fitted: Plane) -> NDArray[np.uint8]:
     """Return ``fitted`` (0 to 1, no side over BOX) on black 28×28, its centre of mass at index 14 on both axes.
 
-    The shift is a whole number of pixels, as in MNIST, and stops at the edge, so that no ink is lost.
+    The shift is a whole number of pixels, as in MNIST, and stops at the edge, so that no ink is lost. The centre is
+    computed from the grey levels, which are integers: a sum of floats depends on its order, and a phone must get the
+    same shift.
     """
     frame = np.zeros((SIDE, SIDE), np.uint8)
     height, width = fitted.shape
-    mass = fitted.sum()
-    row = CENTRE - float(fitted.sum(1) @ np.arange(height)) / mass
-    column = CENTRE - float(fitted.sum(0) @ np.arange(width)) / mass
+    levels = np.rint(fitted * 255).astype(np.int64)
+    mass = int(levels.sum())
+    row = CENTRE - int(levels.sum(1) @ np.arange(height)) / mass
+    column = CENTRE - int(levels.sum(0) @ np.arange(width)) / mass
     top, left = min(max(round(row), 0), SIDE - height), min(max(round(column), 0), SIDE - width)
-    frame[top : top + height, left : left + width] = np.rint(fitted * 255)
+    frame[top : top + height, left : left + width] = levels
     return frame
