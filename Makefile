@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 
-.PHONY: help demo quick test check lint types pythons requirements clean
+.PHONY: help demo quick test check lint types swift pythons requirements clean
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' Makefile
 
@@ -31,6 +31,11 @@ lint: $(VENV)/ready
 
 types: $(VENV)/ready
 	$(BIN)/mypy
+
+swift: ## build and test the Swift package; where there is no Swift 6, install Debian's in SWIFT_ROOT (root, debootstrap)
+	clients/swift/toolchain.sh --make
+	clients/swift/toolchain.sh clients/swift/check.sh tests
+	clients/swift/toolchain.sh clients/swift/check.sh apple
 
 pythons: ## list the Python versions that run here
 	@$(foreach version,$(VERSIONS),python$(version) --version 2>/dev/null || echo "Python $(version): not found";)
@@ -58,4 +63,4 @@ requirements: ## lock pyproject.toml's dependencies in requirements.txt, with ha
 	  --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.txt
 
 clean: ## remove the environment, caches and build results
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .build build dist *.egg-info

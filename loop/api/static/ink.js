@@ -1,4 +1,4 @@
-// A clean drawing in MNIST's format, 28×28: the same rules as loop/data/ink.py and docs/ios/DigitLoop.swift.
+// A clean drawing in MNIST's format, 28×28: the same rules as loop/data/ink.py; docs/vectors.md lists them.
 
 export const SIDE = 28;
 const BOX = 20;

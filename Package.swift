@@ -1,0 +1,31 @@
+// swift-tools-version:6.0
+// The phone's half of Digit Loop. Add this repository as a package in Xcode, then `import DigitLoop`.
+
+import PackageDescription
+
+let sources = "clients/swift/Sources"
+let tests = "clients/swift/Tests"
+
+#if os(Linux)
+// Linux has no CryptoKit: the tests check signatures with the system's libcrypto.
+let onLinux: [Target] = [
+    .systemLibrary(name: "CLibcrypto", path: "\(tests)/CLibcrypto", providers: [.apt(["libssl-dev"])]),
+    .testTarget(
+        name: "DigitLoopCoreTests", dependencies: ["DigitLoopCore", "CLibcrypto"], path: "\(tests)/DigitLoopCoreTests"),
+]
+#else
+let onLinux: [Target] = []
+#endif
+
+let package = Package(
+    name: "DigitLoop",
+    platforms: [.iOS(.v15), .macOS(.v12)],
+    products: [
+        .library(name: "DigitLoop", targets: ["DigitLoop"]),
+        .library(name: "DigitLoopCore", targets: ["DigitLoopCore"]),
+    ],
+    targets: [
+        .target(name: "DigitLoopCore", path: "\(sources)/DigitLoopCore"),
+        .target(name: "DigitLoop", dependencies: ["DigitLoopCore"], path: "\(sources)/DigitLoop"),
+    ] + onLinux
+)

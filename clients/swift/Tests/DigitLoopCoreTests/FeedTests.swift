@@ -1,0 +1,124 @@
+import Foundation
+import XCTest
+
+@testable import DigitLoopCore
+
+/// Devices follow the publishers of `clients/vectors/feed.json`, honest and attacked, as the Python client does.
+final class FeedTests: XCTestCase {
+    struct FeedVectors: Decodable {
+        struct Step: Decodable {
+            let now: String, files: [String: String], refusal: String?
+            let root: Int, epoch: Int, sequence: Int, current: Int?, previous: Int?
+        }
+        struct Scenario: Decodable { let name: String, root: String, steps: [Step] }
+        let scenarios: [Scenario], models: [String: RecordedModel], files: [String: [FilePart]]
+
+        func file(_ name: String) throws -> Data { Data(try XCTUnwrap(files[name]).flatMap(\.bytes)) }
+    }
+
+    /// Every step of every scenario ends as in Python: the same refusal, the same trusted root and feed, the same model.
+    func testEveryScenarioEndsAsInPython() async throws {
+        let vectors: FeedVectors = try Vectors.read("feed.json")
+        let attacks = vectors.scenarios.filter { $0.steps.last?.refusal != nil }
+        XCTAssertGreaterThanOrEqual(attacks.count, 65)
+        for scenario in vectors.scenarios { try await play(scenario, vectors) }
+    }
+
+    private func play(_ scenario: FeedVectors.Scenario, _ vectors: FeedVectors) async throws {
+        let (shelf, clock, folder) = (Shelf(), TestClock(), temporaryFolder(self))
+        let services = LoopServices(
+            cryptography: Libcrypto(), models: RecordedLoader(models: vectors.models), http: shelf, clock: clock)
+        let phone = try LoopPhone(
+            site: Shelf.site, folder: folder, root: vectors.file(scenario.root), services: services)
+        for (number, step) in scenario.steps.enumerated() {
+            let place = "\(scenario.name), step \(number)"
+            clock.set(try XCTUnwrap(DocumentTime.parse(step.now)))
+            shelf.put(try step.files.mapValues(vectors.file))
+            let before = try? Data(contentsOf: folder.appendingPathComponent("state.json"))
+            var refused: String?
+            do { try await phone.sync() } catch { refused = (error as? LoopError)?.rule.rawValue ?? "\(error)" }
+            XCTAssertEqual(refused, step.refusal, place)
+            let trust = Trust(cryptography: Libcrypto())
+            let state = try XCTUnwrap(DeviceFolder(folder: folder).load(trust), place)
+            XCTAssertEqual(
+                [state.trusted.root.version, state.trusted.root.epoch, state.trusted.sequence],
+                [step.root, step.epoch, step.sequence], place)
+            XCTAssertEqual([state.current?.version, state.previous?.version], [step.current, step.previous], place)
+            let loaded = try await phone.model()
+            XCTAssertEqual(loaded?.held, state.current, place)
+            if refused != nil, number > 0, step.root == scenario.steps[number - 1].root, step.sequence == scenario.steps[number - 1].sequence {
+                XCTAssertEqual(try Data(contentsOf: folder.appendingPathComponent("state.json")), before, place)
+            }
+        }
+    }
+}
+
+/// The answers that `models.coreml` gave when the vectors were made; Core ML itself does not run on Linux.
+struct RecordedModel: Decodable, LoopModel {
+    let metadata: [String: String]
+    let answers: [String: [Double]]
+
+    func probabilities(_ pixels: [UInt8]) async throws -> [Double] {
+        guard let answer = answers[Libcrypto().digest(Data(pixels))] else { throw CocoaError(.featureUnsupported) }
+        return answer
+    }
+}
+
+/// Loads the models that were recorded, by their digest.
+struct RecordedLoader: LoopModelLoading {
+    let models: [String: RecordedModel]
+
+    func load(_ file: URL) async throws -> any LoopModel {
+        guard let model = models[Libcrypto().digest(try Data(contentsOf: file))] else { throw CocoaError(.fileReadCorruptFile) }
+        return model
+    }
+
+    func tidy(keeping _: Set<String>) {}
+}
+
+/// A server's files in memory, which a test may change. `opened` lists the paths and ranges of all requests.
+final class Shelf: LoopHTTP, @unchecked Sendable {
+    static let site = URL(string: "https://cdn.example/digits") ?? URL(fileURLWithPath: "/")
+    private let lock = NSLock()
+    private var files = [String: Data](), requests = [(path: String, range: String?)]()
+    /// Called before each piece of a body.
+    private let onPiece: @Sendable () async throws -> Void
+    private let keepsRanges: Bool
+
+    init(keepsRanges: Bool = true, onPiece: @escaping @Sendable () async throws -> Void = {}) {
+        (self.keepsRanges, self.onPiece) = (keepsRanges, onPiece)
+    }
+
+    var opened: [(path: String, range: String?)] { lock.withLock { requests } }
+    func put(_ all: [String: Data]) { lock.withLock { files = all } }
+
+    func send(_ request: LoopRequest) async throws -> LoopResponse {
+        let path = String(request.url.path.dropFirst("/digits/".count)), range = request.headers["Range"]
+        let found = lock.withLock {
+            requests.append((path, range))
+            return files[path]
+        }
+        guard let data = found else { return answer(404, [:], Data()) }
+        guard keepsRanges, let offset = range.flatMap({ Int($0.dropFirst("bytes=".count).dropLast()) }) else {
+            return answer(200, [:], data)
+        }
+        let headers = ["Content-Range": "bytes \(offset)-\(data.count - 1)/\(data.count)"]
+        return answer(206, headers, data.dropFirst(offset))
+    }
+
+    private func answer(_ status: Int, _ headers: [String: String], _ data: Data) -> LoopResponse {
+        let pieces = stride(from: 0, to: data.count, by: 4096).map { Data(data.dropFirst($0).prefix(4096)) }
+        let (stream, continuation) = AsyncThrowingStream.makeStream(of: Data.self, throwing: (any Error).self)
+        let sender = Task { [onPiece] in
+            do {
+                for piece in pieces {
+                    try await onPiece()
+                    continuation.yield(piece)
+                }
+                continuation.finish()
+            } catch { continuation.finish(throwing: error) }
+        }
+        continuation.onTermination = { _ in sender.cancel() }
+        return LoopResponse(status: status, headers: headers, body: stream)
+    }
+}

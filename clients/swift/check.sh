@@ -1,0 +1,47 @@
+#!/bin/sh
+# Checks of the Swift package, from the repository's root with Swift on the PATH (toolchain.sh): no warning is allowed.
+#
+#   clients/swift/check.sh tests   builds, and runs the tests on the vectors of clients/vectors
+#   clients/swift/check.sh apple   type-checks the sources for Apple's systems, and the example of docs/swift.md, against
+#                                  declarations of Apple's interfaces
+set -eu
+
+tests() {
+  swift test -j "${SWIFT_JOBS:-2}" -c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors
+}
+
+apple() {
+  made=.build/apple-stubs
+  mkdir -p "$made"
+  for name in CryptoKit CoreVideo CoreML Security CoreGraphics ImageIO; do
+    swiftc -swift-version 5 -suppress-warnings -I "$made" -parse-as-library -emit-module -module-name "$name" \
+      -emit-module-path "$made/$name.swiftmodule" "clients/swift/Tests/AppleStubs/$name.swift"
+  done
+  swiftc -swift-version 6 -warnings-as-errors -parse-as-library -emit-module -module-name DigitLoopCore \
+    -emit-module-path "$made/DigitLoopCore.swiftmodule" clients/swift/Sources/DigitLoopCore/*.swift
+  swiftc -swift-version 6 -warnings-as-errors -parse-as-library -emit-module -I "$made" -module-name DigitLoop \
+    -emit-module-path "$made/DigitLoop.swiftmodule" clients/swift/Sources/DigitLoop/*.swift
+  page
+  echo "type-checked: $(ls clients/swift/Sources/DigitLoop/*.swift | wc -l) files"
+}
+
+# The example of docs/swift.md, in a function that has what an app has.
+page() {
+  {
+    echo 'import DigitLoop'
+    echo 'import Foundation'
+    echo 'func example(rootInTheApp: Data, strokes: [[LoopDrawing.Point]]) async throws {'
+    sed -n '/^```swift$/,/^```$/{/^```/d;p;}' docs/swift.md
+    echo '_ = answer }'
+  } >"$made/page.swift"
+  swiftc -swift-version 6 -warnings-as-errors -typecheck -parse-as-library -I "$made" "$made/page.swift"
+}
+
+case ${1:-} in
+  tests) tests ;;
+  apple) apple ;;
+  *)
+    echo "expected tests or apple" >&2
+    exit 1
+    ;;
+esac

@@ -1,0 +1,90 @@
+"""``clients/vectors`` is what the Python side computes today, and covers what other clients must get right."""
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from loop.data import digits, ink
+from loop.feed import refusals
+from tests.clients import scenarios, vectors
+from tests.feed.client import attacks
+
+MAX_BYTES = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, bytes]:
+    """The vectors as they would be written now."""
+    return vectors.every()
+
+
+def committed(name: str) -> Any:
+    """A committed file."""
+    return json.loads((vectors.FOLDER / name).read_bytes())
+
+
+def pixels(runs: str) -> NDArray[np.uint8]:
+    """The levels of ``vectors.runs``."""
+    pairs = np.frombuffer(base64.b64decode(runs), np.uint8).reshape(-1, 2)
+    return np.repeat(pairs[:, 1], pairs[:, 0])
+
+
+@pytest.mark.slow
+def test_they_are_current(made: dict[str, bytes]) -> None:
+    """Each committed file has the bytes that ``python -m tests.clients.vectors`` writes."""
+    assert sorted(made) == sorted(path.name for path in vectors.FOLDER.iterdir())
+    for name, data in made.items():
+        assert (vectors.FOLDER / name).read_bytes() == data, f"{name}: run python -m tests.clients.vectors"
+
+
+def test_they_are_small() -> None:
+    """All files together stay below a megabyte."""
+    assert sum(path.stat().st_size for path in vectors.FOLDER.iterdir()) < MAX_BYTES
+
+
+def test_pictures_cover_the_recipe() -> None:
+    """At least 200 pictures, of odd, small and large sizes; their runs unpack to 784 bytes that ``ink`` makes."""
+    listed = committed("pictures.json")
+    assert len(listed) >= 200
+    assert {each["width"] % 2 for each in listed} == {each["height"] % 2 for each in listed} == {0, 1}
+    assert max(each["width"] for each in listed) > ink.WORKING_SIDE
+    for each in listed[::10]:
+        grey = pixels(each["grey"]).reshape(each["height"], each["width"])
+        assert np.array_equal(ink.normalise(grey).ravel(), pixels(each["pixels"]))
+
+
+def test_every_attack_is_a_scenario() -> None:
+    """Each attack on the feed is there, with the refusal that the Python client raises; so are honest devices."""
+    played = {each["name"]: each["steps"][-1]["refusal"] for each in committed("feed.json")["scenarios"]}
+    named = {attack.name: attack.refusal.__name__ for attack in attacks.every()}
+    assert len(named) >= 65
+    assert {name: played[name] for name in named} == named
+    assert set(played) - set(named) == {live.__name__ for live in scenarios.LIVES}
+
+
+def test_every_rule_of_trust_is_refused_somewhere() -> None:
+    """The scenarios break every rule that a device can meet without a slow server or a damaged disk."""
+    met = {step["refusal"] for each in committed("feed.json")["scenarios"] for step in each["steps"]}
+    every = {name for name, kind in vars(refusals).items() if isinstance(kind, type) and name != "FeedRefused"}
+    assert every - met == {"TooSlow", "Truncated", "StateUnreadable"}
+
+
+def test_a_stored_png_is_read_bit_for_bit() -> None:
+    """The PNG that a client writes without compression is the 28×28 that it saw."""
+    png = committed("small.json")["png"]
+    read = digits.read(base64.b64decode(png["file"]))
+    assert not read.normalised
+    assert np.array_equal(read.pixels.ravel(), pixels(png["pixels"]))
+
+
+def test_runs_and_file_texts_lose_nothing() -> None:
+    """Control: runs of more than 255, and files of any bytes, come back as they were."""
+    levels = np.array([0] * 600 + [7, 8, 8] + [255] * 255, np.uint8)
+    assert np.array_equal(pixels(vectors.runs(levels)), levels)
+    data = bytes(range(256)) + b"\n" * 300 + b"x"
+    parts = [part if isinstance(part, str) else part[0] * part[1] for part in vectors.file_text(data)]
+    assert "".join(parts).encode("latin-1") == data
