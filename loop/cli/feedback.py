@@ -10,7 +10,7 @@ import typer
 
 from loop import intake
 from loop.cli.output import FamilyName, Json, console, emit, open_home, percent, print_table, progress, say, table
-from loop.cli.reading_options import ReadAs, print_treatments
+from loop.cli.reading_options import ReadAs, print_preparations
 from loop.cli.setup import known_family
 from loop.clock import utc_now
 from loop.data import convention_check, handwriting, reading_options
@@ -44,22 +44,22 @@ def import_(
     """
     home = open_home()
     refused: Counter[str] = Counter()
-    treatments: Counter[str] = Counter()
+    preparations: Counter[str] = Counter()
     people = [person for path in paths for person in checked_people([path], read_as)]
     with progress(quiet=as_json) as report:
-        uploads = _uploads(people, source, refused, treatments, report)
+        uploads = _uploads(people, source, refused, preparations, report)
         answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
     refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
     receipts = [answer for answer in answers if isinstance(answer, intake.Receipt)]
     duplicates = sum(receipt.duplicate for receipt in receipts)
     counts = {"accepted": len(receipts) - duplicates, "duplicate": duplicates, "refused": sum(refused.values())}
     if as_json:
-        emit({"source": source, **counts, "reasons": dict(refused), "treatments": dict(treatments)})
+        emit({"source": source, **counts, "reasons": dict(refused), "preparations": dict(preparations)})
     else:
         console.print(", ".join(f"{count} {name}" for name, count in counts.items()))
         for reason, count in refused.most_common(MAX_REASONS):
             say(f"  {count} × {reason}")
-        print_treatments(treatments)
+        print_preparations(preparations)
     if not receipts:
         raise BadImage("no picture was accepted; expected labelled pictures, <digit>/*.png")
 
@@ -76,10 +76,10 @@ def _uploads(
     people: list[handwriting.Person],
     source: str,
     refused: Counter[str],
-    treatments: Counter[str],
+    preparations: Counter[str],
     report: Progress,
 ) -> Iterator[intake.Upload]:
-    """Read the pictures lazily, one at a time; count refusals by their reason and digits by their treatment."""
+    """Read the pictures lazily, one at a time; count refusals by their reason and digits by their preparation."""
     for number, person in enumerate(people, start=1):
         for sample in person.samples():
             try:
@@ -87,7 +87,7 @@ def _uploads(
             except BadImage as error:
                 refused[str(error)] += 1
                 continue
-            treatments[digit.treatment] += 1
+            preparations[digit.preparation] += 1
             yield intake.Upload(source, digit, sample.label)
         report("read and store", number, len(people))
 

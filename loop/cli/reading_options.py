@@ -19,9 +19,9 @@ ReadAs = Annotated[
 ]
 
 
-def print_treatments(treatments: Mapping[str, int]) -> None:
-    """Print the number of pictures for each treatment; nothing if all were kept."""
-    if set(treatments) - {digits.KEPT}:
+def print_preparations(preparations: Mapping[str, int]) -> None:
+    """Print the number of pictures for each preparation; nothing if all were kept."""
+    if set(preparations) - {digits.KEPT}:
         say("How the pictures were read", "bold")
-    for treatment, count in treatments.items() if set(treatments) - {digits.KEPT} else ():
-        say(f"  {count:,} {treatment}")
+    for preparation, count in preparations.items() if set(preparations) - {digits.KEPT} else ():
+        say(f"  {count:,} {preparation}")

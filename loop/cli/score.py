@@ -11,7 +11,7 @@ from rich.text import Text
 
 from loop.cli import one_picture
 from loop.cli.output import Json, console, emit, percent, print_table, say, table
-from loop.cli.reading_options import ReadAs, print_treatments
+from loop.cli.reading_options import ReadAs, print_preparations
 from loop.data import labelled
 from loop.data.labelled import Labelled
 from loop.errors import BadModel, DiskFull
@@ -156,7 +156,7 @@ def _document(file: Path, data: Path, reader: DigitClassifier, examples: Labelle
         ],
         "confusion": result.confusion.tolist(),
         "assumptions": list(reader.assumptions),
-        "treatments": dict(examples.treatments),
+        "preparations": dict(examples.preparations),
         "refused": [{"name": name, "reason": reason} for name, reason in examples.refused],
     }
 
@@ -172,7 +172,7 @@ def _print(document: dict[str, Any]) -> None:
     say("\nHow the file was read", "bold")
     for line in document["assumptions"]:
         say(f"  {_printable(line)}")
-    print_treatments(document["treatments"])
+    print_preparations(document["preparations"])
     print_table(_classes(document))
     print_table(_confusion(document["confusion"]))
     if refused := document["refused"]:

@@ -2,7 +2,7 @@
 
 A set is an array ``(n, h, w)`` of real numbers, from IDX, ``.npz`` or text. Rules: 28×28 of 0 to 255, white on black,
 is kept bit for bit, as a picture is; the scale is that of the median image, so that one wrong image is refused and does
-not change the others; an image of unclear polarity gets the polarity of the set; the digit's ``treatment`` lists every
+not change the others; an image of unclear polarity gets the polarity of the set; the digit's ``preparation`` lists every
 change; numbers of an unknown convention are refused with their range.
 """
 
@@ -55,7 +55,7 @@ class Convention:
             return digits.fitted(grey, scaled)
         if np.ptp(grey) < MIN_CONTRAST:
             raise BadImage(f"the image is blank: it has only levels from {grey.min()} to {grey.max()} of 255")
-        return digits.digit(255 - grey if dark else grey, digits.treatment(scaled, digits.INVERTED if dark else ""))
+        return digits.digit(255 - grey if dark else grey, digits.preparation(scaled, digits.INVERTED if dark else ""))
 
     def grey(self, values: Images) -> NDArray[np.uint8]:
         """Return ``values`` ``(h, w)`` as 0 to 255. Raises BadImage if they are outside the set's range."""

@@ -9,7 +9,7 @@ Untrusted bytes enter the loop here, before ``intake`` and ``handwriting`` use t
   more than one bit; 16 bits do not fit in 8; a file with a palette, colour or transparency is not the input of a
   grayscale model.
 - An EXIF orientation is applied, in PNG and JPEG, at every size: an app that sends its model's input writes none.
-- The digit's ``treatment`` lists every change: ``kept``, or terms in this order, separated by semicolons:
+- The digit's ``preparation`` lists every change: ``kept``, or terms in this order, separated by semicolons:
   ``turned 90`` (or another of ``orientations``), ``inverted``, ``evened`` (shadows were removed), ``fitted``. A digit
   from a set may begin with ``scaled from 0..1``, and end with the steps of the user's option ``--as``.
 - A blank image is refused in both cases. ``read`` raises BadImage and no other error.
@@ -41,7 +41,7 @@ __all__ = [
     "normalise",
     "read",
     "to_png",
-    "treatment",
+    "preparation",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -56,17 +56,17 @@ WHITE = 224  # the lowest level of white paper: from here on, 255 minus the leve
 class Digit:
     """One digit. ``pixels`` ``(28, 28) uint8``, read-only; ``digest`` is the SHA-256 (hex) of its 784 bytes.
 
-    ``treatment`` lists the changes to the sender's pixels; ``kept`` means none. Equal digits have equal pixels.
+    ``preparation`` lists the changes to the sender's pixels; ``kept`` means none. Equal digits have equal pixels.
     """
 
     pixels: Pixels = field(compare=False, repr=False)
     digest: str
-    treatment: str = field(compare=False)
+    preparation: str = field(compare=False)
 
     @property
     def normalised(self) -> bool:
         """Whether the sender's pixels were changed; False if they were kept bit for bit."""
-        return self.treatment != KEPT
+        return self.preparation != KEPT
 
 
 def read(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Digit:
@@ -85,10 +85,10 @@ def _plain(picture: Picture) -> Digit:
     grey = picture.grey
     _check_levels(int(grey.min()), int(grey.max()))
     if polarity.of(grey) is not Polarity.DARK_INK:
-        return digit(grey, treatment(picture.transform))
+        return digit(grey, preparation(picture.transform))
     if polarity.paper(grey) < WHITE:
         return fitted(grey, picture.transform)
-    return digit(255 - grey, treatment(picture.transform, INVERTED))
+    return digit(255 - grey, preparation(picture.transform, INVERTED))
 
 
 def _check_levels(lowest: int, highest: int) -> None:
@@ -108,20 +108,21 @@ def _check_levels(lowest: int, highest: int) -> None:
 def fitted(grey: Pixels, *before: str) -> Digit:
     """Return the digit in ``(h, w) uint8`` of any size and polarity, placed as in MNIST. Raises BadImage.
 
-    ``before`` lists the treatments that were already applied.
+    ``before`` lists the preparations that were already applied.
     """
     placed = ink.place(grey)
     return digit(
-        placed.pixels, treatment(*before, INVERTED if placed.dark_ink else "", EVENED if placed.evened else "", FITTED)
+        placed.pixels,
+        preparation(*before, INVERTED if placed.dark_ink else "", EVENED if placed.evened else "", FITTED),
     )
 
 
-def treatment(*steps: str) -> str:
-    """Return the steps that are not empty as one treatment; ``kept`` if all are empty."""
+def preparation(*steps: str) -> str:
+    """Return the steps that are not empty as one preparation; ``kept`` if all are empty."""
     return "; ".join(filter(None, steps)) or KEPT
 
 
-def digit(pixels: Pixels, treatment: str = KEPT) -> Digit:
+def digit(pixels: Pixels, preparation: str = KEPT) -> Digit:
     """Return the digit of ``(28, 28)`` or ``(784,)`` uint8 pixels, which are copied and made read-only."""
     if pixels.dtype != np.uint8 or pixels.size != SIDE * SIDE:
         raise BadImage(
@@ -129,7 +130,7 @@ def digit(pixels: Pixels, treatment: str = KEPT) -> Digit:
         )
     data = pixels.tobytes()
     own = np.frombuffer(data, np.uint8).reshape(SIDE, SIDE)  # over immutable bytes: cannot be made writeable
-    return Digit(own, hashlib.sha256(data).hexdigest(), treatment)
+    return Digit(own, hashlib.sha256(data).hexdigest(), preparation)
 
 
 def to_png(pixels: Pixels) -> bytes:

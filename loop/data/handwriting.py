@@ -27,7 +27,7 @@ class Sample:
     """One labelled image, not yet decoded: ``label`` 0 to 9 and the ``data`` of a PNG or JPEG file.
 
     With a ``convention``, ``data`` contains the values of one image of a set in that convention. ``steps`` are the
-    treatments of the user's option ``--as``. If ``reason`` is set, the image is unusable: ``label`` is -1, ``data``
+    preparations of the user's option ``--as``. If ``reason`` is set, the image is unusable: ``label`` is -1, ``data``
     empty.
     """
 

@@ -20,14 +20,14 @@ from loop.errors import BadImage
 class Labelled:
     """``images`` ``(n, 28, 28) uint8``, white ink on black; ``labels`` ``(n,) uint8``; ``refused``: name and reason.
 
-    ``treatments`` is the number of images for each treatment (``digits``).
+    ``preparations`` is the number of images for each preparation (``digits``).
     """
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     refused: tuple[tuple[str, str], ...] = ()
-    treatments: Counter[str] = field(default_factory=Counter)
+    preparations: Counter[str] = field(default_factory=Counter)
 
 
 def read(path: Path, read_as: str = "") -> Labelled:
@@ -47,7 +47,7 @@ def read(path: Path, read_as: str = "") -> Labelled:
 
 
 def _gathered(person: handwriting.Person) -> Labelled:
-    images, labels, refused, treatments = [], [], [], Counter[str]()
+    images, labels, refused, preparations = [], [], [], Counter[str]()
     for sample in person.samples():
         try:
             digit = sample.digit()
@@ -56,6 +56,6 @@ def _gathered(person: handwriting.Person) -> Labelled:
             continue
         images.append(digit.pixels)
         labels.append(sample.label)
-        treatments[digit.treatment] += 1
+        preparations[digit.preparation] += 1
     stacked = np.array(images, np.uint8).reshape(-1, digits.SIDE, digits.SIDE)
-    return Labelled(person.name, stacked, np.array(labels, np.uint8), tuple(refused), treatments)
+    return Labelled(person.name, stacked, np.array(labels, np.uint8), tuple(refused), preparations)

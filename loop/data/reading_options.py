@@ -12,11 +12,11 @@ from loop.errors import BadSettings
 
 GIVEN = "given"
 STEPS = {"inverted": "inverted"} | {name.replace(" ", "-"): name for name in orientations.TRANSFORMS}
-"""The treatment for each name in the option."""
+"""The preparation for each name in the option."""
 
 
 def parse(option: str) -> tuple[str, ...]:
-    """Return the treatments of an option, in order; none for ``given`` and for an empty option. Raises BadSettings."""
+    """Return the preparations of an option, in order; none for ``given`` and for an empty option. Raises BadSettings."""
     if option in ("", GIVEN):
         return ()
     parts = option.split("+")
@@ -29,16 +29,16 @@ def parse(option: str) -> tuple[str, ...]:
 
 
 def apply(digit: Digit, steps: tuple[str, ...]) -> Digit:
-    """Return ``digit`` after these treatments."""
+    """Return ``digit`` after these preparations."""
     if not steps:
         return digit
     pixels = apply_to_images(digit.pixels[None], steps)[0]
-    before = "" if digit.treatment == digits.KEPT else digit.treatment
-    return digits.digit(pixels, digits.treatment(before, *steps))
+    before = "" if digit.preparation == digits.KEPT else digit.preparation
+    return digits.digit(pixels, digits.preparation(before, *steps))
 
 
 def apply_to_images(images: orientations.Pixels, steps: tuple[str, ...]) -> orientations.Pixels:
-    """Return ``(n, 28, 28) uint8`` after these treatments."""
+    """Return ``(n, 28, 28) uint8`` after these preparations."""
     for step in steps:
         images = 255 - images if step == digits.INVERTED else orientations.transformed(images, step)
     return np.ascontiguousarray(images)

@@ -67,7 +67,7 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "captured_at": upload.captured_at,
         "pixels": digit.pixels.tobytes(),
         "normalised": digit.normalised,
-        "preparation": digit.treatment,
+        "preparation": digit.preparation,
         "status": Status.ACCEPTED if upload.kind.has_label else Status.NOTED,
         "received_at": now,
     }

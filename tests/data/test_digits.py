@@ -33,7 +33,7 @@ def test_kept_bit_for_bit(pixels: Grey) -> None:
     assume(polarity.of(pixels) is not Polarity.DARK_INK)
     read = digits.read(digits.to_png(pixels))
     assert np.array_equal(read.pixels, pixels)
-    assert (read.treatment, read.normalised) == ("kept", False)
+    assert (read.preparation, read.normalised) == ("kept", False)
 
 
 @pytest.mark.parametrize("bits", [2, 4])
@@ -51,29 +51,29 @@ def test_jpeg_of_28_is_kept_as_decoded() -> None:
     file = encoded(seven(28, 0, 255), "JPEG")
     read = digits.read(file)
     assert np.array_equal(read.pixels, np.asarray(Image.open(io.BytesIO(file))))
-    assert read.treatment == "kept"
+    assert read.preparation == "kept"
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 def test_28_with_an_orientation_is_turned_and_otherwise_kept(form: str) -> None:
-    """An EXIF orientation is applied at 28×28 too: the pixels move, and the treatment lists it."""
+    """An EXIF orientation is applied at 28×28 too: the pixels move, and the preparation lists it."""
     exif = Image.Exif()
     exif[0x0112] = 6
     file = encoded(seven(28, 0, 255), form, exif=exif)
     read = digits.read(file)
     assert np.array_equal(read.pixels, np.rot90(np.asarray(Image.open(io.BytesIO(file))), 3))
-    assert read.treatment == "turned 90"
+    assert read.preparation == "turned 90"
 
 
 # --- black on white
 
 
 def test_28_black_on_white_is_inverted() -> None:
-    """28×28 grayscale that is clearly black on white becomes 255 minus each level, and the treatment lists it."""
+    """28×28 grayscale that is clearly black on white becomes 255 minus each level, and the preparation lists it."""
     drawn = np.asarray(seven(28))
     read = digits.read(digits.to_png(drawn))
     assert np.array_equal(read.pixels, 255 - drawn)
-    assert (read.treatment, read.normalised) == ("inverted", True)
+    assert (read.preparation, read.normalised) == ("inverted", True)
 
 
 def test_28_on_grey_paper_is_fitted() -> None:
@@ -81,7 +81,7 @@ def test_28_on_grey_paper_is_fitted() -> None:
     drawn = np.asarray(seven(28, 170, 40))
     read = digits.read(digits.to_png(drawn))
     assert np.array_equal(read.pixels, digits.normalise(drawn))
-    assert read.treatment == "inverted; fitted"
+    assert read.preparation == "inverted; fitted"
 
 
 def test_mnist_either_way_round_is_one_digit() -> None:
@@ -89,7 +89,7 @@ def test_mnist_either_way_round_is_one_digit() -> None:
     for image in shared.mnist_training(4000):
         kept, inverted = digits.read(digits.to_png(image)), digits.read(digits.to_png(255 - image))
         assert kept == inverted
-        assert (kept.treatment, inverted.treatment) == ("kept", "inverted")
+        assert (kept.preparation, inverted.preparation) == ("kept", "inverted")
 
 
 @pytest.mark.parametrize("level", [0, 40, 90])
@@ -97,7 +97,7 @@ def test_bold_white_ink_is_not_taken_for_paper(level: int) -> None:
     """A bold white digit with a dark border is kept, even if half of the picture is ink."""
     bold = np.full((28, 28), level, np.uint8)
     bold[4:24, 4:24] = 255
-    assert digits.read(digits.to_png(bold)).treatment == "kept"
+    assert digits.read(digits.to_png(bold)).preparation == "kept"
 
 
 @pytest.mark.parametrize("full", [1, 3, 16])
@@ -108,12 +108,12 @@ def test_28_of_another_scale_is_refused(full: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "treatment"),
+    ("picture", "preparation"),
     [(seven(100, 0, 255), "fitted"), (seven(100), "inverted; fitted"), (seven(28).convert("RGB"), "inverted; fitted")],
 )
-def test_a_normalised_picture_has_its_treatment(picture: Image.Image, treatment: str) -> None:
-    """The treatment of a normalised picture names its polarity."""
-    assert digits.read(encoded(picture)).treatment == treatment
+def test_a_normalised_picture_has_its_treatment(picture: Image.Image, preparation: str) -> None:
+    """The preparation of a normalised picture names its polarity."""
+    assert digits.read(encoded(picture)).preparation == preparation
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGB", "RGBA", "I;16"])

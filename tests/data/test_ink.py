@@ -180,7 +180,7 @@ def test_the_shadow_test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("angle", [0, 0.5, 1.2, 2.5, 4])
 @pytest.mark.parametrize("dark", [0.3, 0.55, 0.8])
 def test_a_hard_shadow_is_no_ink(angle: float, dark: float) -> None:
-    """A hard shadow at any angle across the digit is removed, and the treatment lists ``evened``."""
+    """A hard shadow at any angle across the digit is removed, and the preparation lists ``evened``."""
     placed = ink.place(noisy(SEVEN * shadow(angle, dark), 1.5))
     assert placed.evened
     assert placed.dark_ink

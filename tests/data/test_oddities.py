@@ -21,11 +21,11 @@ def read(name: str, folder: Path) -> Labelled:
 
 @pytest.mark.parametrize("name", oddities.RIGHT)
 def test_read_correctly(name: str, tmp_path: Path) -> None:
-    """The base reads nearly all digits correctly, and most digits have the expected treatment."""
+    """The base reads nearly all digits correctly, and most digits have the expected preparation."""
     found = read(name, tmp_path)
     right = int(np.sum(convention_check.base()(found.images).argmax(1) == found.labels))
     assert right >= oddities.COUNT - MAX_ERRORS
-    assert found.treatments.most_common(1)[0][0] == oddities.RIGHT[name][1]
+    assert found.preparations.most_common(1)[0][0] == oddities.RIGHT[name][1]
 
 
 @pytest.mark.parametrize("name", oddities.REFUSED)
@@ -47,14 +47,14 @@ def test_import_and_score_read_alike(name: str, tmp_path: Path) -> None:
 
 
 def test_the_option_accepts_what_was_refused(tmp_path: Path) -> None:
-    """``--as transposed`` restores MNIST's digits, with that treatment; ``--as given`` reads them as stored."""
+    """``--as transposed`` restores MNIST's digits, with that preparation; ``--as given`` reads them as stored."""
     path = oddities.REFUSED["IDX by columns"][0](tmp_path)
     images, _ = oddities.chosen()
     transposed, given = labelled.read(path, "transposed"), labelled.read(path, "given")
     assert np.array_equal(transposed.images, images)
-    assert set(transposed.treatments) == {"transposed"}
+    assert set(transposed.preparations) == {"transposed"}
     assert np.array_equal(given.images, images.swapaxes(1, 2))
-    assert set(given.treatments) == {digits.KEPT}
+    assert set(given.preparations) == {digits.KEPT}
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ STRANGE = {
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_the_strange_inputs(name: str) -> None:
-    """Inputs that were once misread without an error are read correctly, with the expected treatment."""
+    """Inputs that were once misread without an error are read correctly, with the expected preparation."""
     found = labelled.read(shared.strange(name))
     right = int(np.sum(convention_check.base()(found.images).argmax(1) == found.labels))
     assert right >= 0.95 * len(found.labels)
-    assert set(found.treatments) == {STRANGE[name]}
+    assert set(found.preparations) == {STRANGE[name]}

@@ -75,7 +75,7 @@ def test_photos_are_turned_upright(form: str, orientation: int) -> None:
     mode = "L" if "grey" in form else "RGB"
     read = digits.read(encoded(stored.convert(mode), form.partition(",")[0], quality=95, exif=exif))
     assert np.abs(read.pixels.astype(int) - PLACED).mean() < 1.5
-    assert read.treatment.count("; ") == (2 if orientation > 1 else 1), "the turn stands before inverted; fitted"
+    assert read.preparation.count("; ") == (2 if orientation > 1 else 1), "the turn stands before inverted; fitted"
 
 
 @pytest.mark.parametrize("path", sorted(shared.WRITERS.glob("*.zip")), ids=lambda path: path.stem)
@@ -93,7 +93,7 @@ def test_an_orientation_that_makes_no_sense_is_none() -> None:
     """A PNG's eXIf that is cut off, of an unknown order or out of range leaves the picture as it is stored."""
     stored = encoded(seven())
     for body in (b"", b"MM", b"II*\0\x08\0\0\0", b"II*\0\xff\xff\xff\xff", b"XX*\0\x08\0\0\0\1\0"):
-        assert digits.read(stored[:33] + chunk(b"eXIf", body) + stored[33:]).treatment == "inverted; fitted"
+        assert digits.read(stored[:33] + chunk(b"eXIf", body) + stored[33:]).preparation == "inverted; fitted"
 
 
 def test_real_scans_are_there() -> None:

@@ -1,4 +1,4 @@
-"""Inputs in unusual formats, with the expected result: a treatment in ``RIGHT``, a reason in ``REFUSED``.
+"""Inputs in unusual formats, with the expected result: a preparation in ``RIGHT``, a reason in ``REFUSED``.
 
 Every input contains the same real digits (MNIST training images, seeded) in another format: a function writes it into a
 folder and returns its path.
@@ -242,7 +242,7 @@ def slanting(down: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[
     return np.where(down + across < 0.1, 210.0, 110.0)
 
 
-RIGHT: dict[str, tuple[Write, str]] = {  # the input, and the treatment of most of its digits
+RIGHT: dict[str, tuple[Write, str]] = {  # the input, and the preparation of most of its digits
     "IDX": (idx_pair(same), "kept"),
     "IDX, gzipped": (idx_pair(same, packed=True), "kept"),
     "IDX, black on white": (idx_pair(lambda x: 255 - x), "inverted"),
