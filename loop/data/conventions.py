@@ -2,7 +2,7 @@
 
 A set is an array ``(n, h, w)`` of real numbers, from IDX, ``.npz`` or text. Rules: 28×28 of 0 to 255, white on black,
 is kept bit for bit, as a picture is; the scale is that of the median image, so that one wrong image is refused and does
-not change the others; an image of unclear polarity gets the polarity of the set; the digit's ``preparation`` lists every
+not change the others; an image of unclear polarity gets the polarity of the set; ``preparation`` lists every
 change; numbers of an unknown convention are refused with their range.
 """
 

@@ -39,9 +39,9 @@ __all__ = [
     "digit",
     "fitted",
     "normalise",
+    "preparation",
     "read",
     "to_png",
-    "preparation",
 ]
 
 Pixels = NDArray[np.uint8]

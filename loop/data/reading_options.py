@@ -16,7 +16,7 @@ STEPS = {"inverted": "inverted"} | {name.replace(" ", "-"): name for name in ori
 
 
 def parse(option: str) -> tuple[str, ...]:
-    """Return the preparations of an option, in order; none for ``given`` and for an empty option. Raises BadSettings."""
+    """The preparations of an option, in order; none for ``given`` and for an empty option. Raises BadSettings."""
     if option in ("", GIVEN):
         return ()
     parts = option.split("+")
