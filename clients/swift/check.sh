@@ -2,12 +2,13 @@
 # Checks of the Swift package, from the repository's root with Swift on the PATH (toolchain.sh): no warning is allowed.
 #
 #   clients/swift/check.sh tests   builds, and runs the tests on the vectors of clients/vectors
+#   clients/swift/check.sh live T  runs one of LiveTests, at the server that the environment names
 #   clients/swift/check.sh apple   type-checks the sources for Apple's systems, and the example of docs/swift.md, against
 #                                  declarations of Apple's interfaces
 set -eu
 
 tests() {
-  swift test -j "${SWIFT_JOBS:-2}" -c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors
+  swift test -j "${SWIFT_JOBS:-2}" -c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors "$@"
 }
 
 apple() {
@@ -40,8 +41,9 @@ page() {
 case ${1:-} in
   tests) tests ;;
   apple) apple ;;
+  live) tests --filter "LiveTests/$2" ;;
   *)
-    echo "expected tests or apple" >&2
+    echo "expected tests, live or apple" >&2
     exit 1
     ;;
 esac

@@ -80,7 +80,7 @@ ACCEPTED: Responses = {
 }
 RETRY_AFTER = {"Retry-After": header("Seconds after which the same request is accepted.", "integer")}
 REFUSAL_HEADERS: dict[int, dict[str, Any]] = {
-    401: {"WWW-Authenticate": header("`Bearer`")},
+    401: {"WWW-Authenticate": header('`Bearer realm="digit-loop"`')},
     416: {"Content-Range": header("The length of the file: `bytes */LENGTH`.")},
     429: RETRY_AFTER,
     503: RETRY_AFTER,

@@ -72,6 +72,8 @@ TYPES = tuple(URN + rule for rule in RULES)
 PRIVATE = (errors.DeploymentError,)
 """Their messages contain paths and addresses of this machine."""
 
+CHALLENGE = 'Bearer realm="digit-loop"'  # RFC 6750 asks for a parameter; Foundation on Linux crashes without one
+
 PRIVATE_DETAIL = "the server cannot do this now and has logged the cause; send the request again later"
 FAULT_DETAIL = "the server failed on this request and has logged the cause; report it to the operator"
 
@@ -133,7 +135,7 @@ async def answer(request: Request, error: Exception) -> Response:
     if isinstance(error, PRIVATE) or problem["status"] >= 500:
         log.error("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
     if problem["status"] == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = CHALLENGE
     if "retry_after" in problem:
         headers["Retry-After"] = str(problem["retry_after"])
     return response(problem, headers)
