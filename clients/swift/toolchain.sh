@@ -41,7 +41,7 @@ where() {
 }
 
 make_it() {
-  if where 2>/dev/null; then return; fi
+  if (where) 2>/dev/null; then return; fi  # in a shell of its own, which `fail` may leave
   [ "$(id -u)" = 0 ] || fail "expected root for debootstrap and chroot, or swift 6 on the PATH"
   command -v debootstrap >/dev/null || fail "expected debootstrap (apt-get install debootstrap), or swift 6 on the PATH"
   unshare --mount true 2>/dev/null || fail "expected the right to mount, or swift 6 on the PATH"
