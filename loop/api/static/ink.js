@@ -46,12 +46,13 @@ function fit(rows) {
 /** Placed on a black 28×28 by whole pixels, with the centre of mass at index 14 and all ink inside the frame. */
 function centred(fitted) {
   const [down, across] = [fitted.length, fitted[0].length];
+  const levels = fitted.map((line) => line.map((share) => even(share * 255)));
   let [mass, row, column] = [0, 0, 0];
-  fitted.forEach((line, y) => line.forEach((share, x) => { mass += share; row += y * share; column += x * share; }));
+  levels.forEach((line, y) => line.forEach((level, x) => { mass += level; row += y * level; column += x * level; }));
   const place = (middle, length) => Math.min(Math.max(even(CENTRE - middle / mass), 0), SIDE - length);
   const [top, left] = [place(row, down), place(column, across)];
   const frame = new Uint8Array(SIDE * SIDE);
-  fitted.forEach((line, y) => line.forEach((share, x) => { frame[(top + y) * SIDE + left + x] = even(share * 255); }));
+  levels.forEach((line, y) => line.forEach((level, x) => { frame[(top + y) * SIDE + left + x] = level; }));
   return frame;
 }
 

@@ -108,17 +108,14 @@ final class Shelf: LoopHTTP, @unchecked Sendable {
 
     private func answer(_ status: Int, _ headers: [String: String], _ data: Data) -> LoopResponse {
         let pieces = stride(from: 0, to: data.count, by: 4096).map { Data(data.dropFirst($0).prefix(4096)) }
-        let (stream, continuation) = AsyncThrowingStream.makeStream(of: Data.self, throwing: (any Error).self)
-        let sender = Task { [onPiece] in
-            do {
-                for piece in pieces {
-                    try await onPiece()
-                    continuation.yield(piece)
-                }
-                continuation.finish()
-            } catch { continuation.finish(throwing: error) }
+        let asked = Counter()
+        // A piece is made when it is asked for, so that a test's clock moves while the body is read.
+        let stream = AsyncThrowingStream<Data, any Error> { [onPiece] in
+            let next = asked.next() - 1
+            guard next < pieces.count else { return nil }
+            try await onPiece()
+            return pieces[next]
         }
-        continuation.onTermination = { _ in sender.cancel() }
         return LoopResponse(status: status, headers: headers, body: stream)
     }
 }

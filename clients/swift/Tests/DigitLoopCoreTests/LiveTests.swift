@@ -10,6 +10,11 @@ final class LiveTests: XCTestCase {
         func secret() throws -> String { kept }
     }
 
+    private func server() throws -> URL {
+        let url = try environment("URL")
+        return try XCTUnwrap(URL(string: url))
+    }
+
     private func environment(_ name: String) throws -> String {
         guard let value = ProcessInfo.processInfo.environment["LOOP_LIVE_\(name)"] else {
             throw XCTSkip("no server: tests/clients/test_swift_live.py starts one and sets LOOP_LIVE_\(name)")
@@ -24,13 +29,13 @@ final class LiveTests: XCTestCase {
 
     private func outbox() throws -> LoopOutbox {
         try LoopOutbox(
-            api: XCTUnwrap(URL(string: try environment("URL"))), folder: temporaryFolder(self), key: try environment("KEY"),
+            api: server(), folder: temporaryFolder(self), key: try environment("KEY"),
             secrets: Given(kept: try environment("SECRET")), services: services())
     }
 
     /// A sync installs what the server's feed names, and a second one keeps it.
     func testSync() async throws {
-        let site = try XCTUnwrap(URL(string: try environment("URL") + "/v1"))
+        let site = try server().appendingPathComponent("v1")
         let vectors: FeedTests.FeedVectors = try Vectors.read("feed.json")
         let scenario = try XCTUnwrap(vectors.scenarios.first { $0.name == "update_and_rollback" })
         let clock = TestClock(try XCTUnwrap(DocumentTime.parse(scenario.steps[0].now)))
@@ -67,7 +72,7 @@ final class LiveTests: XCTestCase {
     /// A key that the server does not know keeps everything.
     func testUnknownKey() async throws {
         let stranger = try LoopOutbox(
-            api: XCTUnwrap(URL(string: try environment("URL"))), folder: temporaryFolder(self), key: "loop_app_unknown",
+            api: server(), folder: temporaryFolder(self), key: "loop_app_unknown",
             secrets: Given(kept: try environment("SECRET")), services: services())
         try await stranger.add(word(1))
         let done = try await stranger.upload()
