@@ -95,7 +95,7 @@ def live(url: str, folder: Path, corpus: Path, days: int, seed: int) -> Lived:
 
 def _founded(url: str, folder: Path) -> Home:
     home = homes.at(month.made(url, folder), migrated=False)
-    home.settings.home.mkdir()
+    home.settings.home.mkdir(exist_ok=True)
     stores.migrate(home.store)
     with home.store.write() as tx:
         corrections.set_salt(tx, "salt")  # which decides between training and holdout sources

@@ -41,6 +41,6 @@ def test_it_starts_anywhere_and_says_how(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     said = log.read_text(encoding="utf-8")
-    for words in ("downloading", "its download failed", "bundled digits instead", "0:00:0", "judge"):
+    for words in ("downloading", "the download failed", "bundled digits instead", "0:00:0", "judge"):
         assert words in said, said
     assert settings.load({"LOOP_HOME": str(tmp_path / "var")}).corpus == "digits"
