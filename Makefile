@@ -4,6 +4,7 @@
 VERSIONS := 3.13 3.12 3.11
 PYTHON ?= $(firstword $(foreach version,$(VERSIONS),$(shell python$(version) -c 'print("python$(version)")' 2>/dev/null)) python3)
 VENV ?= .venv
+JOBS ?= auto
 BIN := $(VENV)/bin
 
 # uv trusts the certificates that it ships, a company's proxy has its own: believe the system, as pip does.
@@ -20,8 +21,9 @@ demo: $(VENV)/ready ## run the whole loop once on real handwriting; options in A
 quick: $(VENV)/ready ## run the fast tests only
 	$(BIN)/python -m pytest -m "not slow and not campaign" $(ARGS)
 
+# The tests of a file stay in one process, with the homes and databases that they share. JOBS=0 runs all tests in one.
 test: $(VENV)/ready ## run every test except the campaigns
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: lint types ## run ruff and mypy
 
