@@ -19,7 +19,7 @@ demo: $(VENV)/ready ## run the whole loop once on real handwriting; options in A
 	$(BIN)/loop demo $(ARGS)
 
 quick: $(VENV)/ready ## run the fast tests only
-	$(BIN)/python -m pytest -m "not slow and not campaign" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not campaign" --durations=5 --durations-min=0.5 $(ARGS)
 
 # The tests of a file stay in one process, with the homes and databases that they share. JOBS=0 runs all tests in one.
 test: $(VENV)/ready ## run every test except the campaigns

@@ -238,6 +238,7 @@ def test_a_form_is_refused_like_json(small: Server, name: str) -> None:
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:digit-loop:{rule}")
 
 
+@pytest.mark.slow
 def test_every_refused_upload_is_counted_by_its_reason(small: Server) -> None:
     """This includes refused keys: otherwise a revoked key in an app would look like silence."""
     phone = small.phone()
@@ -346,6 +347,7 @@ def _until(send: Callable[[], httpx.Response], status: int) -> httpx.Response:
     return answer
 
 
+@pytest.mark.slow
 def test_quotas_are_answered_with_the_time_to_wait(serve: Serve) -> None:
     """429 and Retry-After; another phone is not affected; a refused upload is not stored."""
     server = serve(serve=Serving(source_per_minute=3))

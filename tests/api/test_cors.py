@@ -28,6 +28,7 @@ def test_no_page_elsewhere_by_default(small: Server) -> None:
     assert allowed(httpx.get(f"{small.url}/v1/feed", headers={"Origin": OURS})) is None
 
 
+@pytest.mark.slow
 def test_a_page_that_is_named(serve: Serve) -> None:
     """It may send corrections and read every answer, refusals and Retry-After included; another page may not."""
     server = serve(serve=Serving(cors_origins=f"https://first.example, {OURS}", source_per_minute=1))

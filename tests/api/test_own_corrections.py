@@ -28,6 +28,7 @@ def take_back(server: Server, phone: Phone, number: int) -> httpx.Response:
     return httpx.delete(f"{server.url}/v1/corrections/{number}", headers=phone.headers, timeout=30)
 
 
+@pytest.mark.slow
 def test_a_mind_that_changes(server: Server) -> None:
     """4, then 7: the second answer names the first, in a batch too, and a retry gets the same answer word by word."""
     phone = server.phone()
@@ -75,6 +76,7 @@ def test_one_of_ones_own(server: Server) -> None:
     }
 
 
+@pytest.mark.slow
 def test_another_source_sees_nothing(server: Server) -> None:
     """Its number is answered like one that does not exist, its list and export are empty, its source is refused."""
     owner, other = server.phone(), server.phone()
@@ -111,6 +113,7 @@ def test_pages(server: Server) -> None:
     assert list(pages(3)) == [sent[:3:-1], sent[3:0:-1], sent[:1]]
 
 
+@pytest.mark.slow
 def test_taken_back(server: Server) -> None:
     """Withdrawn once or twice, it is shown as withdrawn, and a retry of the upload does not bring it back."""
     phone = server.phone()
@@ -142,6 +145,7 @@ def test_what_shows_no_digit(server: Server, kind: str) -> None:
     assert (counts["by_kind"], counts["by_status"]) == ({kind: 2}, {"noted": 2})
 
 
+@pytest.mark.slow
 def test_the_counts_of_a_source(server: Server) -> None:
     """All that is stored, by kind and by status; ops see any source, and nothing stored is 404."""
     phone = server.phone()
@@ -173,6 +177,7 @@ def test_a_copy_of_everything(server: Server, monkeypatch: pytest.MonkeyPatch) -
         assert digits.read(base64.b64decode(row["image"])).digest == each["digest"]
 
 
+@pytest.mark.slow
 def test_erasure_that_stays(server: Server) -> None:
     """A late upload under the same secret is 410 with a type of its own; a new drawing is accepted."""
     phone, before = server.phone(), iso(utc_now())

@@ -206,6 +206,7 @@ def test_nobody_erases_another(server: Server) -> None:
     assert held(server) == {victim.source: 1, thief.source: 1}
 
 
+@pytest.mark.slow
 def test_a_source_erases_itself_alone(server: Server) -> None:
     """Erasing twice is no error; the other source stays."""
     phone, other = server.phone(), server.phone()
@@ -251,6 +252,7 @@ def test_two_secrets_are_no_secret(small: Server) -> None:
     assert held(small) == {}
 
 
+@pytest.mark.slow
 def test_a_bound_key_speaks_for_its_source_alone(url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever secret is sent with it, it neither adds to nor erases another source."""
     home = opened(url, tmp_path_factory.mktemp("bound"))

@@ -231,6 +231,7 @@ def test_sources_are_listed(loop: Shell) -> None:
     assert "person-1" not in loop("sources")
 
 
+@pytest.mark.slow
 def test_status_counts_what_a_night_would_count(loop: Shell) -> None:
     """Uploads of sources that teach are what `loop retrain` needs; the screen says so, and how many."""
     loop("init")
@@ -243,6 +244,7 @@ def test_status_counts_what_a_night_would_count(loop: Shell) -> None:
     assert f"{teach} " in loop.json("retrain")["reason"]
 
 
+@pytest.mark.slow
 def test_init_without_mnist_says_what_it_uses(loop: Shell) -> None:
     """Without --without-mnist it refuses; with it, the home keeps the choice, and every command and `status` know."""
     loop.monkeypatch.setattr(homes, "corpus", loop.real_corpus)

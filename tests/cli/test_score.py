@@ -75,6 +75,7 @@ def scored(*arguments: object) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_test_set_in_idx_files(model: Path, data: Path) -> None:
     """Of a folder with MNIST's files the test set is scored; everything the issue asks for is in the JSON."""
     found = scored(model, data)
@@ -92,6 +93,7 @@ def test_a_test_set_in_idx_files(model: Path, data: Path) -> None:
     assert not list(Path.cwd().glob("*.png"))
 
 
+@pytest.mark.slow
 def test_one_file_of_an_idx_pair(model: Path, data: Path) -> None:
     """Either file of a pair names both; the training set is scored when it is named."""
     assert scored(model, data / "t10k-images-idx3-ubyte.gz")["accuracy"] == 0.9
@@ -124,6 +126,7 @@ def test_a_folder_and_a_zip_of_digits(model: Path, tmp_path: Path) -> None:
         assert of_folder[key] == of_zip[key]
 
 
+@pytest.mark.slow
 def test_what_a_person_sees(model: Path, data: Path) -> None:
     """Accuracy, its interval, each digit, assumptions and the sheet's place are printed, and the sheet is there."""
     shown = invoked("score", model, data).stdout
@@ -134,6 +137,7 @@ def test_what_a_person_sees(model: Path, data: Path) -> None:
         assert sheet.width > 200
 
 
+@pytest.mark.slow
 def test_the_sheet_goes_where_it_is_told(model: Path, data: Path, tmp_path: Path) -> None:
     """--sheet names the file, with --json too; a place that cannot be written is an error that says so."""
     assert scored(model, data, "--sheet", tmp_path / "worst.png")["sheet"] == str(tmp_path / "worst.png")
@@ -154,6 +158,7 @@ def test_files_that_are_no_model(content: bytes | None, data: Path, tmp_path: Pa
         assert "seven.mlmodel" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_a_model_of_other_things(data: Path, tmp_path: Path) -> None:
     """A model whose labels are not the ten digits is refused with its labels named, and can be inspected."""
     path = tmp_path / "nine.mlmodel"

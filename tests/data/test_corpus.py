@@ -29,6 +29,7 @@ def as_idx(array: NDArray[np.uint8]) -> bytes:
 # --- IDX
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     hnp.arrays(np.uint8, st.one_of(st.tuples(st.integers(0, 9)), st.tuples(*[st.integers(0, 5)] * 3))), st.booleans()
@@ -117,6 +118,7 @@ def test_mnist_is_the_same_from_every_source(mnist_npz: Path, tmp_path: Path) ->
     assert gzipped.test_labels.shape == (10_000,)
 
 
+@pytest.mark.slow
 def test_a_corpus_cannot_be_changed() -> None:
     """Its arrays are read-only, so that a night cannot change the images that judge it."""
     mnist = corpus.mnist(shared.mnist_folder())
@@ -132,6 +134,7 @@ def linked(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_one_wrong_label_is_refused(tmp_path: Path) -> None:
     """One changed label of 70,000 is refused; the message has the file, both checksums and the next step."""
     labels = bytearray(gzip.decompress((shared.mnist_folder() / "t10k-labels-idx1-ubyte.gz").read_bytes()))
@@ -146,6 +149,7 @@ def test_one_wrong_label_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(no.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoilt",
     [b"", b"text", b"\x1f\x8b\x08\0cut", gzip.compress(b"\0\0\x08\x01\0\0\0\x09")],

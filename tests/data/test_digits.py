@@ -84,6 +84,7 @@ def test_28_on_grey_paper_is_fitted() -> None:
     assert read.preparation == "inverted; fitted"
 
 
+@pytest.mark.slow
 def test_mnist_either_way_round_is_one_digit() -> None:
     """4,000 of 4,000 MNIST training images are kept, and their negatives become the same digits."""
     for image in shared.mnist_training(4000):

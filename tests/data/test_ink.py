@@ -105,6 +105,7 @@ def test_mnist_is_nearly_a_fixed_point() -> None:
     assert np.quantile(changes, 0.99) < 6
 
 
+@pytest.mark.slow
 def test_real_scans_are_nearly_a_fixed_point() -> None:
     """Real scans are nearly unchanged when they are normalised again."""
     with zipfile.ZipFile(shared.writers()[1]) as archive:

@@ -19,6 +19,7 @@ def read(name: str, folder: Path) -> Labelled:
     return labelled.read(write(folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", oddities.RIGHT)
 def test_read_correctly(name: str, tmp_path: Path) -> None:
     """The base reads nearly all digits correctly, and most digits have the expected preparation."""
@@ -28,6 +29,7 @@ def test_read_correctly(name: str, tmp_path: Path) -> None:
     assert found.preparations.most_common(1)[0][0] == oddities.RIGHT[name][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", oddities.REFUSED)
 def test_refused_by_name(name: str, tmp_path: Path) -> None:
     """The whole input is refused, and the message names the cause."""
@@ -35,6 +37,7 @@ def test_refused_by_name(name: str, tmp_path: Path) -> None:
         read(name, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["IDX, black on white", "IDX, 0 and 1", "CSV", "npz, 8×8 of 0 to 16", "photo, hard shadow"]
 )

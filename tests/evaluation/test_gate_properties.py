@@ -36,6 +36,7 @@ def _with(report: Report, which: int, change: Any) -> Report:
     return dataclasses.replace(report, scores=tuple(scores))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(cases, st.integers(0, 1), st.randoms(use_true_random=False))
 def test_fixing_one_more_error_never_worsens_the_outcome(case: Case, which: int, random: Any) -> None:
@@ -78,6 +79,7 @@ def test_the_order_of_images_does_not_change_the_verdict(case: Case, seed: int) 
     assert [(r.outcome, r.text) for r in after.reasons] == [(r.outcome, r.text) for r in before.reasons]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(cases, st.integers(1, 3000), st.booleans())
 def test_images_that_both_read_alike_never_turn_a_failure_into_a_gain(case: Case, count: int, right: bool) -> None:

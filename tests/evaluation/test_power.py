@@ -73,6 +73,7 @@ def test_the_same_seed_gives_the_same_table() -> None:
         assert f"| {scenario.name} |" in tables[0].markdown()
 
 
+@pytest.mark.slow
 def test_hands_that_differ_are_the_known_weakness() -> None:
     """With ±2 points for each of three hands and no gain on average, the gate, which ignores hands, passes over 10 %.
 

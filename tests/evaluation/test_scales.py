@@ -66,6 +66,7 @@ def arrays(machine: SVC) -> Weights:
     }
 
 
+@pytest.mark.slow
 def test_the_runtime_agrees_with_scikit_learn(machine: SVC) -> None:
     """All 1,797 digits, given pixel by pixel, get the label that scikit-learn gives them."""
     rows, _ = load_digits(return_X_y=True)
@@ -121,6 +122,7 @@ def written() -> tuple[np.ndarray, np.ndarray]:
     return np.pad(large, ((0, 0), (2, 2), (2, 2))).astype(np.uint8), labels.astype(np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), SCALES)
 def test_the_scale_with_the_best_accuracy(
     low: float, high: float, written: tuple[np.ndarray, np.ndarray], tmp_path: Path

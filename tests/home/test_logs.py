@@ -130,6 +130,7 @@ def test_ordinary_words_are_not_masked() -> None:
         assert logs.masked(said) == said
 
 
+@pytest.mark.slow
 @given(st.text(), st.text(min_size=1, max_size=20), st.text())
 def test_one_record_is_one_line(message: str, name: str, value: str) -> None:
     """Whatever a stranger writes into a message, a field or its name: no second line, no control character."""

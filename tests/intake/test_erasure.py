@@ -395,6 +395,7 @@ def test_the_name_cannot_be_tried_without_the_salt(plain: Home) -> None:
     assert salt not in str(kept)
 
 
+@pytest.mark.slow
 def test_erasing_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

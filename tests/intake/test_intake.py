@@ -193,6 +193,7 @@ def test_the_split_is_a_fair_salted_hash() -> None:
     assert abs(both - 0.04) < 4 * (0.04 * 0.96 / 4000) ** 0.5
 
 
+@pytest.mark.slow
 def test_eight_phones_at_once(store: Store, now: datetime) -> None:
     """Concurrent uploads of the same sources and images are neither lost nor stored twice."""
     failures: list[BaseException] = []

@@ -193,6 +193,7 @@ def test_the_thread_scores_what_is_stored(home: Home) -> None:
     assert _unscored(home) == 1
 
 
+@pytest.mark.slow
 def test_the_thread_outlives_the_database(
     home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,6 +268,7 @@ def test_the_sums_are_made_in_the_database(home: Home, seed: int) -> None:
             assert getattr(one, name) == pytest.approx(getattr(other, name)), name
 
 
+@pytest.mark.slow
 def test_live_accuracy_on_the_command_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table has one column with a dash where there is no evidence; the JSON has the figures of both kinds."""
     first, second = crown(home, stubborn(1), NOW), crown(home, stubborn(2), NOW)

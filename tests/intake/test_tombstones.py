@@ -93,6 +93,7 @@ def test_erased_again(plain: Home) -> None:
     assert send(plain.store, 9, NOW + 11 * DAY, NOW + 9 * DAY) == "SourceErased"
 
 
+@pytest.mark.slow
 def test_nothing_slips_past_an_erasure(plain: Home) -> None:
     """Late uploads and erasures at the same moment: at the end of the last erasure nothing is stored, nor later."""
     stores = [plain.store, *(Store(plain.store.engine.url.render_as_string(hide_password=False)) for _ in range(2))]

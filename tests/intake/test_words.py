@@ -279,6 +279,7 @@ def test_words_at_the_same_moment(store: Store, url: str, batch: int) -> None:
         assert all(one.label != other.label for one, other in pairwise(chain))
 
 
+@pytest.mark.slow
 def test_words_and_withdrawals_at_the_same_moment(store: Store) -> None:
     """While one thread relabels and another takes back what it sees, nothing withdrawn is ever taught."""
     receipts: list[Receipt] = []

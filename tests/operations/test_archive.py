@@ -151,6 +151,7 @@ def test_the_control(small: Site, tmp_path: Path) -> None:
     assert restore.restore(small.home, again, REPLACE, small.now).rows["versions"] == 2
 
 
+@pytest.mark.slow
 def test_false_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A header with a size of terabytes, and zeros that unpack without end, are refused within megabytes."""
     info = tarfile.TarInfo("tables/facts/00000001.jsonl")

@@ -70,6 +70,7 @@ def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: 
     sound(replace(empty, settings=empty_settings), site.now)
 
 
+@pytest.mark.slow
 def test_into_the_same_home(site: Site, tmp_path: Path) -> None:
     """A restore with --replace removes later changes, and triggers protect the ledger again afterwards."""
     before = rows(site.home)
@@ -87,6 +88,7 @@ def test_into_the_same_home(site: Site, tmp_path: Path) -> None:
             tx.execute(text(statement))
 
 
+@pytest.mark.slow
 def test_numbers_are_never_reused(site: Site, tmp_path: Path) -> None:
     """Numbers of versions, uploads, runs and events from after the backup are not reused after the restore."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
@@ -126,6 +128,7 @@ def test_a_lost_store_skips_numbers(site: Site, empty: Home, tmp_path: Path) -> 
         assert runs.reserve(tx, run.id) == 6  # the feed has version 5
 
 
+@pytest.mark.slow
 def test_the_sequence_never_falls(site: Site, tmp_path: Path) -> None:
     """After a restore with rotated keys and a late clock, a device with the newest feed accepts the next one."""
     phone = tmp_path / "phone"
@@ -175,6 +178,7 @@ def test_what_was_revoked_or_withdrawn_stays_so(site: Site, tmp_path: Path) -> N
         assert [(each.status, each.hook.secret) for each in hooks.deliveries(tx)] == [("given-up", "")]
 
 
+@pytest.mark.slow
 def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
     """Uploads that were erased after the backup are not restored; later uploads under the same name are kept."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)

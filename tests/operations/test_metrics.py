@@ -214,6 +214,7 @@ def test_a_store_that_does_not_answer(home: Home, caplog: pytest.LogCaptureFixtu
     assert "geheim" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_slow_query_runs_rarely() -> None:
     """At any request rate, from any number of threads, a slow query runs rarely."""
     asked: list[float] = []

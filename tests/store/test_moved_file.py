@@ -76,6 +76,7 @@ def test_a_commit_into_a_file_that_is_gone_is_refused(store: Store, tmp_path: Pa
         assert key_values.get(tx, "test") == "after"
 
 
+@pytest.mark.slow
 def test_a_server_acknowledges_nothing_without_its_home(tmp_path: Path) -> None:
     """503 for every upload and for ``/readyz``, and no row more, after the folder with the database was moved."""
     home = opened(f"sqlite:///{tmp_path / 'data' / 'loop.db'}", tmp_path / "home")

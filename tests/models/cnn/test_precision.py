@@ -65,6 +65,7 @@ def test_the_file_holds_the_rounded_values_bit_for_bit(weights: Weights, precisi
         np.testing.assert_array_equal(array, own)
 
 
+@pytest.mark.slow
 @given(kernels)
 @settings(deadline=None)
 def test_steps_are_exact_whatever_the_kernel(kernel: np.ndarray[Any, Any]) -> None:

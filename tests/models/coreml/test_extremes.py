@@ -103,6 +103,7 @@ def _given(feature: coreml.Feature) -> np.ndarray:
     return np.ones((2, *feature.shape), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", BASES)
 def test_integers_at_their_extremes_are_refused_or_run(base: str) -> None:
     """Negative, huge and overflowing sizes, strides, axes, counts and options end in ``ModelError`` or an answer."""

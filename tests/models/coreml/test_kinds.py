@@ -54,6 +54,7 @@ def _many(members: int) -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.slow
 def test_a_zip_of_many_members_is_not_listed() -> None:
     """A directory beyond the limit is not read: zipfile would build an object for each of its members."""
     small, large = _many(100), _many(30_000)

@@ -58,6 +58,7 @@ pairs = st.tuples(small, small)
 pads4 = st.tuples(*[st.integers(0, 3)] * 4)
 
 
+@pytest.mark.slow
 @quick
 @given(
     size=st.tuples(sizes, sizes),
@@ -240,6 +241,7 @@ def test_activation_per_channel(length: int) -> None:
     _close(specs.run(message, x)[0], a * np.log(1 + np.exp(b * x)))
 
 
+@pytest.mark.slow
 @quick
 @given(shape=st.lists(small, min_size=1, max_size=5), outputs=small, bias=st.booleans(), seed=st.integers(0, 99))
 def test_inner_product(shape: list[int], outputs: int, bias: bool, seed: int) -> None:

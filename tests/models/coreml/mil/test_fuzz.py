@@ -16,6 +16,8 @@ from tests.models.coreml.mil import programs
 from tests.models.coreml.mil.programs import Program
 from tests.models.coreml.test_fuzz import ENDS, TIGHT, survive
 
+pytestmark = pytest.mark.slow
+
 SEEDS: Sequence[Program] = (programs.network(stored=True), programs.compact())
 PARTS = ("zip", "program", "fields", "weights")
 

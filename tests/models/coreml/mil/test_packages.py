@@ -122,6 +122,7 @@ def test_broken_packages(attack: str) -> None:
         coreml.load(make(), name="digits.mlpackage")
 
 
+@pytest.mark.slow
 def test_a_bomb() -> None:
     """Sizes are counted before anything is unpacked."""
     data = zipped(files() | {f"{DATA}com.apple.CoreML/zeros": bytes(300 << 20)}, zipfile.ZIP_DEFLATED)

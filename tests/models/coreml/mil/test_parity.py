@@ -162,6 +162,7 @@ def test_compressed_weights(how: str, target: str, ct: ModuleType, tmp_path: Pat
     np.testing.assert_allclose(one, other, atol=2e-2 if "linear" in how else 1e-5)  # their zeros and scales are halves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", Cnn().precisions)
 def test_our_published_package(precision: Precision, bundled: tuple[np.ndarray, np.ndarray]) -> None:
     """The package that is published beside a version answers as its judged ``.mlmodel`` does, label by label."""

@@ -298,6 +298,7 @@ def test_what_contradicts_itself_is_malformed(attack: str) -> None:
         coreml.load(make())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", TOO_MUCH)
 def test_what_would_need_too_much_is_refused(attack: str) -> None:
     """Huge factors, constants and copies are refused before anything of that size exists."""
