@@ -140,6 +140,7 @@ def test_a_header_that_is_repeated_is_refused(small: Server, name: bytes) -> Non
     assert re.findall(rb"HTTP/1.1 (\d{3}) ", answer) == [b"400"]
 
 
+@pytest.mark.slow
 def test_an_address_holds_a_bounded_number_of_connections(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection past the limit is closed at once; the others go on, and a trusted proxy has no limit."""
     monkeypatch.setattr(connections, "MAX_PER_ADDRESS", 5)

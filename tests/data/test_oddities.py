@@ -49,6 +49,7 @@ def test_import_and_score_read_alike(name: str, tmp_path: Path) -> None:
     assert np.array_equal(np.stack([digit.pixels for digit in imported]), labelled.read(path).images)
 
 
+@pytest.mark.slow
 def test_the_option_accepts_what_was_refused(tmp_path: Path) -> None:
     """``--as transposed`` restores MNIST's digits, with that preparation; ``--as given`` reads them as stored."""
     path = oddities.REFUSED["IDX by columns"][0](tmp_path)

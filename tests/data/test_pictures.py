@@ -208,6 +208,7 @@ def test_damage_anywhere_is_a_digit_or_a_refusal(seed: bytes, edits: list[tuple[
     judge(mended(bytes(file)) if mend else bytes(file))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xc0"]), st.binary(max_size=300))
 def test_any_bytes_are_a_refusal(begin: bytes, rest: bytes) -> None:

@@ -153,6 +153,7 @@ def test_root_keys_from_elsewhere(loop: Shell) -> None:
     assert all(key.expires > utc_now() + timedelta(days=300) for key in trusted.root.feed_keys.values())
 
 
+@pytest.mark.slow
 def test_adopt_after_a_lost_store(loop: Shell) -> None:
     """`loop feed keys --adopt` copies a published folder's roots into a store without roots, and only then."""
     loop("feed", "keys", "--create")

@@ -123,6 +123,7 @@ def test_a_limit_takes_the_oldest_first(home: Home) -> None:
     assert confidences == pytest.approx([SURE] * 25, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [b"", b"not a model", None])
 def test_a_broken_file_keeps_only_its_own_waiting(
     home: Home, caplog: pytest.LogCaptureFixture, harm: bytes | None

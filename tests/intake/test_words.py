@@ -244,6 +244,7 @@ def together(*jobs: Callable[[], object]) -> None:
     assert failed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 4], ids=["singly", "in batches"])
 def test_words_at_the_same_moment(store: Store, url: str, batch: int) -> None:
     """Four writers relabel three images at once: each image has one current word, and one chain leads to it."""

@@ -59,6 +59,7 @@ def test_a_night_that_was_taken_over_publishes_nothing(home: Home, monkeypatch: 
         assert runs.get(tx, successor[0]).status is RunStatus.RUNNING
 
 
+@pytest.mark.slow
 def test_a_living_night_keeps_its_lease(home: Home) -> None:
     """The lease is renewed: after three lease lengths another claim is still refused."""
     short = replace(home, settings=home.settings.model_copy(update={"lease_seconds": 1.0}))
@@ -69,6 +70,7 @@ def test_a_living_night_keeps_its_lease(home: Home) -> None:
         shift.finish(RunStatus.SKIPPED, "test")
 
 
+@pytest.mark.slow
 def test_a_hanging_night_without_a_scheduler_loses_its_lease(home: Home) -> None:
     """The lease of a slot's night is not renewed past its time limit; that of a night by hand is."""
     short = scheduled(home, lease_seconds=1.0, night_minutes=0.01)

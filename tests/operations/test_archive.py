@@ -127,6 +127,7 @@ ATTACKS: dict[str, Callable[[Members], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_refused(small: Site, tmp_path: Path, attack: str) -> None:
     """The attack is refused in one line; no row changes, and no file appears outside the artifacts."""

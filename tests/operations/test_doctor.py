@@ -245,6 +245,7 @@ def test_a_fault_in_the_rows_is_found(site: Site, fault: str) -> None:
     found_by_its_check(site, IN_ROWS[fault])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", IN_FILES)
 def test_a_fault_in_the_files_is_found(small: Site, fault: str) -> None:
     """A fault in files, keys or settings is found by its check, with its severity and fix."""

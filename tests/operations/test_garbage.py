@@ -172,6 +172,7 @@ def test_a_night_between_files_and_row(site: Site) -> None:
     sound(site.home, site.now)
 
 
+@pytest.mark.slow
 def test_age_alone_is_not_enough(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: without the check for a running night, a day's grace removes a file that the night will name."""
     age(orphan(site.home, b"weights 3"), site, 100)

@@ -64,6 +64,7 @@ def test_slowness_ends_at_the_deadline(receiver: Receiver, how: str) -> None:
     assert time.monotonic() - begun < 3
 
 
+@pytest.mark.slow
 def test_a_time_limit_for_each_read_would_not_do(receiver: Receiver) -> None:
     """Control: with a timeout per read, as usual, a slow server can prolong the call."""
     begun = time.monotonic()
