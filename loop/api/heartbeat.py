@@ -5,7 +5,7 @@ import threading
 import time
 
 from loop.clock import Clock
-from loop.errors import LoopError
+from loop.errors import LoopError, StoreUnavailable
 from loop.home import Home
 from loop.store.nights import runs
 from loop.store.service import heartbeats
@@ -38,10 +38,19 @@ class Heartbeat:
         self._thread.join()
 
     def prove(self) -> None:
-        """Write now, unless the last write is recent. Raises ``StoreUnavailable`` or ``DiskFull`` if that fails."""
-        with self._writing:
+        """Write now, unless the last write is recent. Raises ``StoreUnavailable`` or ``DiskFull`` if that fails.
+
+        A caller waits ``PROOF_SECONDS`` at most for another's write: requests must not pile up behind a locked store.
+        """
+        if not self._writing.acquire(timeout=PROOF_SECONDS):
+            raise StoreUnavailable(
+                f"a write to the store has taken more than {PROOF_SECONDS:g} s; look at its locks and disk"
+            )
+        try:
             if time.monotonic() - self._written > PROOF_SECONDS:
                 self._write()
+        finally:
+            self._writing.release()
 
     def _write(self) -> None:
         with self._home.store.write() as tx:

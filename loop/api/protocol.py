@@ -8,9 +8,9 @@ follows as another protocol: it would read a body there as the next request, so 
 
 import asyncio
 import json
-from collections.abc import Collection
 from typing import Any, ClassVar
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from loop.api import problems
@@ -56,7 +56,7 @@ class Bounded(HttpToolsProtocol):
         """A client connected."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else "local"
-        self._trusted = self._address in self._proxies()
+        self._trusted = isinstance(self.app, ProxyHeadersMiddleware) and self._address in self.app.trusted_hosts
         if self.connections_by_address.opened(self._address, trusted=self._trusted):
             self._begin_timer()
         else:
@@ -138,10 +138,6 @@ class Bounded(HttpToolsProtocol):
     def _repeats_a_header(self) -> bool:
         names = [name for name, _ in self.headers if name in SINGLE]
         return len(names) != len(set(names))
-
-    def _proxies(self) -> Collection[str]:
-        trusted = self.config.forwarded_allow_ips
-        return trusted.split(",") if isinstance(trusted, str) else trusted
 
     def _begin_timer(self) -> None:
         if self._timer is None and not self.transport.is_closing():

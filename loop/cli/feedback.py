@@ -20,7 +20,6 @@ from loop.intake.replay import Replayed
 from loop.store.values import Role
 from models.family import Progress
 
-COUNTS = (">read", ">right", ">wrong", ">stored", ">known")  # ``known``: stored before
 MAX_REASONS = 20  # distinct reasons that are printed
 Paths = Annotated[
     list[Path],

@@ -9,16 +9,15 @@ from loop.cli.output import console, emit, percent, print_table, say, table
 from loop.data import digits
 from loop.errors import BadImage
 from loop.evaluation.digit_classifier import DigitClassifier
+from models.coreml import kinds
 
-MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")  # how a PNG and a JPEG begin
 SHOWN_SHARE = 0.0005  # smaller probabilities are left out of the table
 
 
 def is_picture(path: Path) -> bool:
     """Whether ``path`` is a PNG or JPEG file, by its first bytes."""
     try:
-        with path.open("rb") as file:
-            return file.read(len(MAGIC[0])).startswith(MAGIC)
+        return path.is_file() and kinds.of_path(path) in (kinds.PNG, kinds.JPEG)
     except OSError:
         return False  # the reader of labelled digits explains a path that cannot be read
 

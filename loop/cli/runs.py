@@ -60,7 +60,7 @@ def logs(
     home = open_home()
     path = night_process.log_of(home, run)
     with home.store.read() as tx:
-        stored.get(tx, run)  # an unknown run says so
+        stored.get(tx, run)  # raises for an unknown run
     if not path.exists():
         raise OpsError(
             f"run {run} has no log in {path.parent}: it was run by hand or elsewhere, or `loop gc` deleted the log"

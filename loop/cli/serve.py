@@ -43,7 +43,7 @@ def serve(host: Host = None, port: Port = None) -> None:
 def up(host: Host = None, port: Port = None) -> None:
     """Run the API, the pages and the scheduler in one process; create what is missing.
 
-    Without MNIST, it uses scikit-learn's bundled digits, and `loop status` says so. For one machine with the embedded
+    Without MNIST, it uses scikit-learn's bundled digits, as `loop status` shows. For one machine with the embedded
     database. To restart API and scheduler separately, run `loop serve` and `loop schedule`.
     """
     from loop.schedule import background  # here, so that `serve` does not import them

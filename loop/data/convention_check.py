@@ -27,7 +27,6 @@ MIN_IMAGES, MIN_LABELS = 20, 5  # images and different labels; with fewer, a set
 HIGH_ACCURACY = 0.8  # a set with this accuracy or more is accepted unchanged
 MIN_GAIN, MIN_ACCURACY = 0.3, 0.6  # of another convention, for a refusal: its lead in accuracy, and its accuracy
 CONVENTIONS = [
-    (),
     ("inverted",),
     *((transform,) for transform in orientations.TRANSFORMS),
     *(("inverted", transform) for transform in orientations.TRANSFORMS),
@@ -75,7 +74,7 @@ def mismatch(images: NDArray[np.uint8], labels: NDArray[np.int64], read: Read) -
     if unchanged >= HIGH_ACCURACY:
         return None
     accuracies = {steps: accuracy(steps) for steps in CONVENTIONS}
-    best = max(accuracies, key=accuracies.__getitem__)
+    best = max(accuracies, key=accuracies.__getitem__)  # the first of equal ones
     if accuracies[best] < max(MIN_ACCURACY, unchanged + MIN_GAIN):
         return None
     return Mismatch(len(labels), unchanged, accuracies[best], "+".join(step.replace(" ", "-") for step in best))

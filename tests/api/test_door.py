@@ -6,13 +6,16 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from loop.api import connections, protocol
+from loop.api import connections, heartbeat, protocol
 from loop.api.connections import Connections
+from loop.clock import utc_now
+from loop.errors import StoreUnavailable
 from tests.api import wire
 from tests.api.conftest import Server, opened, serving
 from tests.api.test_corrections import correction, stored
@@ -189,3 +192,25 @@ def test_the_counts_return_to_nothing() -> None:
     assert counted.counts("a") == (0, 0)
     assert not counted._open
     assert not counted._waiting
+
+
+def test_a_network_of_trusted_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``FORWARDED_ALLOW_IPS`` exempts the networks that uvicorn trusts, not only single addresses."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.0/8, 127.0.0.0/8")
+    monkeypatch.setattr(connections, "MAX_PER_ADDRESS", 5)
+    with serving(opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path)) as server:
+        lines = [stranger(server) for _ in range(8)]
+        try:
+            assert all(is_open(line) for line in lines)
+        finally:
+            for line in lines:
+                line.close()
+
+
+def test_readiness_does_not_wait_behind_a_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one request writes, another is refused after a bounded time, and it succeeds once the write has ended."""
+    monkeypatch.setattr(heartbeat, "PROOF_SECONDS", 0.05)
+    proof = heartbeat.Heartbeat(opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path), utc_now)
+    with proof._writing, pytest.raises(StoreUnavailable, match="has taken more than"):
+        proof.prove()
+    proof.prove()
