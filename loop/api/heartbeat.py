@@ -14,6 +14,8 @@ PROCESS_NAME = "api"
 INTERVAL_SECONDS = 30.0
 PROOF_SECONDS = 5.0
 """How long a heartbeat proves that the store accepts writes: ``/readyz`` needs no key, and must not cost an fsync."""
+WAIT_SECONDS = 5.0
+"""How long a request waits for a heartbeat that another thread writes: requests must not pile up behind a lock."""
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,11 @@ class Heartbeat:
     def prove(self) -> None:
         """Write now, unless the last write is recent. Raises ``StoreUnavailable`` or ``DiskFull`` if that fails.
 
-        A caller waits ``PROOF_SECONDS`` at most for another's write: requests must not pile up behind a locked store.
+        A caller waits ``WAIT_SECONDS`` at most for another's write.
         """
-        if not self._writing.acquire(timeout=PROOF_SECONDS):
+        if not self._writing.acquire(timeout=WAIT_SECONDS):
             raise StoreUnavailable(
-                f"a write to the store has taken more than {PROOF_SECONDS:g} s; look at its locks and disk"
+                f"a write to the store has taken more than {WAIT_SECONDS:g} s; look at its locks and disk"
             )
         try:
             if time.monotonic() - self._written > PROOF_SECONDS:

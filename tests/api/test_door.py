@@ -209,7 +209,7 @@ def test_a_network_of_trusted_proxies(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_readiness_does_not_wait_behind_a_locked_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one request writes, another is refused after a bounded time, and it succeeds once the write has ended."""
-    monkeypatch.setattr(heartbeat, "PROOF_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "WAIT_SECONDS", 0.05)
     proof = heartbeat.Heartbeat(opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path), utc_now)
     with proof._writing, pytest.raises(StoreUnavailable, match="has taken more than"):
         proof.prove()
