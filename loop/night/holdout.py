@@ -16,7 +16,7 @@ def slices(store: Store, corpus: Corpus) -> tuple[Slice, Slice]:
         pool = corrections.pool(tx, Role.HOLDOUT)
     n = len(corpus.test_labels)
     base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(n))
-    # Uploads that were not sent because a model misread them: on these a challenger can do worse than the champion.
-    blind = ~(pool.corrected & pool.has_prediction)
-    judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, blind)
+    # Without the phone's prediction nobody confirmed anything: a stranger leaves it out at will.
+    confirmed = ~pool.corrected & pool.has_prediction
+    judged = Slice(FEEDBACK, pool.pixels, pool.labels, 1 / pool.rates, pool.sources, confirmed)
     return base, judged

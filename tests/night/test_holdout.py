@@ -21,7 +21,7 @@ def some_corpus() -> Corpus:
 
 
 def test_the_slices(store: Store, now: datetime) -> None:
-    """Base slice named after its corpus; feedback of the judges alone, weights 1/rate, imports count as unbiased."""
+    """Base slice named after its corpus; feedback of the judges alone, weights 1/rate; an upload without a prediction confirms nothing."""
     with store.write() as tx:
         corrections.set_salt(tx, "salt")
     names = [f"s{number}" for number in range(40)]
@@ -29,8 +29,8 @@ def test_the_slices(store: Store, now: datetime) -> None:
         pixels = np.random.default_rng(number).integers(0, 256, (28, 28)).astype(np.uint8)
         wrong = Upload(name, digit(pixels), 1, predicted=2)
         right = Upload(name, digit(pixels.T), 1, kind=Kind.CONFIRMATION, predicted=1, rate=0.25)
-        blind = Upload(name, digit(255 - pixels), 1)
-        assert all(isinstance(a, intake.Receipt) for a in intake.accept_many(store, [wrong, right, blind], 0.3, now))
+        silent = Upload(name, digit(255 - pixels), 1)
+        assert all(isinstance(a, intake.Receipt) for a in intake.accept_many(store, [wrong, right, silent], 0.3, now))
     base, judged = holdout.slices(store, some_corpus())
     judges = [name for name in names if corrections.role_of(name, "salt", 0.3) is Role.HOLDOUT]
     assert (base.name, len(base.labels)) == ("tiny", 3)
@@ -38,6 +38,6 @@ def test_the_slices(store: Store, now: datetime) -> None:
     assert len(judged.labels) == 3 * len(judges)
     assert judged.weights.tolist() == [1.0, 4.0, 1.0] * len(judges)
     assert judged.confirmed is not None
-    assert judged.confirmed.tolist() == [False, True, True] * len(judges)
+    assert judged.confirmed.tolist() == [False, True, False] * len(judges)
     assert judged.sources is not None
     assert len(set(judged.sources.tolist())) == len(judges)
