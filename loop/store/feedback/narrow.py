@@ -1,0 +1,131 @@
+"""Uploads without their pixels, read in parts, and the pixels of the few that were chosen.
+
+Choosing among a million uploads needs some sixty bytes of each; their pictures would take a gigabyte. So a night reads
+``teaching`` or ``judging``, chooses, and then asks for the ``pixels`` of what it chose. Use one ``Store.frozen``
+transaction for both: then no upload can vanish in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.feedback.json_rows import dialect, given, listed
+from loop.store.tables.base import Id
+from loop.store.values import Kind, Role, Status
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROWS_AT_ONCE = 10_000
+"""Rows that exist as Python objects at a time: about 10 MB."""
+PICTURES_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Narrow:
+    """Accepted uploads of one side, ordered by id; row i of each array belongs to upload i.
+
+    ``ids (n,) int64``, ``sources (n,) int64`` (opaque numbers), ``labels (n,) uint8``, ``corrected (n,) bool`` (False:
+    a confirmation), ``has_prediction (n,) bool``, ``versions (n,) int32`` (0: not stated), ``rates (n,) float64`` in
+    (0, 1], ``digests (n, 32) uint8`` (SHA-256 of the 784 pixels).
+    """
+
+    ids: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    labels: NDArray[np.uint8]
+    corrected: NDArray[np.bool_]
+    has_prediction: NDArray[np.bool_]
+    versions: NDArray[np.int32]
+    rates: NDArray[np.float64]
+    digests: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        """The number of uploads."""
+        return len(self.ids)
+
+    def __getitem__(self, rows: NDArray[Any]) -> Narrow:
+        """The uploads at these rows (indices or a mask)."""
+        return Narrow(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def teaching(tx: Session) -> Narrow:
+    """The uploads that may be taught: accepted ones of training sources."""
+    return _read(tx, tables.Source.role == Role.TRAIN)
+
+
+def judging(tx: Session) -> Narrow:
+    """The uploads that may judge: accepted ones of holdout sources."""
+    return _read(tx, tables.Source.role == Role.HOLDOUT)
+
+
+def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The pictures of these uploads, ``(n, 28, 28) uint8``, in the order of ``ids``.
+
+    Raises ``LookupError``, a bug in our own code, if one is not stored: read ids and pixels in one transaction.
+    """
+    found = np.zeros((len(ids), 28, 28), np.uint8)
+    upload, sought = tables.Correction, given(dialect(tx), id=Id)
+    query = select(upload.id, upload.pixels).join(sought, sought.c.id == upload.id)
+    for begin in range(0, len(ids), PICTURES_AT_ONCE):
+        part = ids[begin : begin + PICTURES_AT_ONCE].tolist()
+        bytes_of = dict(tx.execute(query, listed({"id": number} for number in part)).all())
+        if missing := set(part) - bytes_of.keys():
+            raise LookupError(f"corrections: expected pixels of {len(part)} ids, {len(missing)} of them do not exist")
+        joined = b"".join(bytes_of[number] for number in part)
+        found[begin : begin + len(part)] = np.frombuffer(joined, np.uint8).reshape(-1, 28, 28)
+    return found
+
+
+def _read(tx: Session, its: ColumnElement[bool]) -> Narrow:
+    upload = tables.Correction
+    columns = (
+        upload.id,
+        upload.source_id,
+        upload.label,
+        upload.kind,
+        upload.predicted.is_not(None),
+        upload.version,
+        upload.rate,
+        upload.digest,
+    )
+    query = select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
+    query = query.where(its, upload.status == Status.ACCEPTED).order_by(upload.id)
+    rows = tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE))
+    return _joined([_part(part) for part in rows.partitions()])
+
+
+def _part(rows: Any) -> Narrow:
+    ids, sources, labels, kinds, predicted, versions, rates, digests = zip(*rows, strict=True)
+    return Narrow(
+        ids=np.array(ids, np.int64),
+        sources=np.array(sources, np.int64),
+        labels=np.array(labels, np.uint8),
+        corrected=np.array([kind == Kind.CORRECTION for kind in kinds], np.bool_),
+        has_prediction=np.array(predicted, np.bool_),
+        versions=np.array([version or 0 for version in versions], np.int32),
+        rates=np.array(rates, np.float64),
+        digests=np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
+    )
+
+
+def _joined(parts: list[Narrow]) -> Narrow:
+    return Narrow(*(np.concatenate([getattr(part, f.name) for part in (_nothing(), *parts)]) for f in fields(Narrow)))
+
+
+def _nothing() -> Narrow:
+    return Narrow(
+        ids=np.zeros(0, np.int64),
+        sources=np.zeros(0, np.int64),
+        labels=np.zeros(0, np.uint8),
+        corrected=np.zeros(0, np.bool_),
+        has_prediction=np.zeros(0, np.bool_),
+        versions=np.zeros(0, np.int32),
+        rates=np.zeros(0, np.float64),
+        digests=np.zeros((0, 32), np.uint8),
+    )
