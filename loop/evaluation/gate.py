@@ -16,7 +16,7 @@ needs evidence. *Failed* needs evidence too: harm is shown, or a worthwhile gain
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,12 +54,23 @@ class Pairs:
         return estimate * scale, max(low * scale, -100.0), min(high * scale, 100.0)
 
 
-def judge(champion: Report | None, challenger: Report, policy: Policy) -> Verdict:
-    """May the challenger replace the champion? Both reports score the same slices, the base slice first.
+def judge(
+    champion: Report | None,
+    challenger: Report,
+    policy: Policy,
+    *,
+    day0: Report | None = None,
+    tainted: bool = False,
+    probes: Sequence[Reason] = (),
+) -> Verdict:
+    """May the challenger replace the champion? All reports score the same slices, the base slice first.
 
-    ``champion`` is ``None`` in a family's first run. Never raises; reports that cannot be paired are inconclusive.
+    ``champion`` is ``None`` in a family's first run. ``day0`` is the report of the frozen base (version 1): small
+    losses of many nights must not add up. ``tainted``: the champion was taught uploads that were erased or rejected
+    since, so a challenger that is not worse may replace it. ``probes`` are the reasons of other checks; the worst
+    reason of all decides. Never raises; reports that cannot be paired are inconclusive.
     """
-    reasons = tuple(_checks(champion, challenger, policy))
+    reasons = (*_checks(champion, challenger, policy, tainted), *_since_day0(day0, challenger, policy), *probes)
     worst = _worst(reason.outcome for reason in reasons)
     return Verdict(worst, reasons, champion.model if champion else None, challenger.model, policy)
 
@@ -78,7 +89,7 @@ def pair(champion: Score, challenger: Score) -> Pairs:
     return Pairs(weights.tolist() or [1.0], count(~before & after), count(before & ~after), n, mass)
 
 
-def _checks(champion: Report | None, challenger: Report, policy: Policy) -> Iterator[Reason]:
+def _checks(champion: Report | None, challenger: Report, policy: Policy, tainted: bool) -> Iterator[Reason]:
     problems = challenger.health.problems
     yield Reason(
         "health",
@@ -113,8 +124,21 @@ def _checks(champion: Report | None, challenger: Report, policy: Policy) -> Iter
     elif (pairs := _paired(champion, feedback)) is None:
         yield _unpaired("feedback", feedback)
     else:
-        yield _better(feedback, champion, pairs, policy)
+        yield _better(feedback, champion, pairs, policy, tainted)
         yield _no_digit_harmed(feedback, pairs, policy)
+
+
+def _since_day0(day0: Report | None, challenger: Report, policy: Policy) -> Iterator[Reason]:
+    """Non-inferiority to the frozen base on every slice that both reports have."""
+    for score in () if day0 is None or challenger.health.problems else challenger.scores:
+        if day0 is None or score.n == 0 or (pairs := _paired(day0, score)) is None:
+            continue
+        gain, low, high = pairs.gain(policy.alpha)
+        text = f"{score.name}, against the base of day 0: gain {gain:+.2f} points, from {low:+.2f} to {high:+.2f}"
+        outcome = Outcome.FAILED if high < 0 else Outcome.PASSED
+        if high >= 0 and low < -policy.margin_points and gain < -policy.margin_points:
+            outcome, text = Outcome.INCONCLUSIVE, f"{text}: a loss over the margin {policy.margin_points:g} is likely"
+        yield Reason(f"day 0: {score.name}", outcome, text, _numbers(score, pairs, gain, low, high))
 
 
 def _paired(champion: Report, score: Score) -> Pairs | None:
@@ -171,8 +195,8 @@ def _no_digit_worse(score: Score, pairs: Pairs, policy: Policy) -> Reason:
     return Reason("classes", outcome, text, _by_digit(pairs, bounds) | {"margin_points": margin})
 
 
-def _better(score: Score, champion: Report, pairs: Pairs, policy: Policy) -> Reason:
-    """Superiority on the feedback slice."""
+def _better(score: Score, champion: Report, pairs: Pairs, policy: Policy, tainted: bool) -> Reason:
+    """Superiority on the feedback slice; over a tainted champion, non-inferiority."""
     gain, low, high = pairs.gain(policy.alpha)
     text = (
         f"{_moved(score, champion)}, gain {gain:+.2f} points, from {low:+.2f} to {high:+.2f} at {_confidence(policy)}"
@@ -181,6 +205,8 @@ def _better(score: Score, champion: Report, pairs: Pairs, policy: Policy) -> Rea
     missing = _missing(score, policy)
     if high < 0:
         outcome, text = Outcome.FAILED, f"{text}: worse"
+    elif tainted and (missing or low >= -policy.tainted_margin_points):
+        outcome, text = Outcome.PASSED, f"{text}; not worse, which is enough: the champion is tainted"
     elif missing:
         outcome, text = Outcome.INCONCLUSIVE, f"{missing}; {text}"
     elif low > 0:

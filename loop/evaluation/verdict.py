@@ -37,6 +37,8 @@ class Policy:
     """The same for each digit of the base slice; wider, because a digit has a tenth of the images."""
     worthwhile_points: float = 0.5
     """If a feedback gain this large is ruled out, the check fails instead of being inconclusive."""
+    tainted_margin_points: float = 2.0
+    """A feedback loss below this is tolerated where the champion is tainted: not worse is enough to replace it."""
     minimum_base: int = 200
     minimum_feedback: int = 200
     minimum_confirmations: int = 50
@@ -52,7 +54,7 @@ class Policy:
         """Raise ``ValueError`` for numbers outside their range."""
         if not 0 < self.alpha < 0.5:
             raise ValueError(f"alpha: expected a probability between 0 and 0.5, got {self.alpha}")
-        for name in ("margin_points", "class_margin_points", "worthwhile_points"):
+        for name in ("margin_points", "class_margin_points", "worthwhile_points", "tainted_margin_points"):
             if not 0 < getattr(self, name) <= 100:
                 raise ValueError(f"{name}: expected more than 0 and at most 100, got {getattr(self, name)}")
         for name in ("minimum_base", "minimum_feedback", "minimum_confirmations", "minimum_hands"):
