@@ -47,7 +47,7 @@ def import_(
     people = [person for path in paths for person in checked_people([path], read_as)]
     with progress(quiet=as_json) as report:
         uploads = _uploads(people, source, refused, preparations, report)
-        answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
+        answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now(), vouched=True)
     refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
     receipts = [answer for answer in answers if isinstance(answer, intake.Receipt)]
     duplicates = sum(receipt.duplicate for receipt in receipts)

@@ -59,16 +59,21 @@ def accept(store: Store, upload: Upload, holdout_share: float, now: datetime) ->
     raise answer
 
 
-def accept_many(store: Store, sent: Iterable[Upload], holdout_share: float, now: datetime) -> list[Answer]:
-    """Store the acceptable uploads, ``UPLOADS_PER_TRANSACTION`` at a time; answer i belongs to upload i."""
+def accept_many(
+    store: Store, sent: Iterable[Upload], holdout_share: float, now: datetime, *, vouched: bool = False
+) -> list[Answer]:
+    """Store the acceptable uploads, ``UPLOADS_PER_TRANSACTION`` at a time; answer i belongs to upload i.
+
+    ``vouched``: an operator vouches for their sources.
+    """
     answers: list[Answer] = []
     waiting: list[Prepared | ClientError] = []
     for upload in sent:
         waiting.append(_prepared_or_reason(upload, now))
         if len(waiting) == UPLOADS_PER_TRANSACTION:
-            answers += _accept_batch(store, waiting, holdout_share, now)
+            answers += _accept_batch(store, waiting, holdout_share, now, vouched)
             waiting = []
-    return answers + _accept_batch(store, waiting, holdout_share, now)
+    return answers + _accept_batch(store, waiting, holdout_share, now, vouched)
 
 
 def commit(
@@ -170,8 +175,11 @@ def _prepared_or_reason(upload: Upload, now: datetime) -> Prepared | ClientError
 
 
 def _accept_batch(
-    store: Store, ready: Sequence[Prepared | ClientError], holdout_share: float, now: datetime
+    store: Store, ready: Sequence[Prepared | ClientError], holdout_share: float, now: datetime, vouched: bool
 ) -> list[Answer]:
     sound = [upload for upload in ready if isinstance(upload, Prepared)]
     committed = iter(commit(store, sound, holdout_share, now))
+    if vouched:
+        with store.write() as tx:
+            senders.vouch(tx, {upload.source for upload in sound}, now)
     return [next(committed) if isinstance(upload, Prepared) else upload for upload in ready]

@@ -84,8 +84,8 @@ class Decisions:
             return Taken(same, duplicate=True)
         if before is not None and not _alike(before[1].upload, upload):
             return _conflict(upload)  # the sender has used the key that is derived from this image and word
-        if self._per_day is not None and not self._spend(sender, self._per_day):
-            return _spent(upload, self._per_day, self._now)
+        if not self._spend(sender):
+            return self._spent(upload)
         self._add(upload, sender, last)
         return Taken(upload)
 
@@ -118,12 +118,21 @@ class Decisions:
         if isinstance(last, Prepared):
             self.superseded.add(last)
 
-    def _spend(self, sender: Sender, per_day: int) -> bool:
+    def _spend(self, sender: Sender) -> bool:
         before = sender.used if sender.day == today(self._now) else 0
         used = self.used.get(sender.id, before)
-        if used < per_day:
+        allowed = self._per_day is None or used < self._per_day
+        if allowed:
             self.used[sender.id] = used + 1
-        return used < per_day
+        return allowed
+
+    def _spent(self, upload: Prepared) -> QuotaSpent:
+        midnight = datetime.combine(today(self._now) + timedelta(days=1), time(), UTC)
+        return QuotaSpent(
+            f"{upload.source[:60]!r} has stored {self._per_day:,} uploads today, which is the daily quota; "
+            "send the rest after midnight UTC",
+            (midnight - self._now).total_seconds(),
+        )
 
 
 def today(now: datetime) -> date:
@@ -178,13 +187,4 @@ def _conflict(upload: Prepared) -> KeyConflict:
     return KeyConflict(
         f"key {upload.columns['key'][:60]!r} of {upload.source[:60]!r}: already used for another upload; "
         "resend that upload unchanged, or use a new key"
-    )
-
-
-def _spent(upload: Prepared, per_day: int, now: datetime) -> QuotaSpent:
-    midnight = datetime.combine(today(now) + timedelta(days=1), time(), UTC)
-    return QuotaSpent(
-        f"{upload.source[:60]!r} has stored {per_day:,} uploads today, which is the daily quota; "
-        "send the rest after midnight UTC",
-        (midnight - now).total_seconds(),
     )

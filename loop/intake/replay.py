@@ -86,7 +86,7 @@ def replay(home: Home, using: Phone, person: Person, confirm_rate: float, now: d
         for (label, digit), guess, sure in zip(drawn, predicted, confidence, strict=True)
         if guess != label or _confirms(person.name, digit.digest, confirm_rate)
     ]
-    answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, now)
+    answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, now, vouched=True)
     refused.update(str(answer) for answer in answers if isinstance(answer, ClientError))
     receipts = [answer for answer in answers if isinstance(answer, Receipt)]
     duplicates = sum(receipt.duplicate for receipt in receipts)

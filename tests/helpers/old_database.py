@@ -19,7 +19,7 @@ from sqlalchemy import Connection, MetaData, insert, select
 from loop.feed import authority
 from loop.intake import erasure, live_accuracy
 from loop.schedule import slots as due
-from loop.store import Store, schema
+from loop.store import Store, schema, tables
 from loop.store.nights import slots
 from loop.store.service import heartbeats
 from tests.operations.conftest import WHY, Site
@@ -57,6 +57,14 @@ def live(site: Site, *, erases: bool) -> None:
         slots.add(tx, slots.Slot("clock/cnn/2026-11-02", "cnn", "clock", "clock", site.now + timedelta(days=1)))
         heartbeats.beat(tx, "host:1", "scheduler", site.now)
     due.pause(site.home, WHY, site.now)
+    with site.home.store.write() as tx:
+        upload = tx.scalars(select(tables.Correction).order_by(tables.Correction.id).limit(1)).one()
+        why = [{"signal": "ink", "text": "ink in a corner, where digits have none", "numbers": {"pixels": 16}}]
+        row = tables.Quarantine(correction_id=upload.id, reasons=why, found_at=site.now)
+        row.decision, row.decided_at, row.decided_by = "accepted", site.now, "ops"
+        tx.add(row)
+        tx.add(tables.Trust(source_id=upload.source_id, value=0.5, reasons=[], assessed_at=site.now))
+        tx.add(tables.Quota(name_digest="0" * 64, day=site.now.date(), used=4))
 
 
 def copy(source: Connection, target: Connection) -> None:

@@ -101,10 +101,11 @@ def _delete(tx: Session, source_id: int) -> Gone:
     # Lock in the order in which the scorer writes, so that the two never deadlock.
     tx.execute(held.order_by(tables.Arrival.correction_id).with_for_update())
     taught = unteach(tx, upload.source_id == source_id)
-    for table in (tables.SnapshotItem, tables.Arrival, tables.Replay):
+    for table in (tables.SnapshotItem, tables.Arrival, tables.Replay, tables.Quarantine):
         tx.execute(delete(table).where(table.correction_id.in_(its)))
     count = tx.scalar(select(func.count()).select_from(upload).where(upload.source_id == source_id)) or 0
     tx.execute(delete(upload).where(upload.source_id == source_id))
+    tx.execute(delete(tables.Trust).where(tables.Trust.source_id == source_id))
     tx.execute(delete(tables.Source).where(tables.Source.id == source_id))
     return Gone(count, taught)
 

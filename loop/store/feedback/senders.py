@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Date, Integer, Select, String, Update, bindparam, delete, select, update
+from sqlalchemy import Date, Integer, Select, String, Update, bindparam, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -49,10 +49,18 @@ def hold(tx: Session, names: Collection[str], holdout_share: float, now: datetim
 
 
 def spend(tx: Session, used: Mapping[int, int], day: date) -> None:
-    """Store how many uploads each source has stored on this day."""
+    """Store how many uploads each source has stored on this day, and count the day if it is a new one."""
     if used:
         counts = listed({"id": source, "used": count} for source, count in used.items())
         tx.execute(_spent(dialect(tx)), counts | {"day": day})
+
+
+def vouch(tx: Session, names: Collection[str], since: datetime | None) -> int:
+    """An operator vouches for these sources from now on, or (None) no longer does; the number of them that exist."""
+    if not names:
+        return 0
+    found = update(SOURCES).where(SOURCES.c.name.in_(names)).values(vouched_at=since).returning(SOURCES.c.id)
+    return len(tx.scalars(found).all())
 
 
 def forget(tx: Session, ids: Collection[int]) -> None:
@@ -78,5 +86,9 @@ def _sources(name: str) -> Select[Any]:
 @lru_cache
 def _spent(name: str) -> Update:
     counts = given(name, id=Id, used=Integer())
-    counted = update(SOURCES).values(quota_day=bindparam("day", type_=Date()), quota_used=counts.c.used)
+    day = bindparam("day", type_=Date())
+    first = SOURCES.c.quota_day.is_(None) | (SOURCES.c.quota_day < day)
+    counted = update(SOURCES).values(
+        quota_day=day, quota_used=counts.c.used, days_seen=SOURCES.c.days_seen + case((first, 1), else_=0)
+    )
     return counted.where(SOURCES.c.id == counts.c.id)

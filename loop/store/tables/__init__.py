@@ -5,7 +5,18 @@ UTC. Digests are lower-case SHA-256 hex. A change here needs a migration: ``alem
 """
 
 from loop.store.tables.base import Base, UtcDateTime
-from loop.store.tables.feedback import Arrival, Correction, Erasure, Replay, Snapshot, SnapshotItem, Source
+from loop.store.tables.feedback import (
+    Arrival,
+    Correction,
+    Erasure,
+    Quarantine,
+    Quota,
+    Replay,
+    Snapshot,
+    SnapshotItem,
+    Source,
+    Trust,
+)
 from loop.store.tables.nights import Move, Run, Slot, Verdict, Version
 from loop.store.tables.phones import FeedEntry, FeedRoot, Withdrawal
 from loop.store.tables.service import Beat, Delivery, Event, Fact, Hook, Key
@@ -24,12 +35,15 @@ __all__ = [
     "Hook",
     "Key",
     "Move",
+    "Quarantine",
+    "Quota",
     "Replay",
     "Run",
     "Slot",
     "Snapshot",
     "SnapshotItem",
     "Source",
+    "Trust",
     "UtcDateTime",
     "Verdict",
     "Version",

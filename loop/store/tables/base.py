@@ -48,4 +48,9 @@ class Base(DeclarativeBase):
     """The declarative base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON()}  # noqa: RUF012 (SQLAlchemy's spelling)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's spelling)
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[str]: JSON(),
+        list[dict[str, Any]]: JSON(),
+    }

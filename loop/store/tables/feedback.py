@@ -1,6 +1,7 @@
 """The uploads of users, and the snapshots that nights teach."""
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,7 +19,11 @@ class Source(Base):
     role: Mapped[str] = mapped_column(String(10))
     seen_at: Mapped[datetime]
     quota_day: Mapped[date | None]
-    """The UTC day that ``quota_used`` counts."""
+    """The last UTC day on which it stored an upload; ``quota_used`` counts the uploads of that day."""
+    days_seen: Mapped[int] = mapped_column(SmallInteger, server_default="0", default=0)
+    """On how many UTC days it stored uploads."""
+    vouched_at: Mapped[datetime | None]
+    """Since when an operator vouches for it; such a source counts as old and as trusted."""
     quota_used: Mapped[int] = mapped_column(server_default="0", default=0)
     erased_at: Mapped[datetime | None]
     """When an earlier source of this name was erased, if one was: uploads drawn before are refused."""
@@ -32,8 +37,8 @@ class Correction(Base):
     """One uploaded digit. ``version`` is the phone's claim, hence no foreign key.
 
     ``supersedes`` is the earlier word of the same source about the same image that this one replaced. ``preparation``
-    is what the picture reader did to the picture. Nothing writes the statuses ``pending``, ``quarantined`` and
-    ``rejected`` yet.
+    is what the picture reader did to the picture. ``flag`` names the claim that cannot be true: such an upload is never
+    weighed. Nothing writes the status ``pending`` yet.
     """
 
     __tablename__ = "corrections"
@@ -85,6 +90,44 @@ class Correction(Base):
     received_at: Mapped[datetime]
     preparation: Mapped[str | None] = mapped_column(String(160))
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
+    flag: Mapped[str | None] = mapped_column(String(24))
+
+
+class Quarantine(Base):
+    """An upload that screening held back, with the reasons, and the decision about it once there is one.
+
+    ``reasons`` is a list of ``{"signal", "text", "numbers"}``.
+    """
+
+    __tablename__ = "quarantines"
+    __table_args__ = (one_of("decision", "accepted", "rejected"),)
+    correction_id: Mapped[int] = mapped_column(ForeignKey("corrections.id"), primary_key=True, autoincrement=False)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
+    reasons: Mapped[list[dict[str, Any]]]
+    found_at: Mapped[datetime]
+    decision: Mapped[str | None] = mapped_column(String(10))
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(String(100))
+
+
+class Trust(Base):
+    """How far a source is trusted, from 0 to 1, with the reasons."""
+
+    __tablename__ = "trust"
+    __table_args__ = (CheckConstraint("value BETWEEN 0 AND 1", name="value"),)
+    source_id: Mapped[int] = mapped_column(ForeignKey("sources.id"), primary_key=True, autoincrement=False)
+    value: Mapped[float]
+    reasons: Mapped[list[dict[str, Any]]]
+    assessed_at: Mapped[datetime]
+
+
+class Quota(Base):
+    """How many uploads an erased source had stored on a day, by its name's salted hash: erasing renews no quota."""
+
+    __tablename__ = "quotas"
+    name_digest: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    used: Mapped[int]
 
 
 class Replay(Base):
