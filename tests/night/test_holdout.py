@@ -21,7 +21,7 @@ def some_corpus() -> Corpus:
 
 
 def test_the_slices(store: Store, now: datetime) -> None:
-    """Base slice named after its corpus; feedback of the judges alone, weights 1/rate; an upload without a prediction confirms nothing."""
+    """The feedback slice has holdout sources alone, weights 1/rate; without a prediction nothing is confirmed."""
     with store.write() as tx:
         corrections.set_salt(tx, "salt")
     names = [f"s{number}" for number in range(40)]
