@@ -1,0 +1,23 @@
+"""Turn defences off, for the negative controls of ``poisoning``: each by its own settings, or by what it replaces."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+NAMES: tuple[str, ...] = ()
+
+
+@contextmanager
+def set_to(choice: str) -> Iterator[dict[str, Any]]:
+    """The settings that differ from the defaults; while the block runs, replaced functions are replaced.
+
+    ``choice`` is ``all``, ``none`` or ``without:NAME``.
+    """
+    without = NAMES if choice == "none" else ()
+    if choice.startswith("without:"):
+        without = (choice.removeprefix("without:"),)
+        if without[0] not in NAMES:
+            raise SystemExit(f"--defences: expected one of {', '.join(NAMES)}, got {without[0]!r}")
+    elif choice not in {"all", "none"}:
+        raise SystemExit(f"--defences: expected all, none or without:NAME, got {choice!r}")
+    yield {}
