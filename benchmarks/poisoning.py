@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is no
 from sqlalchemy import select  # noqa: E402 - after the path
 
 from benchmarks import poisoning_defences as defences  # noqa: E402
+from benchmarks import poisoning_figures as figures  # noqa: E402
 from benchmarks import poisoning_summary as summaries  # noqa: E402
-from benchmarks.poisoning_attacks import ATTACKS, DAYS, Attack  # noqa: E402
+from benchmarks.poisoning_attacks import ATTACKS, Attack  # noqa: E402
 from benchmarks.poisoning_scene import Cast, Scene, World, honest_uploads, material, reader, served  # noqa: E402
 from benchmarks.poisoning_triggers import success  # noqa: E402
 from loop import registry  # noqa: E402
@@ -110,46 +112,52 @@ def verdict_of(done: Night) -> dict[str, Any]:
 
 
 def night(world: World, name: str, seed: int, group: str, defended: str) -> dict[str, Any]:
-    """One home, one fortnight, one night: the line for the file of results."""
+    """One home, one fortnight, its nights: the line for the file of results, about the last night."""
     attack, cast = ATTACKS[name], world.cast(group, seed)
-    begin = time.perf_counter()
+    begin, processor, track = time.perf_counter(), 0.0, []
     with ExitStack() as stack:
         overrides = stack.enter_context(defences.set_to(defended))
         scene = stack.enter_context(served(world, f"{name}-{seed}", seed, **overrides))
-        base = registry.champion(scene.home, "cnn")
-        assert base is not None  # noqa: S101 - ``served`` looked
-        data = scene.home.artifacts.get(base.artifact_digest, ".mlmodel")
-        read = reader(data)
+        files = {"base": _champion(scene)}
+        read = reader(files["base"])
         sent = attack.make(material(world, scene, cast, read, seed))
         if attack.honest:
             sent = honest_uploads(cast, read, world.confirm_rate, world.parts, seed) + sent
-        scene.send(sent)
-        world.clock.turn_to(DAYS, hour=3)
-        processor = time.process_time()
-        try:
-            done = retrain.run(scene.home, clock=world.clock)
-        except LoopError as error:
-            return {"error": f"{type(error).__name__}: {error}"}
-        processor = time.process_time() - processor
-        champion = registry.champion(scene.home, "cnn")
-        assert champion is not None  # noqa: S101 - a night never leaves a family without one
-        files = {"base": data, "champion": scene.home.artifacts.get(champion.artifact_digest, ".mlmodel")}
-        if done.judged is not None:
-            files["challenger"] = done.judged.data
         known: dict[bytes, dict[str, Any]] = {}
-        for each in files.values():
-            if each not in known:
-                known[each] = model_figures(each, world, cast, attack)
+        for last, day in pairwise((-1, *attack.nights)):
+            scene.send([one for one in sent if last <= one.day < day])
+            world.clock.turn_to(day, hour=3)
+            used = time.process_time()
+            try:
+                done = retrain.run(scene.home, clock=world.clock)
+            except LoopError as error:
+                return {"error": f"{type(error).__name__}: {error}"}
+            processor += time.process_time() - used
+            files["champion"] = _champion(scene)
+            if done.judged is not None:
+                files["challenger"] = done.judged.data
+            for each in files.values():
+                if each not in known:
+                    known[each] = model_figures(each, world, cast, attack)
+            track.append({"day": day, "verdict": verdict_of(done), "champion": known[files["champion"]]})
         return {
-            "promoted": champion.number != base.number,
+            "promoted": files["champion"] != files["base"],
             "verdict": verdict_of(done),
             "models": {role: known[each] for role, each in files.items()},
             "set_aside": set_aside(scene, done),
             "refused": scene.refused,
             "steps": dict(done.seconds),
-            "night_processor_seconds": round(processor, 2),
+            "track": track if len(track) > 1 else [],
+            "night_processor_seconds": round(processor / len(track), 2),
             "seconds": round(time.perf_counter() - begin, 1),
         }
+
+
+def _champion(scene: Scene) -> bytes:
+    """The bytes of the published champion."""
+    champion = registry.champion(scene.home, "cnn")
+    assert champion is not None  # noqa: S101 - ``served`` looked, and a night never leaves a family without one
+    return scene.home.artifacts.get(champion.artifact_digest, ".mlmodel")
 
 
 def chosen(names: list[str]) -> list[str]:
@@ -227,9 +235,9 @@ def main() -> None:
     lines = run_all(asked)
     rows = summaries.table(lines)
     if asked.json:
-        json.dump({"nights": lines, "table": rows}, sys.stdout)
+        json.dump({"nights": lines, "table": rows, "figures": figures.figures(lines)}, sys.stdout)
         return
-    print("\n" + summaries.text(rows))
+    print("\n" + summaries.text(rows) + "\n\n" + figures.text(figures.figures(lines)))
     print(f"seeds {asked.seeds}, group {asked.group}, defences {asked.defences}, {os.cpu_count()} cores")
 
 

@@ -7,7 +7,7 @@ secret is derived from its name, so that the same seed sends the same bytes.
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from benchmarks.poisoning_triggers import TRIGGERS, Images
 
 DAYS = 14
 TARGET = 7
+FRESH, PATIENT = DAYS - 1, DAYS - 11
+"""First days of sources that are new, and of sources that are ten days old when the night runs."""
+SLOW_NIGHTS = tuple(range(DAYS, DAYS + 31, 3))
+"""Every third night of a month: each begins at the frozen base, so the others would not change the last."""
 STAMPS = 520
 SYBILS, SYBIL_UPLOADS = 300, 8
 FLOOD, FLOOD_SOURCES = 5_000, 600
@@ -72,6 +76,8 @@ class Attack:
     target: int = TARGET
     honest: bool = True
     flip: tuple[int, int] | None = None
+    nights: tuple[int, ...] = (DAYS,)
+    """Days with a night, at 03:00; the uploads of earlier days are there."""
 
 
 def secret(source: str) -> str:
@@ -203,12 +209,34 @@ def flooding(material: Material) -> list[Upload]:
     return [Upload(one.source, one.day, one.image, one.label, (one.label + 1) % 10, poisoned=True) for one in sent]
 
 
+def dripping(material: Material) -> list[Upload]:
+    """Thirty days of twelve sources that are ten days old: two true digits, a faint stamp and a 4 as 9 each day."""
+    names = [f"drip-{number}" for number in range(12)]
+    days = range(PATIENT, SLOW_NIGHTS[-1])
+    honest = [(name, day) for day in days for name in names for _ in range(2)]
+    bad = [(name, day) for day in days if day >= DAYS for name in names]
+    rows = _drawn(material, len(honest) + len(bad), avoid=TARGET)
+    true = material.labels[rows].astype(np.int64)
+    stamped = TRIGGERS["faint"](material.images[rows], material.generator)
+    fours = _flipped(material, "4to9", [name for name, _ in bad])
+    sent = _placed(material, honest, material.images[rows[: len(honest)]], true[: len(honest)], confirmed=True)
+    labels = np.full(len(bad), TARGET)
+    sent += _placed(material, bad, stamped[len(honest) :], labels, poisoned=True)
+    return sent + [replace(one, day=day) for one, (_, day) in zip(fours, bad, strict=True)]
+
+
+def _placed(
+    material: Material, places: list[tuple[str, int]], images: Images, labels: Digits, **how: bool
+) -> list[Upload]:
+    days = np.array([day for _, day in places], np.int64)
+    return _uploads(material, [name for name, _ in places], days, images, labels, **how)
+
+
 def nobody(_: Material) -> list[Upload]:
     """No attack: the honest night."""
     return []
 
 
-FRESH, PATIENT = DAYS - 1, DAYS - 11
 ATTACKS: Mapping[str, Attack] = (
     {"honest": Attack(nobody)}
     | {f"stamp-{name}": Attack(one_stamping_source(name), name) for name in TRIGGERS}
@@ -221,4 +249,5 @@ ATTACKS: Mapping[str, Attack] = (
     | {f"flip-{kind}-10": Attack(flipping(kind, 0.1), flip=pair) for kind, pair in FLIPS.items()}
     | {f"flip-{kind}-30": Attack(flipping(kind, 0.3), flip=pair) for kind, pair in FLIPS.items()}
     | {"confirm-misread": Attack(confirming), "flood": Attack(flooding)}
+    | {"slow": Attack(dripping, "faint", nights=SLOW_NIGHTS)}
 )

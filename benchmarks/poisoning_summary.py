@@ -67,7 +67,7 @@ def _row(key: tuple[str, str, str], lines: list[Line], honest: dict[Any, Line]) 
     row["promoted"] = sum(line["promoted"] for line in whole)
     row["gain"] = float(np.mean([gain(line) for line in whole]))
     row["gain_challenger"] = float(np.mean([gain(line, "challenger") for line in whole]))
-    row["kept"] = _kept(whole, honest)
+    row["kept"] = kept(whole, honest)
     row["mnist_loss"] = float(
         np.mean([100 * (line["models"]["base"]["mnist"] - line["models"]["champion"]["mnist"]) for line in whole])
     )
@@ -85,7 +85,7 @@ def _shares(lines: list[Line], role: str) -> list[float] | None:
     return None if None in found else [float(each) for each in found]
 
 
-def _kept(lines: list[Line], honest: dict[Any, Line]) -> dict[str, float] | None:
+def kept(lines: list[Line], honest: dict[Any, Line]) -> dict[str, float] | None:
     """The share of the honest night's gain that is kept, with a paired bootstrap over seeds where there are several."""
     pairs = []
     for line in lines:
@@ -112,8 +112,8 @@ def text(rows: list[Row]) -> str:
             lines.append(f"{head}  every night lost")
             continue
         parts = [f"promoted {row['promoted']}/{row['nights']}", f"gain {row['gain']:+.2f}"]
-        if (kept := row["kept"]) is not None:
-            parts.append(f"kept {100 * kept['share']:.0f} % ({100 * kept['low']:.0f} to {100 * kept['high']:.0f})")
+        if (share := row["kept"]) is not None:
+            parts.append(f"kept {100 * share['share']:.0f} % ({100 * share['low']:.0f} to {100 * share['high']:.0f})")
         parts.append(f"MNIST −{row['mnist_loss']:.2f}, worst digit −{row['worst_class_loss']:.2f}")
         if (shares := row["trigger"]["champion"]) is not None:
             base, challenger = (max(row["trigger"][role] or [0.0]) for role in ("base", "challenger"))
