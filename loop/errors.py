@@ -43,7 +43,15 @@ class BadLabel(BadField):
 
 
 class BadRate(BadField):
-    """The sampling rate is not above 0 and at most 1."""
+    """The sampling rate is outside its range, or a correction has one."""
+
+
+class RateNotAnnounced(BadField):
+    """The sampling rate of a confirmation is not one that the server announced to phones."""
+
+
+class RepeatedKey(ClientError):
+    """An object in a JSON body has one key twice: two readers could believe different values."""
 
 
 class BadIdempotencyKey(BadField):

@@ -1,19 +1,24 @@
 """Read a request's body within limits: its length is checked before and while reading, and reading is timed.
 
 Rules: nothing is decompressed; nothing is written to a temporary file; JSON is parsed by a parser that bounds its
-depth; ``multipart`` parses forms.
+depth, and no object in it has a key twice; ``multipart`` parses forms.
 """
 
 import asyncio
+import re
+from contextlib import suppress
+from json import loads
 from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
 from loop.api import multipart
-from loop.errors import BodyTooSlow, NotReadable, TooLarge, WrongMediaType, one_line
+from loop.errors import BodyTooSlow, NotReadable, RepeatedKey, TooLarge, WrongMediaType, one_line
 
 JSON, MULTIPART, BINARY = "application/json", "multipart/form-data", "application/octet-stream"
+KEY_END = re.compile(rb'"[ \t\r\n]*:')
+"""Where a key ends; also a text that begins with a colon, or contains a quote and a colon."""
 
 
 async def fields(request: Request, max_bytes: int, seconds: float) -> Any:
@@ -58,8 +63,42 @@ async def read(request: Request, max_bytes: int, seconds: float) -> bytes:
 
 
 def json(data: bytes) -> Any:
-    """A JSON value. Raises ``NotReadable``, also if it is nested too deeply."""
+    """A JSON value. Raises ``NotReadable``, also if it is nested too deeply, and ``RepeatedKey``."""
     try:
-        return from_json(data, allow_inf_nan=False)
+        found = from_json(data, allow_inf_nan=False)
     except ValueError as error:
         raise NotReadable(f"body: expected JSON, got something else ({one_line(error, 120)}); correct it") from None
+    if sum(1 for _ in KEY_END.finditer(data)) != _keys(found):  # a text that looks like a key counts too
+        refuse_repeated_keys(data)
+    return found
+
+
+def refuse_repeated_keys(data: bytes) -> None:
+    """Raise ``RepeatedKey`` if an object in this JSON has a key twice; other faults are left to the reader."""
+    with suppress(ValueError, RecursionError):
+        loads(data, object_pairs_hook=_once, parse_int=_nothing, parse_float=_nothing, parse_constant=_nothing)
+
+
+def _keys(value: Any) -> int:
+    """The keys of all objects in a JSON value."""
+    count, left = 0, [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            count += len(each)
+            left += [part for part in each.values() if isinstance(part, dict | list)]
+        elif isinstance(each, list):
+            left += [part for part in each if isinstance(part, dict | list)]
+    return count
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise RepeatedKey(f"body: expected each key once in an object, got {key[:40]!r} twice; send it once")
+        seen.add(key)
+
+
+def _nothing(_: str) -> None:
+    """In place of a number, which may be longer than Python reads."""

@@ -91,6 +91,7 @@ class Guarded(APIRoute):
 async def _bounded(request: Request) -> Request:
     """The request with its body already read, within limits that FastAPI itself does not enforce."""
     data = await bodies.read(request, OPERATOR_BODY_BYTES, service_of(request).limits.body_seconds)
+    bodies.refuse_repeated_keys(data)
 
     async def receive() -> Message:
         return {"type": "http.request", "body": data, "more_body": False}

@@ -33,6 +33,7 @@ STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.TooLarge, 413),
     (errors.WrongMediaType, 415),
     (errors.NotReadable, 400),
+    (errors.RepeatedKey, 400),
     (errors.BodyTooSlow, 408),
     (errors.QuotaSpent, 429),
     (errors.SourceErased, 410),
@@ -53,9 +54,10 @@ STATUS: tuple[tuple[type[LoopError], int], ...] = (
 RULES = (
     # the fields of an upload or request
     *("missing-field", "unknown-field", "bad-field", "bad-label", "bad-rate", "bad-idempotency-key", "bad-base64"),
+    "rate-not-announced",
     # the image, the key's earlier use, the batch, the body
     *("bad-image", "image-too-large", "key-conflict", "split-batch", "source-erased"),
-    *("too-large", "not-readable", "wrong-media-type", "body-too-slow"),
+    *("too-large", "not-readable", "repeated-key", "wrong-media-type", "body-too-slow"),
     # the caller
     *("no-key", "key-refused", "no-source", "not-allowed", "quota-spent", "unknown-correction", "unknown-source"),
     # the loop's state
