@@ -180,6 +180,13 @@ def known_lines(out: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def append(out: Path, line: dict[str, Any]) -> None:
+    """Add a line, after a line end if the last line was cut off."""
+    cut = out.exists() and not out.read_bytes().endswith(b"\n") and out.stat().st_size > 0
+    with out.open("a", encoding="utf-8") as file:
+        file.write("\n" * cut + json.dumps(line) + "\n")
+
+
 def identity(line: dict[str, Any]) -> tuple[Any, ...]:
     """What makes two nights the same."""
     return line["attack"], line["seed"], line["group"], line["defences"]
@@ -201,8 +208,7 @@ def run_all(asked: argparse.Namespace) -> list[dict[str, Any]]:
         for number, line in enumerate(missing):
             _progress(number, len(missing), begin, f"{line['attack']} seed {line['seed']}")
             line |= night(world, line["attack"], line["seed"], line["group"], line["defences"])
-            with asked.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append(asked.out, line)
             lines.append(line)
             if not asked.json:
                 print("\r\033[K" + summaries.one_line(line), flush=True)
