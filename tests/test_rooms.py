@@ -25,6 +25,7 @@ ORDER = [
     "webhooks",
     "feed",
     "intake",
+    "asking",
     "night",
     "schedule",
     "operations",
