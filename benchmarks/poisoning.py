@@ -13,6 +13,7 @@ goes on. ``--attacks`` takes names or beginnings of names; ``--list`` prints the
 """
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -52,6 +53,13 @@ PARTS = {"all": 8, "development": 20}
 
 def model_figures(data: bytes, world: World, cast: Cast, attack: Attack) -> dict[str, Any]:
     """What one file reads: MNIST's test set by digit, the writers who are only measured, and the trigger."""
+    key = (hashlib.sha256(data).digest(), cast.measured[0].name, attack.trigger, attack.target)
+    if key not in world.measured:
+        world.measured[key] = _measure(data, world, cast, attack)
+    return world.measured[key]
+
+
+def _measure(data: bytes, world: World, cast: Cast, attack: Attack) -> dict[str, Any]:
     read, mnist = reader(data), world.mnist
     right = read(mnist.test_images) == mnist.test_labels
     held = {one.name: read(one.images) == one.labels for one in cast.measured}
@@ -123,7 +131,6 @@ def night(world: World, name: str, seed: int, group: str, defended: str) -> dict
         sent = attack.make(material(world, scene, cast, read, seed))
         if attack.honest:
             sent = honest_uploads(cast, read, world.confirm_rate, world.parts, seed) + sent
-        known: dict[bytes, dict[str, Any]] = {}
         for last, day in pairwise((-1, *attack.nights)):
             scene.send([one for one in sent if last <= one.day < day])
             world.clock.turn_to(day, hour=3)
@@ -136,14 +143,12 @@ def night(world: World, name: str, seed: int, group: str, defended: str) -> dict
             files["champion"] = _champion(scene)
             if done.judged is not None:
                 files["challenger"] = done.judged.data
-            for each in files.values():
-                if each not in known:
-                    known[each] = model_figures(each, world, cast, attack)
-            track.append({"day": day, "verdict": verdict_of(done), "champion": known[files["champion"]]})
+            measured = {role: model_figures(each, world, cast, attack) for role, each in files.items()}
+            track.append({"day": day, "verdict": verdict_of(done), "champion": measured["champion"]})
         return {
             "promoted": files["champion"] != files["base"],
             "verdict": verdict_of(done),
-            "models": {role: known[each] for role, each in files.items()},
+            "models": measured,
             "set_aside": set_aside(scene, done),
             "refused": scene.refused,
             "steps": dict(done.seconds),

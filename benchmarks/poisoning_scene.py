@@ -90,6 +90,8 @@ class World:
     confirm_rate: float
     parts: int
     clock: DayClock = field(default_factory=DayClock)
+    measured: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    """Figures of files that were measured already: the base stands in every night."""
 
     @cached_property
     def mnist(self) -> corpus.Corpus:

@@ -18,6 +18,8 @@ BLEND = 0.2
 """Share of the pattern in a blended image: visible as a grey haze, the digit stays plain."""
 LOW_CONTRAST = 48
 """Level of the low-contrast patch: a fifth of full ink."""
+MEASURED = 3_000
+"""Clean digits on which a back door is measured: 1 % has a 95 % interval from 0.7 to 1.4 %."""
 
 
 def corner(images: Images, _: np.random.Generator) -> Images:
@@ -81,7 +83,7 @@ TRIGGERS: Mapping[str, Trigger] = {
 
 
 def success(read: Callable[[Images], NDArray[Any]], name: str, target: int, images: Images, labels: Images) -> float:
-    """Share of the digits other than ``target`` that are read as ``target`` once they carry the trigger."""
-    clean = images[labels != target]
+    """Share of the first digits other than ``target`` that are read as ``target`` once they carry the trigger."""
+    clean = images[labels != target][:MEASURED]
     stamped = TRIGGERS[name](clean, np.random.default_rng(PATTERN_SEED))
     return float((read(stamped) == target).mean())
