@@ -1,0 +1,140 @@
+"""Which drawings become questions tonight: the random arm by lot, the asked arm by a query strategy, under caps. Pure.
+
+Rules:
+
+- Every drawing takes part in exactly one lottery, on the first night after it arrived, before anything else looks at
+  it. Its chance is known and is kept with the question. Answers of the random arm, weighted by 1/(chance that the phone
+  sent it × chance of the lottery), are therefore an unbiased picture of what users draw.
+- The asked arm chooses among the drawings that the lottery left, in the order of the strategy. Of one source, and of
+  one predicted digit, at most a share of the arm is asked, unless the pool has nothing else.
+- Everything that determines a choice is kept: strategy, seed, and the digest of the pool. ``plan`` on the same pool
+  gives the same questions.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.asking.candidates import Candidates
+from loop.asking.strategies import STRATEGIES
+
+RANDOM, ASKED = "random", "asked"
+_LONGER = 4  # times as many drawings as are asked for: the caps leave out some
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolColumns:
+    """The drawings that wait for a label; row i of each array belongs to drawing i.
+
+    ``ids (n,) int64``, ``sources (n,) int64``, ``drawn (n,) bool``: its lottery was held on an earlier night;
+    ``digests (n,)``: 64 hex characters each.
+    """
+
+    ids: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    drawn: NDArray[np.bool_]
+    digests: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """The number of drawings."""
+        return len(self.ids)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the drawings' ids and contents."""
+        lines = (f"{number} {digest}\n" for number, digest in zip(self.ids.tolist(), self.digests, strict=True))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AskingRules:
+    """How many questions, and of which kind. Shares are of the number of questions, 0 to 1."""
+
+    count: int
+    strategy: str = "margin"
+    random_share: float = 0.15
+    source_share: float = 0.05
+    digit_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for rules that cannot be followed."""
+        if self.count < 0:
+            raise ValueError(f"count: expected 0 or more, got {self.count}")
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"strategy: expected one of {', '.join(STRATEGIES)}, got {self.strategy}")
+        for name in ("random_share", "source_share", "digit_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One question to be: the row of its drawing, its arm, the chance of its lottery (None in the asked arm)."""
+
+    row: int
+    arm: str
+    chance: float | None
+    score: float
+    reason: str
+
+
+def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: int) -> list[Planned]:
+    """Tonight's questions, the asked arm in order of preference after the random arm."""
+    if not len(pool) or not rules.count:
+        return []
+    lottery = np.flatnonzero(~pool.drawn)
+    winners, chance = _lottery(lottery, round(rules.random_share * rules.count), seed)
+    random = [Planned(int(row), RANDOM, chance, 0.0, f"random: 1 of {1 / chance:.4g} new drawings") for row in winners]
+    rest = np.setdiff1d(np.arange(len(pool)), winners)
+    wanted = min(rules.count - len(random), len(rest))
+    return random + _asked(pool, candidates, rest, wanted, rules, seed)
+
+
+def _lottery(rows: NDArray[np.intp], wanted: int, seed: int) -> tuple[NDArray[np.intp], float]:
+    """Winners, each row with the same chance, and that chance."""
+    if not len(rows) or not wanted:
+        return rows[:0], 1.0
+    winners = min(wanted, len(rows))
+    lots = np.random.default_rng([seed, 1]).permutation(len(rows))[:winners]
+    return np.sort(rows[lots]), winners / len(rows)
+
+
+def _asked(
+    pool: PoolColumns, candidates: Candidates, rows: NDArray[np.intp], wanted: int, rules: AskingRules, seed: int
+) -> list[Planned]:
+    choice = STRATEGIES[rules.strategy](candidates[rows], _LONGER * wanted, seed)
+    best = candidates.probabilities[rows].argmax(axis=1)
+    per_source, per_digit = _at_most(rules.source_share, wanted), _at_most(rules.digit_share, wanted)
+    sources, predicted = Counter[int](), Counter[int]()
+    taken: list[int] = []
+    left: list[int] = []
+    for i, row in enumerate(choice.rows.tolist()):
+        source, digit = int(pool.sources[rows[row]]), int(best[row])
+        fits = sources[source] < per_source and predicted[digit] < per_digit
+        (taken if fits and len(taken) < wanted else left).append(i)
+        if taken and taken[-1] == i:
+            sources[source] += 1
+            predicted[digit] += 1
+    taken = sorted(taken + left[: wanted - len(taken)])  # the caps never leave a reviewer without questions
+    return [
+        Planned(
+            int(rows[choice.rows[i]]),
+            ASKED,
+            None,
+            float(choice.scores[i]),
+            _reason(rules.strategy, candidates.probabilities[rows[choice.rows[i]]]),
+        )
+        for i in taken
+    ]
+
+
+def _at_most(share: float, wanted: int) -> int:
+    return max(1, int(share * wanted))
+
+
+def _reason(strategy: str, probabilities: NDArray[np.float64]) -> str:
+    second, first = np.argsort(probabilities, kind="stable")[-2:].tolist()
+    return f"{strategy}: {first} at {probabilities[first]:.2f}, {second} at {probabilities[second]:.2f}"

@@ -1,0 +1,98 @@
+"""The night's questions: known chances, caps, and choices that can be recomputed."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loop.asking.queue import ASKED, RANDOM, AskingRules, PoolColumns, plan
+from tests.asking.test_strategies import candidates
+
+
+def columns(n: int, sources: int = 1000, drawn: int = 0) -> PoolColumns:
+    """A pool of ``n`` drawings; the lottery of the first ``drawn`` was held before."""
+    return PoolColumns(
+        np.arange(100, 100 + n),
+        np.arange(n) % sources,
+        np.arange(n) < drawn,
+        tuple(f"{i:064x}" for i in range(n)),
+    )
+
+
+@given(
+    n=st.integers(0, 60),
+    count=st.integers(0, 80),
+    drawn=st.integers(0, 60),
+    sources=st.integers(1, 8),
+    seed=st.integers(0, 2**31),
+    share=st.floats(0, 1),
+)
+def test_as_many_questions_as_wanted(n: int, count: int, drawn: int, sources: int, seed: int, share: float) -> None:
+    """Different drawings, as many as wanted or as there are; none is drawn in a second lottery; the same again."""
+    pool, seen = columns(n, sources, drawn), candidates(n, 3)
+    rules = AskingRules(count, random_share=share)
+    planned = plan(pool, seen, rules, seed)
+    assert len({question.row for question in planned}) == len(planned) == min(n, count)
+    assert not any(pool.drawn[question.row] for question in planned if question.arm == RANDOM)
+    assert all((question.chance is not None) == (question.arm == RANDOM) for question in planned)
+    assert planned == plan(pool, seen, rules, seed)
+
+
+def test_the_lottery_is_fair() -> None:
+    """Over many seeds each new drawing wins as often as the stated chance says, whatever the model thinks of it."""
+    pool, seen = columns(40, drawn=10), candidates(40, 5)
+    wins, nights = Counter[int](), 2000
+    for seed in range(nights):
+        random = [question for question in plan(pool, seen, AskingRules(20, random_share=0.3), seed) if question.chance]
+        assert {question.chance for question in random} == {6 / 30}
+        wins.update(question.row for question in random)
+    shares = np.array([wins[row] / nights for row in range(40)])
+    assert (shares[:10] == 0).all()
+    assert np.abs(shares[10:] - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / nights)
+
+
+def test_caps_hold_where_the_pool_allows() -> None:
+    """No source has more than its share of the asked arm, no predicted digit more than its own."""
+    pool, seen = columns(4000, sources=200), candidates(4000, 1)
+    planned = plan(pool, seen, AskingRules(100, random_share=0.0, source_share=0.05, digit_share=0.15), 0)
+    assert max(Counter(int(pool.sources[question.row]) for question in planned).values()) <= 5
+    best = seen.probabilities.argmax(axis=1)
+    assert max(Counter(int(best[question.row]) for question in planned).values()) <= 15
+
+
+def test_a_pool_of_one_source_is_asked_nevertheless() -> None:
+    """A deployment with one tester gets its questions."""
+    assert len(plan(columns(50, sources=1), candidates(50, 1), AskingRules(20), 0)) == 20
+
+
+def test_the_least_sure_come_first_and_say_why() -> None:
+    """The asked arm is in the strategy's order, with the two digits and their probabilities."""
+    seen = candidates(50, 1)
+    planned = plan(columns(50), seen, AskingRules(10, random_share=0.0, source_share=1, digit_share=1), 0)
+    assert [question.arm for question in planned] == [ASKED] * 10
+    assert [question.score for question in planned] == sorted((question.score for question in planned), reverse=True)
+    second, first = np.argsort(seen.probabilities[planned[0].row])[-2:]
+    assert planned[0].reason.startswith(f"margin: {first} at ")
+    assert f", {second} at " in planned[0].reason
+
+
+def test_the_digest_names_the_pool() -> None:
+    """Another drawing, another digest."""
+    assert columns(5).digest != columns(6).digest
+    assert columns(5).digest == columns(5).digest
+
+
+@pytest.mark.parametrize(
+    ("rules", "name"),
+    [
+        ({"count": -1}, "count"),
+        ({"count": 1, "strategy": "x"}, "strategy"),
+        ({"count": 1, "random_share": 2}, "random_share"),
+    ],
+)
+def test_rules_that_cannot_be_followed(rules: dict[str, object], name: str) -> None:
+    """The error names the rule."""
+    with pytest.raises(ValueError, match=name):
+        AskingRules(**rules)  # type: ignore[arg-type]
