@@ -7,10 +7,9 @@ image's outcome, so two reports on the same slice can be paired later.
 """
 
 import hashlib
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,9 @@ Labels = NDArray[np.uint8]
 NO_ANSWER = 255
 """The value in ``Score.predictions`` for an image without a finite answer; it counts as an error."""
 
+KEY_BYTES = 16
+"""The length of an item's key: nobody finds two images with one key."""
+
 _SUM_TOLERANCE = 1e-3  # ten float16 outputs of a softmax sum to 1 within this
 _CONSTANT_TOLERANCE = 1e-6
 _MIN_IMAGES_OF_A_DIGIT = 10  # a digit with this many images that is never predicted is missing from the label set
@@ -36,7 +38,8 @@ class Slice:
     ``images`` ``(n, 28, 28) uint8``, ``labels`` ``(n,) uint8`` in 0 to 9, ``weights`` ``(n,) float64``, positive:
     inverse sampling rates (1 for a base corpus and for corrections, 1/rate for confirmations). ``sources``
     ``(n,) int64`` numbers the hands. ``confirmed`` ``(n,) bool`` marks the confirmations; if it is None, items
-    with a weight above 1 count as confirmations.
+    with a weight above 1 count as confirmations. ``keys`` ``(n, 16) uint8`` names each image with its label, so that
+    ``reports.update`` finds its earlier answer in another slice.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Slice:
     weights: NDArray[np.float64]
     sources: NDArray[np.int64] | None = None
     confirmed: NDArray[np.bool_] | None = None
+    keys: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError``, a bug in our own code, if the arrays do not belong together."""
@@ -54,6 +58,8 @@ class Slice:
         per_item = (self.labels, self.weights, self.sources, self.confirmed)
         if any(array is not None and array.shape != (n,) for array in per_item):
             raise ValueError(f"slice {self.name}: labels, weights, sources and confirmed must all be ({n},)")
+        if self.keys is not None and self.keys.shape != (n, KEY_BYTES):
+            raise ValueError(f"slice {self.name}: keys must be ({n}, {KEY_BYTES}), got {self.keys.shape}")
         if n and (self.labels.max() > 9 or not (np.isfinite(self.weights) & (self.weights > 0)).all()):
             raise ValueError(f"slice {self.name}: labels must be 0 to 9 and weights finite and positive")
 
@@ -64,7 +70,8 @@ class Score:
 
     ``predictions`` ``(n,) uint8``: 0 to 9, or ``NO_ANSWER``. ``confidences`` ``(n,) float32``: the probability of the
     prediction. ``margins`` ``(n,) float32``: the probability of the true digit minus that of the best other one, so a
-    negative margin is an error (-2 without an answer). ``digest`` is the slice's digest.
+    negative margin is an error (-2 without an answer). ``digest`` is the slice's digest; ``sources``, ``confirmed`` and
+    ``keys`` are the slice's.
     """
 
     name: str
@@ -76,6 +83,7 @@ class Score:
     margins: NDArray[np.float32]
     sources: NDArray[np.int64] | None = None
     confirmed: NDArray[np.bool_] | None = None
+    keys: NDArray[np.uint8] | None = None
 
     @property
     def n(self) -> int:
@@ -209,6 +217,16 @@ def digest(part: Slice) -> str:
     return sha.hexdigest()
 
 
+def coverage(scores: Sequence[Score]) -> tuple[int, tuple[int, ...]]:
+    """How many digits a model predicts, and which of those with at least ten images it never predicts."""
+    labels = np.concatenate([part.labels for part in scores] or [np.zeros(0, np.uint8)])
+    predictions = np.concatenate([part.predictions for part in scores] or [np.zeros(0, np.uint8)])
+    labelled = np.bincount(labels, minlength=10)
+    answered = np.bincount(predictions[predictions != NO_ANSWER], minlength=10)
+    never = np.flatnonzero((labelled >= _MIN_IMAGES_OF_A_DIGIT) & (answered == 0))
+    return int(np.count_nonzero(answered)), tuple(never.tolist())
+
+
 def summary(report: Report) -> dict[str, Any]:
     """The report without its per-image arrays, as plain JSON values; NaN becomes ``None``."""
     return {
@@ -216,30 +234,6 @@ def summary(report: Report) -> dict[str, Any]:
         "health": asdict(report.health) | {"problems": list(report.health.problems)},
         "slices": [_summary(each) for each in report.scores],
     }
-
-
-def to_arrays(report: Report) -> dict[str, NDArray[Any]]:
-    """The whole report as named arrays without objects, for ``np.savez``; see ``from_arrays``."""
-    head = {"model": report.model, "health": asdict(report.health)}
-    arrays: dict[str, NDArray[Any]] = {}
-    names = []
-    for i, each in enumerate(report.scores):
-        names.append([each.name, each.digest])
-        columns = {field.name: getattr(each, field.name) for field in fields(Score)[2:]}
-        arrays |= {f"{i}.{name}": column for name, column in columns.items() if column is not None}
-    return {"report": np.array(json.dumps(head | {"slices": names}))} | arrays
-
-
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Report:
-    """The inverse of ``to_arrays``; accepts an opened ``.npz``. Raises ``KeyError`` if a part is missing."""
-    head = json.loads(str(arrays["report"]))
-    optional = ("sources", "confirmed")
-    scores = []
-    for i, (name, of_slice) in enumerate(head["slices"]):
-        columns = [f.name for f in fields(Score)[2:] if f.name not in optional or f"{i}.{f.name}" in arrays]
-        scores.append(Score(name, of_slice, **{column: arrays[f"{i}.{column}"] for column in columns}))
-    lists = {key: tuple(value) for key, value in head["health"].items() if isinstance(value, list)}
-    return Report(head["model"], tuple(scores), Health(**(head["health"] | lists)))
 
 
 def _usable(answer: NDArray[Any], n: int) -> NDArray[np.float64]:
@@ -267,6 +261,7 @@ def _score(part: Slice, answer: NDArray[np.float64]) -> Score:
         margins=np.where(answered, margins, -2.0).astype(np.float32),
         sources=part.sources,
         confirmed=part.confirmed,
+        keys=part.keys,
     )
 
 
@@ -276,18 +271,15 @@ def _health(raw: Sequence[NDArray[Any]], answers: Sequence[NDArray[np.float64]],
     rows = np.concatenate([*answers, np.zeros((0, 10))])
     finite = bool(np.isfinite(rows).all())
     sums_to_one = np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE
-    labels = np.concatenate([part.labels for part in scores] or [np.zeros(0, np.uint8)])
-    predictions = np.concatenate([part.predictions for part in scores] or [np.zeros(0, np.uint8)])
-    labelled = np.bincount(labels, minlength=10)
-    answered = np.bincount(predictions[predictions != NO_ANSWER], minlength=10)
+    classes, unpredicted = coverage(scores)
     return Health(
         shaped=not misshapen,
         shape=tuple(shapes[0]) if shapes else (0, 10),
         finite=finite,
         normalised=finite and bool(sums_to_one.all() and (rows >= -_SUM_TOLERANCE).all()),
         varied=len(rows) < 2 or not finite or bool((np.ptp(rows, axis=0) > _CONSTANT_TOLERANCE).any()),
-        predicted_classes=int(np.count_nonzero(answered)),
-        unpredicted=tuple(np.flatnonzero((labelled >= _MIN_IMAGES_OF_A_DIGIT) & (answered == 0)).tolist()),
+        predicted_classes=classes,
+        unpredicted=unpredicted,
     )
 
 

@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session
 
 from loop import registry
 from loop.errors import BadModel, DeploymentError, LessonErased
-from loop.evaluation import digit_classifier, export_check, gate, scoring
-from loop.evaluation.scoring import Report, Score, Slice
+from loop.evaluation import digit_classifier, export_check, gate, reports, scoring
+from loop.evaluation.scoring import Report, Slice
 from loop.home import Home, artifacts
 from loop.home.settings import Settings
+from loop.night import answers
 from loop.night.lease import HeldRun
 from loop.store import values
 from loop.store.nights import runs, snapshots, versions
@@ -104,25 +105,16 @@ def evaluate(data: bytes, slices: tuple[Slice, ...]) -> Report:
 
 
 def report_of(home: Home, version: values.Version, slices: tuple[Slice, ...]) -> Report:
-    """A version's report on today's slices; slices that its stored report covers are not measured again."""
-    arrays = artifacts.unpack(home.artifacts.get(version.report_digest, ".npz"))
+    """A version's report on today's slices; what it answered on earlier nights is not measured again."""
     data = home.artifacts.get(version.artifact_digest, ".mlmodel")
-    try:
-        stored = scoring.from_arrays(arrays)
-    except (KeyError, TypeError):  # written by a release with another form of report
-        return evaluate(data, slices)
-    if version.summary.get("runtime") != digit_classifier.runtime():
-        return evaluate(data, slices)  # another runtime may answer differently: a paired test needs the same one
-    known: dict[str, Score] = {score.digest: score for score in stored.scores}
-    digests = [scoring.digest(part) for part in slices]
-    missing = tuple(part for part, digest in zip(slices, digests, strict=True) if digest not in known)
-    health = stored.health
-    if missing:
-        fresh = evaluate(data, missing)
-        known |= {score.digest: score for score in fresh.scores}
-        health = fresh.health if fresh.health.problems else health
-    scores = tuple(replace(known[digest], name=part.name) for part, digest in zip(slices, digests, strict=True))
-    return Report(version.artifact_digest, scores, health)
+    earlier = answers.load(home, version)
+    if earlier is None:
+        report = evaluate(data, slices)
+    else:
+        report = reports.update(earlier, slices, lambda missing: evaluate(data, missing))
+    report = replace(report, model=version.artifact_digest)  # the registered one names the draft, without its scores
+    answers.keep(home, version, report)
+    return report
 
 
 def judge(
@@ -167,7 +159,7 @@ def publish(
         artifact_bytes=len(judged.data),
         weights_digest=home.artifacts.put(artifacts.pack(candidate.weights()), ".npz"),
         base_digest=lineage.base_digest,
-        report_digest=home.artifacts.put(artifacts.pack(scoring.to_arrays(judged.after)), ".npz"),
+        report_digest=home.artifacts.put(artifacts.pack(reports.to_arrays(judged.after)), ".npz"),
         golden_digest=home.artifacts.put(judged.golden, ".json"),
         recipe_digest=lineage.recipe_digest,
         recipe=dict(lineage.recipe),

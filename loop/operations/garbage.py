@@ -19,6 +19,8 @@ from loop.feed import authority, upkeep
 from loop.feed.document import Feed
 from loop.feed.layout import golden_path, model_path
 from loop.home import Home
+from loop.home.artifacts import DIGEST
+from loop.night import answers
 from loop.operations import files
 from loop.operations.exclusive import exclusive
 from loop.store import values
@@ -62,6 +64,7 @@ def sweep(home: Home, options: Options, now: datetime, progress: Progress = no_p
             _files("unfinished files", _unfinished(home, now - UNFINISHED_GRACE), options),
             _artifacts(home, options, now, progress),
             _published(home, options),
+            _files("answers of versions that no night compares with", _unasked(home), options),
             _files("logs of old runs", _older((home.settings.home / "logs").glob("*.log"), before), options),
         ]
         swept += [
@@ -110,6 +113,17 @@ def _published(home: Home, options: Options) -> Swept:
         return _files(what, _withdrawn(home, upkeep.published(home)), options)
     except NotPublishable as error:  # the files that such a feed names are unknown
         return Swept(what, 0, 0, str(error))
+
+
+def _unasked(home: Home) -> list[Path]:
+    """Kept answers of versions that are neither their family's champion nor its base."""
+    with home.store.read() as tx:
+        families = {version.family for version in versions.every(tx)}
+        asked = [version for family in families for version in versions.champion_and_base(tx, family)]
+    kept = {version.artifact_digest for version in asked if version is not None}
+    return sorted(
+        path for path in answers.folder(home).glob("*") if DIGEST.fullmatch(path.name) and path.name not in kept
+    )
 
 
 def _withdrawn(home: Home, feed: Feed | None) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loop.evaluation import scoring
+from loop.evaluation import reports, scoring
 from loop.evaluation.scoring import Report, Slice
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -148,10 +148,10 @@ def test_a_report_survives_its_arrays(seed: int, n: int, known: bool) -> None:
     more = {"sources": np.arange(n) % 3, "confirmed": np.arange(n) % 2 == 0} if known else {}
     report, _ = _random(seed, n, **more)
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **scoring.to_arrays(report))
+    np.savez(file, allow_pickle=False, **reports.to_arrays(report))
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        back = scoring.from_arrays(arrays)
+        back = reports.from_arrays(arrays)
     assert scoring.summary(back) == scoring.summary(report)
     assert back.health == report.health
     for name in ("predictions", "weights", "margins", "confidences"):

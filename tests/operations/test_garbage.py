@@ -12,9 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from loop import durable, registry
 from loop.errors import OpsError
 from loop.feed import authority
 from loop.home import Home
+from loop.night import answers
 from loop.operations import files, garbage, verify
 from loop.operations.exclusive import exclusive
 from loop.operations.finding import Severity, worst
@@ -58,6 +60,8 @@ def mess(site: Site) -> None:
         orphan(home, b"left %d" % n)
     (home.artifacts.root / "aa").mkdir(exist_ok=True)
     (home.artifacts.root / "aa" / ".new-x").write_bytes(b"half")
+    for name in ("a" * 64, registry.champion(home, "cnn").artifact_digest):
+        durable.write_whole(answers.folder(home) / name, b"answers")
     (home.settings.home / "logs").mkdir()
     (home.settings.home / "logs" / "run-1.log").write_text("text")
     authority.withdraw(home, 1, WHY, site.now)
@@ -80,6 +84,7 @@ def test_what_is_removed(site: Site) -> None:
         "unfinished files": (1, 4),
         "artifacts that no version names": (3, 18),
         "published files of withdrawn models": (0, 0),  # version 1 was never published
+        "answers of versions that no night compares with": (1, 7),  # not those of the champion
         "logs of old runs": (1, 4),
         "deliveries": (1, None),
         "events": (8, None),  # with the one of the withdrawal, and each version's two
