@@ -50,8 +50,26 @@ class DigitClassifier:
     """The model returns a label without probabilities, so rows are one-hot."""
     assumptions: tuple[str, ...]
     """What the file states and what was assumed, one sentence each."""
+    read: Callable[[Images], "Reading"]
+    """Probabilities and embeddings of the same images in one run; raises as ``probabilities`` does."""
     scales: tuple[Scale, ...] = ()
     """If the file states no scale of its array input: the candidates, the assumed one first."""
+
+    def embeddings(self, images: Images) -> NDArray[np.float32]:
+        """Return ``(n, d) float32``: the last hidden layer's values for ``(n, 28, 28) uint8``; see ``Reading``."""
+        return self.read(images).embeddings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What a model makes of ``n`` images.
+
+    ``probabilities`` ``(n, 10)``: column k is that of digit k. ``embeddings`` ``(n, d) float32``: the values that the
+    model's last linear layer takes or, for a model without one (a support-vector machine), the model's input.
+    """
+
+    probabilities: Answers
+    embeddings: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,12 +107,11 @@ def classifier(model: coreml.Model, scale: Scale | None = None) -> DigitClassifi
     output = _of_classifier(model) if model.labels else _of_network(model, _predict(model, adapter, _probe()))
 
     def probabilities(images: Images) -> Answers:
-        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
-            raise ValueError(f"images must be (n, 28, 28) uint8, got {images.shape} {images.dtype}")
-        step = max(1, min(_CHUNK_IMAGES, _CHUNK_VALUES // adapter.values))
-        chunks = [images[i : i + step] for i in range(0, len(images), step)]
-        parts = [output.rows(_predict(model, adapter, chunk, (output.output,))) for chunk in chunks]
+        parts = [output.rows(_predict(model, adapter, chunk, (output.output,))) for chunk in _chunks(images, adapter)]
         return np.concatenate(parts) if parts else np.zeros((0, 10), np.float32)
+
+    def read(images: Images) -> Reading:
+        return _reading(model, adapter, output, images)
 
     return DigitClassifier(
         probabilities=probabilities,
@@ -105,8 +122,36 @@ def classifier(model: coreml.Model, scale: Scale | None = None) -> DigitClassifi
         polarity=adapter.polarity,
         label_only=output.label_only,
         assumptions=(*adapter.notes, *output.notes),
+        read=read,
         scales=adapter.scales,
     )
+
+
+def _reading(model: coreml.Model, adapter: InputAdapter, output: _OutputAdapter, images: Images) -> Reading:
+    """Read ``images`` with the last hidden layer. No images are one chunk of none, so that the width is known."""
+    try:
+        wide, more = model.with_hidden(), [coreml.LAST_HIDDEN]
+    except coreml.Unsupported:
+        wide, more = model, []
+    answers, hidden = [], []
+    for chunk in _chunks(images, adapter) or [images]:
+        found = _predict(wide, adapter, chunk, (output.output, *more))
+        answers.append(output.rows(found))
+        values = found[coreml.LAST_HIDDEN] if more else _values(adapter.prepare(chunk))
+        hidden.append(values.astype(np.float32, copy=False))
+    return Reading(np.concatenate(answers), np.concatenate(hidden))
+
+
+def _chunks(images: Images, adapter: InputAdapter) -> list[Images]:
+    if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
+        raise ValueError(f"images must be (n, 28, 28) uint8, got {images.shape} {images.dtype}")
+    step = max(1, min(_CHUNK_IMAGES, _CHUNK_VALUES // adapter.values))
+    return [images[i : i + step] for i in range(0, len(images), step)]
+
+
+def _values(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return a model's inputs for n images, side by side, as ``(n, values)``."""
+    return np.concatenate([each.reshape(len(each), -1) for each in inputs.values()], axis=1)
 
 
 def _predict(

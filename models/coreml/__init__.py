@@ -13,6 +13,7 @@ Rules:
 
 from .errors import AnotherKind, BadInput, LimitExceeded, Malformed, ModelError, Unsupported
 from .features import Feature
+from .hidden import OUTPUT as LAST_HIDDEN
 from .layers import KINDS
 from .limits import Limits
 from .model import Model, load
@@ -20,6 +21,7 @@ from .summary import LayerSummary, Summary, inspect
 
 __all__ = [
     "KINDS",
+    "LAST_HIDDEN",
     "AnotherKind",
     "BadInput",
     "Feature",

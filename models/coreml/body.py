@@ -34,6 +34,8 @@ class Body:
     probabilities_name: str | None = None
     networks: tuple[Network, ...] = ()
     """The networks inside, in file order, for ``inspect``."""
+    widened: Callable[[], "Body"] | None = None
+    """Return the same model with ``hidden.OUTPUT`` among its outputs; None for kinds without hidden layers."""
 
 
 def features(messages: Any, what: str, budget: Budget) -> tuple[Feature, ...]:

@@ -6,7 +6,7 @@ takes checked arrays and returns arrays; ``Model`` adds the parts that all kinds
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +17,7 @@ from . import neural, package, pipeline, svm, vectors
 from .arguments import checked
 from .body import Arrays, Body
 from .budget import Budget
-from .errors import BadInput, LimitExceeded
+from .errors import BadInput, LimitExceeded, Unsupported
 from .features import Feature
 from .labels import Labels
 from .limits import Limits
@@ -71,6 +71,17 @@ class Model:
         with np.errstate(all="ignore"):  # the phone also overflows to infinity
             found = self.body.run(given, kept)
         return {name: found[name] for name in names if name in kept}
+
+    def with_hidden(self) -> "Model":
+        """Return the same model with one output more, ``LAST_HIDDEN``: what its last linear layer takes.
+
+        That output is ``(n, d) float32``; asked for together with others it costs no second run. Raises ``Unsupported``
+        for support-vector machines, pipelines, and networks without a linear layer.
+        """
+        if self.body.widened is None:
+            raise Unsupported(f"{self.name}: a model of kind {self.kind} has no hidden layer; give a neural network")
+        body = self.body.widened()
+        return replace(self, outputs=body.outputs, body=body)
 
 
 def load(data: bytes, *, name: str = "model.mlmodel", limits: Limits | None = None) -> Model:

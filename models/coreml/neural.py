@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import compiles, labels, network, preprocessing
+from . import compiles, hidden, labels, network, preprocessing
 from .body import Arrays, Body, Wanted, arguments, classifier_outputs, features
 from .budget import Budget
 from .features import Feature
@@ -68,9 +68,21 @@ def classifier(
     budget: Budget,
 ) -> Body:
     """Return the body of a classifier; ``shapes`` are those of its outputs beside label and probabilities."""
-    tensor, names, label, probabilities = answer.tensor, answer.names, answer.label, answer.probabilities
+    tensor, names = answer.tensor, answer.names
     if math.prod(built.outputs[tensor]) != len(names):
         raise budget.malformed(f"{len(names)} labels, but {tensor!r} has the shape {built.outputs[tensor]}")
+    return _classifying(built, inputs, outputs, shapes, answer)
+
+
+def _classifying(
+    built: Network,
+    inputs: tuple[Feature, ...],
+    outputs: tuple[Feature, ...],
+    shapes: Mapping[str, Shape],
+    answer: Answer,
+) -> Body:
+    """Return the body of a checked classifier."""
+    tensor, names, label, probabilities = answer.tensor, answer.names, answer.label, answer.probabilities
 
     def tensors(wanted: Wanted) -> Wanted:
         return wanted & shapes.keys() | ({tensor} if wanted & {label, probabilities} else set())
@@ -89,7 +101,11 @@ def classifier(
     def cost(wanted: Wanted) -> int:
         return built.cost(tensors(wanted)) + (labels.width(names) if label in wanted else 0)
 
-    return Body(inputs, outputs, run, cost, names, label, probabilities, (built,))
+    def widened() -> Body:
+        wider, extra = hidden.widened(built)
+        return _classifying(wider, inputs, (*outputs, extra), {**shapes, extra.name: extra.shape}, answer)
+
+    return Body(inputs, outputs, run, cost, names, label, probabilities, (built,), widened)
 
 
 def plain(
@@ -101,7 +117,11 @@ def plain(
         found = built.run(arrays, wanted)
         return {name: x.reshape(x.shape[0], *shapes[name]) for name, x in found.items()}
 
-    return Body(inputs, reshaped(outputs, shapes), run, built.cost, networks=(built,))
+    def widened() -> Body:
+        wider, extra = hidden.widened(built)
+        return plain(wider, inputs, (*outputs, extra), {**shapes, extra.name: extra.shape})
+
+    return Body(inputs, reshaped(outputs, shapes), run, built.cost, networks=(built,), widened=widened)
 
 
 def reshaped(outputs: tuple[Feature, ...], shapes: Mapping[str, Shape]) -> tuple[Feature, ...]:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from loop.data import idx
 from loop.errors import BadModel
 from loop.evaluation import digit_classifier, scoring
+from models.svm.tiles import tiles
 from tests.helpers import stripes
 from tests.helpers.shared import MNIST, SHARED
+from tests.models import converted
 
 
 def opened(data: bytes) -> digit_classifier.DigitClassifier:
@@ -263,3 +265,23 @@ def test_other_peoples_models_on_mnist(name: str, least: float, most: float) -> 
     report = scoring.score(classifier.probabilities, classifier.model, (part,))
     assert report.health.problems == ()
     assert least <= report.scores[0].accuracy <= most
+
+
+def test_embeddings_are_what_the_last_linear_layer_takes() -> None:
+    """A reading has the same probabilities as always, and the values of the layer before the last linear one."""
+    classifier = opened(stripes.image_model())
+    images = np.concatenate([stripes.images()] * 150)  # more than a chunk
+    found = classifier.read(images)
+    np.testing.assert_array_equal(found.probabilities, classifier.probabilities(images))
+    np.testing.assert_allclose(found.embeddings, images.reshape(-1, 784) / np.float32(255), rtol=1e-6)
+    assert classifier.embeddings(images[:0]).shape == (0, 784)
+    with pytest.raises(ValueError, match="uint8"):
+        classifier.embeddings(images.astype(np.float32))
+
+
+def test_a_model_without_hidden_layers_gives_its_input() -> None:
+    """The embedding of a support-vector machine is the vector that it takes: 64 tiles."""
+    classifier = opened(converted.case("tutorial")["file"].tobytes())
+    found = classifier.read(stripes.images())
+    np.testing.assert_allclose(found.embeddings, tiles(stripes.images()), rtol=1e-6)
+    np.testing.assert_array_equal(found.probabilities, classifier.probabilities(stripes.images()))
