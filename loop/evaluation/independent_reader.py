@@ -5,10 +5,10 @@ reader learns the labels of the corpus and of *other* sources, on the frozen bas
 a source's drawing is independent of what that source says. It is numpy alone, and deterministic.
 
 It is a linear discriminant analysis with one covariance and two means for each digit, the corpus's and the uploads'
-(Hastie and Tibshirani 1996, "Discriminant Analysis by Gaussian Mixtures"): people's 1 is not MNIST's. Its statistics are
-sums, so a fold is left out by subtracting its sums. On the 2,077 digits of the four development writers, each read after
-the other three had been learnt beside 4,000 images of MNIST, it errs on 3.8 % (the base on 5.4 %), on 9 % of the ones
-(the base on 25 %). Where it gives 0.9 or more (94 % of them), 1.4 % of all are errors.
+(Hastie and Tibshirani 1996, "Discriminant Analysis by Gaussian Mixtures"): people's 1 is not MNIST's. Its statistics
+are sums, so a fold is left out by subtracting its sums. On the 2,077 digits of the four development writers, each
+read after the other three had been learnt beside 4,000 images of MNIST, it errs on 3.8 % (the base on 5.4 %), on 9 %
+of the ones (the base on 25 %). Where it gives 0.9 or more (94 % of them), 1.4 % of all are errors.
 """
 
 from dataclasses import dataclass
