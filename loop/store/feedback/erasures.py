@@ -77,10 +77,15 @@ def unteach(tx: Session, its: ColumnElement[bool]) -> tuple[int, ...]:
 
 
 def tainted(tx: Session) -> list[int]:
-    """The versions that were taught with uploads that were erased or withdrawn later."""
-    version, snapshot = tables.Version, tables.Snapshot
-    found = select(version.number).join(snapshot, snapshot.id == version.snapshot_id).where(snapshot.erased > 0)
-    return list(tx.scalars(found.order_by(version.number)))
+    """The versions that were taught with uploads that were erased, withdrawn, quarantined or rejected later."""
+    version, snapshot, item, upload = tables.Version, tables.Snapshot, tables.SnapshotItem, tables.Correction
+    refused = (  # from the few refused uploads to their lessons
+        select(item.snapshot_id)
+        .join(upload, upload.id == item.correction_id)
+        .where(upload.status.in_((Status.QUARANTINED, Status.REJECTED)))
+    )
+    found = select(version.number).join(snapshot, snapshot.id == version.snapshot_id)
+    return list(tx.scalars(found.where((snapshot.erased > 0) | snapshot.id.in_(refused)).order_by(version.number)))
 
 
 def unscrubbed(tx: Session) -> str | None:
