@@ -179,7 +179,14 @@ class SlotTaken(OpsError):
 
 
 class LessonErased(OpsError):
-    """Data that this run trains on was erased in the meantime; its version may not be published."""
+    """Data that this run trains on was erased in the meantime; its version may not be published.
+
+    ``sources`` are the ids of the sources that took something back.
+    """
+
+    def __init__(self, message: str, sources: frozenset[int] = frozenset()) -> None:
+        super().__init__(message)
+        self.sources = sources
 
 
 class LeaseLost(OpsError):

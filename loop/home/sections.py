@@ -1,4 +1,4 @@
-"""The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler."""
+"""The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson."""
 
 import ipaddress
 import re
@@ -89,5 +89,37 @@ class Schedule:
         if self.volume < 0:
             raise ValueError(f"volume: expected 0 or more, got {self.volume}")
         for name in ("volume_hours", "night_minutes", "night_memory", "attempts", "heartbeat_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How much of a lesson one source, and all new sources together, may fill; how trust is computed."""
+
+    days: float = 7.0
+    """A source is young until it was first seen this many days ago."""
+    young_share: float = 0.1
+    """Largest share of a lesson that all young sources together fill."""
+    source_share: float = 0.05
+    """Largest share of a lesson that one source fills."""
+    floor: int = 200
+    """A lesson may reach this many uploads although most of its sources are young, as in the first days."""
+    source_floor: int = 100
+    """Uploads that an old source may teach even if that is more than its share, as with few sources."""
+    half_life_days: float = 90.0
+    """After this time an observation about a source weighs half."""
+    prior: float = 10.0
+    """Weight of the neutral value 0.5, in observations: one agreement proves nothing."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a number outside its range."""
+        for name in ("young_share", "source_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected more than 0 and at most 1, got {getattr(self, name)}")
+        for name in ("days", "floor", "source_floor"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        for name in ("half_life_days", "prior"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")

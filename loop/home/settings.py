@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from loop import durable
 from loop.errors import BadSettings
 from loop.evaluation.verdict import ExportLimits, Policy
-from loop.home.sections import Schedule, Serving
+from loop.home.sections import Schedule, Serving, Trust
 from loop.store.engine import masked
 
 PREFIX = "LOOP_"
@@ -50,7 +50,9 @@ class Settings(BaseModel):
     min_new: int = Field(20, ge=1, description="a night with fewer new uploads is skipped")
     holdout_share: Share = Field(0.2, description="share of sources that only judge and never teach")
     snapshot_budget: int = Field(5_000, ge=1, description="largest number of uploads that a night teaches")
-    source_cap: int = Field(500, ge=1, description="largest number of them from one source")
+    source_cap: int | None = Field(
+        None, ge=1, description="largest number of them from one source, beside its share (trust.source_share)"
+    )
     lease_seconds: float = Field(
         60, ge=1, le=3600, description="another process may take over a run that is silent for longer"
     )
@@ -72,6 +74,7 @@ class Settings(BaseModel):
     log_format: Literal["auto", "text", "json"] = Field("auto", description="auto: text on a terminal, else JSON")
     serve: Serving = Field(default_factory=Serving, description="the API's address, limits and quotas")
     schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, and their limits")
+    trust: Trust = Field(default_factory=Trust, description="shares of a lesson, and how trust is computed")
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")
     trial: ExportLimits = Field(default_factory=ExportLimits, description="limits of a published file")
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from loop.clock import Clock
-from loop.errors import LeaseLost, LoopError
+from loop.errors import LeaseLost, LessonErased, LoopError
 from loop.home import Home
 from loop.store import values
 from loop.store.nights import runs, slots
@@ -19,6 +19,8 @@ from loop.store.values import RunStatus
 from models.family import Progress, no_progress
 
 PROGRESS_SECONDS = 1.0
+MOST_RUNS_OF_A_SLOT = 10
+"""A night that others stopped by taking its lesson back does not use up its slot, until the slot had so many runs."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class HeldRun:
     reached: tuple[str, int, int] | None = None
     """The last reported progress; the lease's thread stores it, so that training never waits for the database."""
     lost: LeaseLost | None = None
+    number: int | None = None
+    """The version number that the run reserved; a second attempt of the same run uses it."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -43,7 +47,7 @@ class HeldRun:
         yield
         self.reached = (name, 1, 1)
         self.progress(name, 1, 1)
-        self.seconds[name] = round(time.perf_counter() - begin, 3)
+        self.seconds[name] = round(self.seconds.get(name, 0) + time.perf_counter() - begin, 3)
 
     def report(self, what: str, done: int, total: int) -> None:
         """Report progress. Raises ``LeaseLost`` once the lease is known to be lost: later writes would be refused."""
@@ -53,16 +57,20 @@ class HeldRun:
         self.progress(what, done, total)
 
     def reserve(self) -> int:
-        """Reserve a version number for this run. Raises ``LeaseLost``."""
-        with self.home.store.exclusive() as tx:
-            return runs.reserve(tx, self.run.id)
+        """Reserve a version number for this run, once. Raises ``LeaseLost``."""
+        if self.number is None:
+            with self.home.store.exclusive() as tx:
+                self.number = runs.reserve(tx, self.run.id)
+        return self.number
 
-    def finish(self, status: RunStatus, reason: str | None = None) -> None:
-        """End the run in a transaction of its own. Raises ``LeaseLost``."""
-        with self.home.store.write() as tx:
+    def finish(self, status: RunStatus, reason: str | None = None, *, spare: bool = False) -> None:
+        """End the run in a transaction of its own; ``spare`` frees its slot, within bounds. Raises ``LeaseLost``."""
+        with self.home.store.exclusive() as tx:
             if status is RunStatus.FAILED:  # store where it stopped, not where it was a second earlier
                 runs.renew(tx, self.run.id, 0, self.clock(), self.reached)
             runs.finish(tx, self.run.id, status, reason, self.seconds, self.clock())
+            if spare and self.run.slot is not None and runs.count(tx, self.run.slot) < MOST_RUNS_OF_A_SLOT:
+                slots.spare(tx, self.run.id)
         self.ended = True
 
 
@@ -93,7 +101,7 @@ def hold(
             # If even this write fails (a full disk, no database, or a commit that succeeded but lost its answer), the
             # next claim takes over; the first error is the one to raise.
             with suppress(LoopError):
-                held.finish(RunStatus.FAILED, _reason(error))
+                held.finish(RunStatus.FAILED, _reason(error), spare=isinstance(error, LessonErased))
         raise
     finally:
         stop.set()

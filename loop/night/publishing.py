@@ -24,6 +24,7 @@ from loop.home import Home, artifacts
 from loop.home.settings import Settings
 from loop.night import answers
 from loop.night.lease import HeldRun
+from loop.night.snapshot import Snapshot
 from loop.store import values
 from loop.store.nights import runs, snapshots, versions
 from loop.store.values import Attribution
@@ -126,18 +127,26 @@ def judge(
     before: Report | None,
     after: Report,
     draft: bytes,
+    *,
+    tainted: bool = False,
 ) -> Judged:
-    """Ask both judges. The second judges the final bytes, which contain the scores."""
+    """Ask both judges. The second judges the final bytes, which contain the scores. ``tainted``: the champion is."""
     final = candidate.export(describe(home.settings, number, lineage, after))
     images, labels = slices[0].images[:EXPORT_CHECK_IMAGES], slices[0].labels[:EXPORT_CHECK_IMAGES]
-    good = gate.judge(before, after, home.settings.gate.at(len(slices[0].labels)))
+    good = gate.judge(before, after, home.settings.gate.at(len(slices[0].labels)), tainted=tainted)
     runs_well = export_check.run(final, draft, candidate.probabilities, images, home.settings.trial)
     golden = b"{}" if runs_well.outcome is gate.Outcome.FAILED else export_check.golden(final, images, labels)
     return Judged(final, golden, before, after, {GOOD_ENOUGH: good, LOADS_AND_RUNS: runs_well})
 
 
 def publish(
-    held: HeldRun, number: int, lineage: Lineage, candidate: Candidate, judged: Judged, attribution: Attribution
+    held: HeldRun,
+    number: int,
+    lineage: Lineage,
+    candidate: Candidate,
+    judged: Judged,
+    attribution: Attribution,
+    lesson: Snapshot | None = None,
 ) -> values.Version:
     """Write the files, then register the version. Promote it if it passed, the settings allow it (they do not apply to
     a family's first version), and the champion is still the one that it was judged against.
@@ -173,7 +182,7 @@ def publish(
         for question, verdict in judged.verdicts.items()
     ]
     with home.store.exclusive() as tx:
-        _require_intact(tx, lineage)
+        require_intact(tx, lesson)
         champion = versions.holder(tx, lineage.family)
         registry.register(tx, version, verdicts, attribution, now)
         reason = None
@@ -192,14 +201,17 @@ def promoted(home: Home, version: values.Version) -> bool:
         return versions.holder(tx, version.family) == version.number
 
 
-def _require_intact(tx: Session, lineage: Lineage) -> None:
-    """Raise ``LessonErased`` if an upload that was taught was erased or withdrawn in between."""
-    erased = 0 if lineage.snapshot_id is None else snapshots.erased(tx, lineage.snapshot_id)
-    if erased:
-        raise LessonErased(
-            f"{erased} of the {lineage.taught} uploads that this night taught were erased or taken back while it "
-            "ran; nothing was published, and the next night teaches the rest"
-        )
+def require_intact(tx: Session, lesson: Snapshot | None) -> None:
+    """Raise ``LessonErased``, with the sources, if an upload that was taught was erased or withdrawn in between."""
+    if lesson is None or not snapshots.erased(tx, lesson.id):
+        return
+    lost = ~np.isin(lesson.pool.ids, snapshots.kept(tx, lesson.pool.ids))
+    sources = frozenset(lesson.pool.sources[lost].tolist())
+    raise LessonErased(
+        f"{np.count_nonzero(lost)} of the {len(lost)} uploads that this night taught were erased or taken back while "
+        f"it ran (sources: {len(sources)})",
+        sources,
+    )
 
 
 def _package(settings: Settings, number: int, lineage: Lineage, candidate: Candidate, judged: Judged) -> bytes | None:

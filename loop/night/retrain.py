@@ -2,21 +2,23 @@
 on handwriting it has never seen, packed as a ``.mlmodel``, and promoted.
 """
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import models
 from loop import home as homes
 from loop.clock import Clock, utc_now
 from loop.data.corpus import Corpus
-from loop.errors import OpsError
+from loop.errors import LessonErased, OpsError
 from loop.evaluation import scoring
 from loop.evaluation.scoring import Slice
 from loop.evaluation.verdict import Outcome
 from loop.feed import upkeep
 from loop.home import Home, artifacts
-from loop.night import holdout, lease, publishing, snapshot
+from loop.night import choosing, holdout, lease, publishing, snapshot
+from loop.night.choosing import Makeup, Without
 from loop.night.lease import HeldRun
 from loop.night.publishing import Judged, Lineage
 from loop.night.snapshot import Snapshot
@@ -26,13 +28,19 @@ from loop.store.nights import snapshots, versions
 from loop.store.values import Attribution, RunStatus
 from models.family import Candidate, Family, Lesson, Progress, Weights, no_progress
 
+log = logging.getLogger(__name__)
+
 DRY_RUN_VERSION = 0
 """The version number in the draft of a dry run; real ones begin at 1."""
+ATTEMPTS = 3
+"""How often a night begins, if each time an upload of its lesson is erased or taken back before it ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Night:
-    """The result of one night. ``version`` is None for a skipped or dry run, ``judged`` for a skipped one."""
+    """The result of one night. ``version`` is None for a skipped or dry run, ``judged`` for a skipped one. ``makeup``
+    says what its lesson consisted of.
+    """
 
     run: int
     status: RunStatus
@@ -40,6 +48,7 @@ class Night:
     version: values.Version | None
     judged: Judged | None
     seconds: Mapping[str, float]
+    makeup: Makeup | None = None
 
 
 def run(
@@ -48,6 +57,7 @@ def run(
     *,
     dry_run: bool = False,
     force: bool = False,
+    without: Without = choosing.NOBODY,
     slot: str | None = None,
     progress: Progress = no_progress,
     clock: Clock = utc_now,
@@ -55,43 +65,72 @@ def run(
     """One night, of a ``slot`` or by hand. A night with nothing to teach is skipped; a refused challenger is registered
     with its verdict. ``force`` runs even if there are too few new corrections, or none.
 
-    Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, ``OpsError`` without a base or a champion, and
-    ``DeploymentError``.
+    If an upload of the lesson is erased or taken back meanwhile, the night begins again without that source, at most
+    ``ATTEMPTS`` times; the last time without any young source. Then it raises ``LessonErased``, and its slot is free.
+
+    Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, ``LessonErased``, ``OpsError`` without a base or a champion,
+    and ``DeploymentError``.
     """
-    family, settings, actor = models.get(family_name), home.settings, home.actor
+    family = models.get(family_name)
     _champion_and_base(home, family)  # refuse before a run is claimed
     kind = "dry-run" if dry_run else "night"
     with lease.hold(home, family.name, kind, clock, progress, slot) as held:
-        with held.step("snapshot"):
-            champion, base = _champion_and_base(home, family)
-            corpus = homes.corpus(settings, family.corpus)
-            frozen = snapshot.freeze(
-                home.store, held.run.id, corpus.digest, settings.snapshot_budget, settings.source_cap, clock()
-            )
-            slices = holdout.slices(home.store, corpus)
-            lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
-            if reason := _nothing_to_teach(home, lineage, slices, force):
-                return _skip(held, reason)
-            number = DRY_RUN_VERSION if dry_run else held.reserve()
-        with held.step("teach"):
-            weights = artifacts.unpack(home.artifacts.get(base.base_digest, ".npz"))  # never the rounded ones
-            candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, held.report)
-            candidate = candidate.rounded(lineage.recipe["precision"])  # judge what the file can hold
-        with held.step("export"):
-            draft = candidate.export(publishing.describe(settings, number, lineage, None))
-        with held.step("evaluate"):
-            before = publishing.report_of(home, champion, slices)
-            after = publishing.evaluate(draft, slices)
-        with held.step("judge"):
-            judged = publishing.judge(home, number, lineage, candidate, slices, before, after, draft)
-        if dry_run:
-            held.finish(RunStatus.FINISHED, "dry run: nothing was registered")
-            return _night(held, RunStatus.FINISHED, "dry run: nothing was registered", None, judged)
-        with held.step("publish"):
-            attribution = Attribution(actor, f"run {held.run.id}: {judged.outcome}")
-            version = publishing.publish(held, number, lineage, candidate, judged, attribution)
-        upkeep.tell(home, attribution, clock())  # the run has ended, so a failure of the feed cannot fail it
-        return _night(held, RunStatus.FINISHED, None, version, judged)
+        again: LessonErased | None = None
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return _attempt(held, family, without, again, dry_run=dry_run, force=force)
+            except LessonErased as lost:
+                again = lost
+                log.warning("%s", lost, extra={"run": held.run.id, "attempt": attempt})
+                without = replace(without, ids=without.ids | lost.sources, young=attempt + 1 == ATTEMPTS)
+        raise LessonErased(f"{again}; tried {ATTEMPTS} times, and nothing was published")
+
+
+def _attempt(
+    held: HeldRun, family: Family, without: Without, again: LessonErased | None, *, dry_run: bool, force: bool
+) -> Night:
+    """From the choice of a lesson to the published version. Raises ``LessonErased`` if the lesson lost an upload; then
+    nothing is published. ``again`` is the error of the attempt before.
+    """
+    home, settings, clock = held.home, held.home.settings, held.clock
+    with held.step("snapshot"):
+        champion, base = _champion_and_base(home, family)
+        corpus = homes.corpus(settings, family.corpus)
+        chosen = choosing.choose(home.store, settings, clock(), without)
+        if not dry_run:
+            choosing.remember(home.store, chosen, clock())
+        log.info("lesson: %s", chosen.makeup.text, extra={"run": held.run.id})
+        frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, chosen.pool, clock())
+        slices = holdout.slices(home.store, corpus)
+        lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
+        with home.store.read() as tx:
+            tainted = champion.number in erasures.tainted(tx)  # then replace it soon, by one that is not worse
+        if reason := _nothing_to_teach(home, lineage, slices, force=force, tainted=tainted):
+            if again is not None and not lineage.taught:
+                raise again
+            return _skip(held, reason, chosen.makeup)
+        number = DRY_RUN_VERSION if dry_run else held.reserve()
+    with held.step("teach"):
+        weights = artifacts.unpack(home.artifacts.get(base.base_digest, ".npz"))  # never the rounded ones
+        candidate = family.fine_tune(weights, _lesson(corpus, frozen), settings.seed, held.report)
+        candidate = candidate.rounded(lineage.recipe["precision"])  # judge what the file can hold
+        with home.store.read() as tx:
+            publishing.require_intact(tx, frozen)  # notice it before the slow half of the night
+    with held.step("export"):
+        draft = candidate.export(publishing.describe(settings, number, lineage, None))
+    with held.step("evaluate"):
+        before = publishing.report_of(home, champion, slices)
+        after = publishing.evaluate(draft, slices)
+    with held.step("judge"):
+        judged = publishing.judge(home, number, lineage, candidate, slices, before, after, draft, tainted=tainted)
+    if dry_run:
+        held.finish(RunStatus.FINISHED, "dry run: nothing was registered")
+        return _night(held, RunStatus.FINISHED, "dry run: nothing was registered", None, judged, chosen.makeup)
+    with held.step("publish"):
+        attribution = Attribution(home.actor, f"run {held.run.id}: {judged.outcome}")
+        version = publishing.publish(held, number, lineage, candidate, judged, attribution, frozen)
+    upkeep.tell(home, attribution, clock())  # the run has ended, so a failure of the feed cannot fail it
+    return _night(held, RunStatus.FINISHED, None, version, judged, chosen.makeup)
 
 
 def create_base(
@@ -187,7 +226,9 @@ def _lesson(corpus: Corpus, frozen: Snapshot) -> Lesson:
     return Lesson(corpus.train_images, corpus.train_labels, pool.pixels, pool.labels, frozen.weights)
 
 
-def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], force: bool) -> str | None:
+def _nothing_to_teach(
+    home: Home, lineage: Lineage, slices: tuple[Slice, ...], *, force: bool, tainted: bool
+) -> str | None:
     """Why this night would change nothing; None if it would."""
     if lineage.taught == 0 or lineage.snapshot_id is None:
         return "nothing to teach: the store contains no accepted upload of a teaching source"
@@ -195,7 +236,6 @@ def _nothing_to_teach(home: Home, lineage: Lineage, slices: tuple[Slice, ...], f
         twin = versions.twin(tx, lineage.base_digest, lineage.snapshot_digest, lineage.recipe_digest, lineage.seed)
         outcome = None if twin is None else versions.outcome(tx, twin.number)
         new = snapshots.untaught(tx, lineage.family, lineage.snapshot_id)
-        tainted = lineage.champion in erasures.tainted(tx)  # then replace the champion soon
     if twin is not None and not force and (outcome != Outcome.INCONCLUSIVE or _judged_on(twin, slices)):
         return f"nothing changed: version {twin.number} was taught the same snapshot with the same recipe"
     if twin is None and new < home.settings.min_new and not force and not tainted:
@@ -208,12 +248,17 @@ def _judged_on(version: values.Version, slices: tuple[Slice, ...]) -> bool:
     return {part["digest"] for part in version.summary["slices"]} == {scoring.digest(part) for part in slices}
 
 
-def _skip(held: HeldRun, reason: str) -> Night:
+def _skip(held: HeldRun, reason: str, makeup: Makeup) -> Night:
     held.finish(RunStatus.SKIPPED, reason)
-    return _night(held, RunStatus.SKIPPED, reason, None, None)
+    return _night(held, RunStatus.SKIPPED, reason, None, None, makeup)
 
 
 def _night(
-    held: HeldRun, status: RunStatus, reason: str | None, version: values.Version | None, judged: Judged | None
+    held: HeldRun,
+    status: RunStatus,
+    reason: str | None,
+    version: values.Version | None,
+    judged: Judged | None,
+    makeup: Makeup,
 ) -> Night:
-    return Night(held.run.id, status, reason, version, judged, dict(held.seconds))
+    return Night(held.run.id, status, reason, version, judged, dict(held.seconds), makeup)

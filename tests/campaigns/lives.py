@@ -21,8 +21,9 @@ from loop.clock import utc_now
 from loop.data import digits
 from loop.night import snapshot
 from loop.store import Store, tables
+from loop.store.feedback import corrections
 from loop.store.nights import runs, snapshots
-from loop.store.values import RunStatus, Status
+from loop.store.values import Role, RunStatus, Status
 
 PICTURES = 6
 RETRY_SECONDS = 0.05
@@ -180,7 +181,9 @@ def teach(store: Store, nights: Nights, seed: int) -> None:
     while not nights.done:
         with store.exclusive() as tx:
             run = runs.claim(tx, "cnn", "night", runs.me(), 60, utc_now())
-        frozen = snapshot.freeze(store, run.id, "c" * 64, 10_000, 10_000, utc_now())
+        with store.read() as tx:
+            pool = corrections.pool(tx, Role.TRAIN)
+        frozen = snapshot.freeze(store, run.id, "c" * 64, pool, utc_now())
         time.sleep(float(chance.random()) * 0.2)
         publish(store, nights, run.id, frozen)
 

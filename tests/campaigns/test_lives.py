@@ -119,7 +119,9 @@ def test_a_withdrawal_during_a_night(store: Store, monkeypatch: pytest.MonkeyPat
     nights = Nights()
     with store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, NOW)
-    frozen = snapshot.freeze(store, run.id, "c" * 64, 10, 10, NOW)
+    with store.read() as tx:
+        pool = corrections.pool(tx, Role.TRAIN)
+    frozen = snapshot.freeze(store, run.id, "c" * 64, pool, NOW)
     if not marks:
         monkeypatch.setattr(erasures, "unteach", lambda tx, its: ())
     with store.exclusive() as tx:

@@ -16,7 +16,7 @@ from typing import Any
 from loop import durable, registry
 from loop.evaluation import export_check, gate
 from loop.feed import publish, upkeep
-from loop.night import lease, publishing, retrain, snapshot
+from loop.night import choosing, lease, publishing, retrain, snapshot
 from loop.store.nights import runs, slots, snapshots, versions
 from loop.store.phones import feeds
 from loop.store.service import outbox
@@ -216,8 +216,9 @@ POINTS: dict[str, Point] = {
         Point("claim/row", B, after(runs, "claim"), DB),
         Point("claim/slot", B, after(slots, "take"), DB),
         Point("claim/committed", D, before(lease.HeldRun, "__init__"), unheard=True),
-        Point("snapshot/begun", D, before(snapshot, "freeze")),
-        Point("snapshot/chosen", D, after(snapshot, "choose")),
+        Point("snapshot/begun", D, before(choosing, "choose")),
+        Point("snapshot/chosen", D, after(choosing, "choose")),
+        Point("snapshot/trusted", D, after(choosing, "remember")),
         Point("snapshot/rows", D, after(snapshots, "keep"), DB),
         Point("snapshot/run", D, after(runs, "freeze"), DB),
         Point("snapshot/committed", D, after(snapshot, "freeze")),

@@ -45,7 +45,9 @@ def taught(home: Home, name: str, now: datetime) -> None:
     with home.store.exclusive() as tx:
         run = runs.claim(tx, "cnn", "night", runs.me(), 60, now, name)
         stored.take(tx, name, run.id, 2)
-    snapshot.freeze(home.store, run.id, "0" * 64, 5000, 500, now)
+    with home.store.read() as tx:
+        pool = corrections.pool(tx, Role.TRAIN)
+    snapshot.freeze(home.store, run.id, "0" * 64, pool, now)
     with home.store.write() as tx:
         runs.finish(tx, run.id, RunStatus.FINISHED, None, {}, now)
 

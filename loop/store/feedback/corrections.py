@@ -6,18 +6,22 @@ teaches and judges. An upload is stored once: by (source, key), and by (source, 
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from numpy.typing import NDArray
+from sqlalchemy import String, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.feedback.json_rows import dialect, given, listed
+from loop.store.tables.base import Id
 from loop.store.values import Kind, Pool, Role, Status
 
 SALT_KEY = "holdout salt"
+PART = 2_000  # pictures that are in memory twice at once
 
 
 def role_of(name: str, salt: str, holdout_share: float) -> Role:
@@ -57,6 +61,36 @@ def pool(tx: Session, role: Role) -> Pool:
         .order_by(tables.Correction.id)
     ).all()
     return _pool(rows)
+
+
+def chosen(tx: Session, ids: NDArray[np.int64]) -> Pool:
+    """Those of these uploads that are still accepted, with their pictures, ordered by id."""
+    upload, parts = tables.Correction, []
+    sought = given(dialect(tx), id=Id)
+    names = (upload.id, upload.source_id, upload.pixels, upload.label, upload.kind, upload.predicted, upload.rate)
+    query = select(*names).join(sought, sought.c.id == upload.id).where(upload.status == Status.ACCEPTED)
+    ordered = np.sort(ids)
+    for start in range(0, len(ordered), PART):
+        part = ordered[start : start + PART]
+        rows = tx.execute(query.order_by(upload.id), listed({"id": int(number)} for number in part)).all()
+        parts.append(_pool(rows))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Pool]) -> Pool:
+    """Several pools as one, ordered by id."""
+    if not parts:
+        return _pool([])
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in Pool.__slots__)
+    whole = Pool(*columns)
+    return whole[np.argsort(whole.ids)]
+
+
+def ids_of_sources(tx: Session, names: Collection[str]) -> list[int]:
+    """The ids of these sources; names that are unknown are left out."""
+    sought = given(dialect(tx), name=String())
+    query = select(tables.Source.id).join(sought, sought.c.name == tables.Source.name)
+    return list(tx.scalars(query, listed({"name": name} for name in names)))
 
 
 def counts(tx: Session) -> dict[tuple[Role, Kind, Status], int]:

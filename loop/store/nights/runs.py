@@ -157,6 +157,11 @@ def held(tx: Session, slot: str, holder: str) -> values.Run | None:
     return None if run is None else _value(run)
 
 
+def count(tx: Session, slot: str) -> int:
+    """How many runs a slot has had."""
+    return tx.scalar(select(func.count()).select_from(tables.Run).where(tables.Run.slot == slot)) or 0
+
+
 def alive(tx: Session, run_id: int, now: datetime) -> bool:
     """Whether the run is under way, judged by its lease and by the processes of this machine."""
     run = _row(tx, run_id)

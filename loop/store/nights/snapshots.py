@@ -45,6 +45,13 @@ def accepted(tx: Session, ids: NDArray[np.int64]) -> list[int]:
     return list(tx.scalars(query, listed({"id": int(number)} for number in ids)))
 
 
+def kept(tx: Session, ids: NDArray[np.int64]) -> list[int]:
+    """Those of these uploads that are still there and were not withdrawn."""
+    upload, sought = tables.Correction, given(dialect(tx), id=Id)
+    query = select(upload.id).join(sought, sought.c.id == upload.id).where(upload.status != Status.WITHDRAWN)
+    return list(tx.scalars(query, listed({"id": int(number)} for number in ids)))
+
+
 def erased(tx: Session, snapshot_id: int) -> int:
     """How many uploads of this snapshot were erased or withdrawn after it was frozen."""
     return tx.scalar(select(tables.Snapshot.erased).where(tables.Snapshot.id == snapshot_id)) or 0

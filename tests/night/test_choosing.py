@@ -1,0 +1,192 @@
+"""From the store to a lesson: what is read, what is left out, what the sources are worth afterwards."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from loop import intake
+from loop.data.digits import digit
+from loop.home.sections import Trust
+from loop.home.settings import Settings
+from loop.intake import Upload
+from loop.night import choosing
+from loop.night.choosing import Without
+from loop.store import Store, tables
+from loop.store.feedback import corrections, labelled, own_uploads
+from loop.store.feedback import trust as stored
+from loop.store.values import Role, Status
+from models.family import Images
+from tests.helpers import people
+
+OPEN = Settings(trust=Trust(young_share=1.0, source_share=1.0))
+
+
+@pytest.fixture(scope="module")
+def digits(small_corpus: Path) -> Images:
+    """Digits of scikit-learn's set."""
+    with np.load(small_corpus) as made:
+        return made["train_images"]
+
+
+def send(store: Store, source: str, images: Images, now: datetime, label: int = 4) -> list[int]:
+    """Upload these images with one label; the ids."""
+    answers = intake.accept_many(store, [Upload(source, digit(image), label) for image in images], 0.0, now)
+    assert all(isinstance(answer, intake.Receipt) for answer in answers)
+    return [answer.id for answer in answers if isinstance(answer, intake.Receipt)]
+
+
+def set_status(store: Store, ids: list[int], status: Status) -> None:
+    """Give these uploads a status."""
+    with store.exclusive() as tx:
+        tx.execute(update(tables.Correction).where(tables.Correction.id.in_(ids)).values(status=status))
+
+
+def test_all_accepted_uploads_of_teaching_sources(store: Store, digits: Images, now: datetime) -> None:
+    """Few uploads are all taught; judges, other statuses and flagged uploads are not."""
+    taught = send(store, "a", digits[:10], now)
+    others = [send(store, "b", digits[10 * n : 10 * n + 2], now) for n in range(1, 5)]
+    for ids, status in zip(
+        others, (Status.QUARANTINED, Status.REJECTED, Status.SUPERSEDED, Status.WITHDRAWN), strict=True
+    ):
+        set_status(store, ids, status)
+    flagged = send(store, "a", digits[60:62], now)
+    with store.exclusive() as tx:
+        tx.execute(update(tables.Correction).where(tables.Correction.id.in_(flagged)).values(flag="captured-at"))
+    send(store, "judge", digits[70:75], now)
+    with store.exclusive() as tx:
+        tx.execute(update(tables.Source).where(tables.Source.name == "judge").values(role=Role.HOLDOUT))
+    chosen = choosing.choose(store, OPEN, now)
+    assert chosen.pool.ids.tolist() == taught
+    assert (chosen.makeup.offered, chosen.makeup.taught, chosen.makeup.flagged) == (10, 10, 2)
+    with store.read() as tx:
+        wide = corrections.pool(tx, Role.TRAIN)
+    np.testing.assert_array_equal(chosen.pool.pixels, wide.pixels[np.isin(wide.ids, taught)])
+
+
+def test_near_copies_of_other_sources_count_once(store: Store, digits: Images, now: datetime) -> None:
+    """Thirty sources that send one drawing, each moved or with other noise, teach it once; the oldest one's stays."""
+    chance = np.random.default_rng(0)
+    own = [*send(store, "first", digits[:5], now - timedelta(days=20)), *send(store, "other", digits[5:30], now)]
+    for number in range(15):
+        moved = np.roll(digits[:1], number % 3 - 1, axis=2)
+        moved = np.clip(moved + chance.integers(-4, 5, moved.shape), 0, 255).astype(np.uint8)
+        send(store, f"copy-{number}", moved, now)
+    chosen = choosing.choose(store, OPEN, now)
+    assert chosen.pool.ids.tolist() == sorted(own)
+    assert chosen.makeup.copies >= 15
+
+
+def test_another_upload_gets_the_place_of_a_copy(store: Store, digits: Images, now: datetime) -> None:
+    """Where the budget binds, a copy's place goes to the next upload: the lesson is as large as it may be."""
+    send(store, "first", digits[:20], now - timedelta(days=1))
+    send(store, "second", np.roll(digits[:10], 1, axis=2), now)
+    send(store, "third", digits[40:70], now)
+    chosen = choosing.choose(store, OPEN.model_copy(update={"snapshot_budget": 45}), now)
+    assert len(chosen.pool) == 45
+    with store.read() as tx:
+        second = tx.scalars(select(tables.Source.id).where(tables.Source.name == "second")).one()
+    assert second not in chosen.pool.sources
+
+
+def test_rounds_are_bounded(store: Store, digits: Images, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last round no further picture is read, and no copy is taught."""
+    monkeypatch.setattr(choosing, "ROUNDS", 1)
+    send(store, "first", digits[:10], now - timedelta(days=1))
+    send(store, "second", np.roll(digits[:10], 1, axis=2), now)
+    send(store, "third", digits[40:70], now)
+    chosen = choosing.choose(store, OPEN.model_copy(update={"snapshot_budget": 30}), now)
+    assert len(chosen.pool) == 20  # ten places were filled with copies, and nobody else was read
+    assert len(np.unique(chosen.pool.ids)) == 20
+
+
+def test_without(store: Store, digits: Images, now: datetime) -> None:
+    """Sources are left out by name, by id, for a quarantined upload, or because they are young."""
+    send(store, "old", digits[:10], now)
+    people.season(store, 30, "old")
+    send(store, "new", digits[10:20], now)
+    suspect = send(store, "suspect", digits[20:30], now)
+    set_status(store, suspect[:1], Status.QUARANTINED)
+    with store.read() as tx:
+        ids: dict[str, int] = dict(tx.execute(select(tables.Source.name, tables.Source.id)).all())
+
+    def teachers(without: Without) -> set[str]:
+        pool = choosing.choose(store, OPEN, now, without).pool
+        return {name for name, number in ids.items() if number in pool.sources}
+
+    assert teachers(choosing.NOBODY) == {"old", "new", "suspect"}
+    assert teachers(Without(names=frozenset({"new", "unknown"}))) == {"old", "suspect"}
+    assert teachers(Without(ids=frozenset({ids["old"]}))) == {"new", "suspect"}
+    assert teachers(Without(quarantined=True)) == {"old", "new"}
+    assert teachers(Without(young=True)) == {"old"}
+
+
+def test_trust_is_stored_with_its_reasons(store: Store, digits: Images, now: datetime) -> None:
+    """An earlier source is a witness: who contradicts it on its drawings is trusted less, who agrees more."""
+    send(store, "witness", digits[:12], now - timedelta(days=30), label=4)
+    send(store, "liar", digits[:12], now, label=7)
+    send(store, "friend", digits[:12], now, label=4)
+    send(store, "stranger", digits[40:52], now)
+    assert choosing.remember(store, choosing.choose(store, OPEN, now), now) == 4
+    with store.read() as tx:
+        value = stored.values(tx)
+        liar = stored.get(tx, "liar")
+    assert value["liar"] < 0.35 < 0.5 < value["stranger"] < value["friend"]
+    assert value["witness"] == pytest.approx(value["stranger"], abs=0.02)  # strangers' agreement proves nothing
+    (contradicted,) = [reason for reason in liar.reasons if reason["signal"] == "others"]
+    assert contradicted["numbers"] == {"for": 0, "against": 12}
+    assert "contradict 12 of its drawings" in contradicted["text"]
+    assert choosing.remember(store, choosing.choose(store, OPEN, now), now) == 0  # nothing has changed
+
+
+def test_near_copies_are_witnessed_too(store: Store, digits: Images, now: datetime) -> None:
+    """A contradiction about a near copy counts like one about the very same picture."""
+    send(store, "witness", digits[:12], now - timedelta(days=30), label=4)
+    send(store, "liar", np.roll(digits[:12], 1, axis=2), now, label=7)
+    choosing.remember(store, choosing.choose(store, OPEN, now), now)
+    with store.read() as tx:
+        assert stored.get(tx, "liar").value < 0.35  # type: ignore[operator]
+
+
+def test_vouching(store: Store, digits: Images, now: datetime) -> None:
+    """A vouched source has trust 1, and its operator's words outlive the nights; afterwards it is assessed again."""
+    send(store, "a", digits[:3], now)
+    with store.exclusive() as tx:
+        stored.vouch(tx, "a", "ops", "our test team", now)
+    for _ in range(2):
+        choosing.remember(store, choosing.choose(store, OPEN, now), now)
+    with store.read() as tx:
+        found = stored.get(tx, "a")
+    assert (found.value, found.vouched_at) == (1.0, now)
+    assert [reason["text"] for reason in found.reasons if reason["signal"] == "vouched"] == [
+        "ops vouches for it: our test team"
+    ]
+    with store.exclusive() as tx:
+        assert stored.unvouch(tx, "a").value is None
+    choosing.remember(store, choosing.choose(store, OPEN, now), now)
+    with store.read() as tx:
+        assert stored.get(tx, "a").value == pytest.approx(0.52, abs=0.01)
+
+
+def test_read_in_parts(store: Store, digits: Images, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of three rows give the same columns as one part."""
+    for number in range(5):
+        send(store, f"source-{number}", digits[5 * number : 5 * number + 5], now)
+    with store.exclusive() as tx:
+        own_uploads.withdraw(tx, "source-0", 1)
+    with store.frozen() as tx:
+        whole = labelled.read(tx)
+        monkeypatch.setattr(labelled, "PART", 3)
+        parts = labelled.read(tx)
+    for one, other in zip(whole, parts, strict=True):
+        for name in one.__slots__:
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert len(whole[1]) == 25
+    assert np.flatnonzero(whole[1].are(Status.WITHDRAWN)).tolist() == [0]
+
+
+def test_nothing_stored(store: Store, now: datetime) -> None:
+    """An empty store gives an empty lesson."""
+    assert len(choosing.choose(store, OPEN, now).pool) == 0
