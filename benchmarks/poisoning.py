@@ -78,16 +78,14 @@ def _measure(data: bytes, world: World, cast: Cast, attack: Attack) -> dict[str,
     return figures
 
 
-def set_aside(scene: Scene, done: Night) -> dict[str, Any]:
+def set_aside(scene: Scene) -> dict[str, Any]:
     """Who taught and who was held back: uploads and sources, of honest people and of the attacker."""
     with scene.home.store.read() as tx:
         columns = (tables.Correction.id, tables.Correction.status, tables.Source.role)
         rows = tx.execute(select(*columns).join(tables.Source)).all()
-        run = tx.get(tables.Run, done.run)
+        last = select(tables.Run.snapshot_id).order_by(tables.Run.id.desc()).limit(1).scalar_subquery()
         item = tables.SnapshotItem
-        taught = (
-            set(tx.scalars(select(item.correction_id).where(item.snapshot_id == run.snapshot_id))) if run else set()
-        )
+        taught = set(tx.scalars(select(item.correction_id).where(item.snapshot_id == last)))
     count: Counter[str] = Counter()
     sources: dict[str, dict[str, list[int]]] = {"honest": {}, "poisoned": {}}
     attackers = {one.source for one in scene.sent.values() if one.poisoned}
@@ -119,12 +117,17 @@ def verdict_of(done: Night) -> dict[str, Any]:
     return {"outcome": str(done.judged.outcome), "reasons": reasons}
 
 
-def night(world: World, name: str, seed: int, group: str, defended: str) -> dict[str, Any]:
-    """One home, one fortnight, its nights: the line for the file of results, about the last night."""
+def night(world: World, name: str, seed: int, group: str, defended: str, *, taught: bool) -> dict[str, Any]:
+    """One home, one fortnight, its nights: the line for the file of results, about the last night.
+
+    Without ``taught`` the night ends before it teaches, and the line says only what was set aside.
+    """
     attack, cast = ATTACKS[name], world.cast(group, seed)
     begin, processor, track = time.perf_counter(), 0.0, []
     with ExitStack() as stack:
         overrides = stack.enter_context(defences.set_to(defended))
+        if not taught:
+            stack.enter_context(defences.stopping_before_teaching())
         scene = stack.enter_context(served(world, f"{name}-{seed}", seed, **overrides))
         files = {"base": _champion(scene)}
         read = reader(files["base"])
@@ -137,6 +140,8 @@ def night(world: World, name: str, seed: int, group: str, defended: str) -> dict
             used = time.process_time()
             try:
                 done = retrain.run(scene.home, clock=world.clock)
+            except defences.StoppedHereError:
+                return {"set_aside": set_aside(scene), "refused": scene.refused}
             except LoopError as error:
                 return {"error": f"{type(error).__name__}: {error}"}
             processor += time.process_time() - used
@@ -149,7 +154,7 @@ def night(world: World, name: str, seed: int, group: str, defended: str) -> dict
             "promoted": files["champion"] != files["base"],
             "verdict": verdict_of(done),
             "models": measured,
-            "set_aside": set_aside(scene, done),
+            "set_aside": set_aside(scene),
             "refused": scene.refused,
             "steps": dict(done.seconds),
             "track": track if len(track) > 1 else [],
@@ -194,13 +199,13 @@ def append(out: Path, line: dict[str, Any]) -> None:
 
 def identity(line: dict[str, Any]) -> tuple[Any, ...]:
     """What makes two nights the same."""
-    return line["attack"], line["seed"], line["group"], line["defences"]
+    return line["attack"], line["seed"], line["group"], line["defences"], line.get("taught", True)
 
 
 def run_all(asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Run what is missing, one night at a time; every night that was asked for."""
     wanted = [
-        {"attack": name, "seed": seed, "group": asked.group, "defences": asked.defences}
+        {"attack": name, "seed": seed, "group": asked.group, "defences": asked.defences, "taught": asked.taught}
         for seed in asked.seeds
         for name in chosen(asked.attacks)
     ]
@@ -212,7 +217,8 @@ def run_all(asked: argparse.Namespace) -> list[dict[str, Any]]:
         begin = time.perf_counter()
         for number, line in enumerate(missing):
             _progress(number, len(missing), begin, f"{line['attack']} seed {line['seed']}")
-            line |= night(world, line["attack"], line["seed"], line["group"], line["defences"])
+            how = (line["attack"], line["seed"], line["group"], line["defences"])
+            line |= night(world, *how, taught=line["taught"])
             append(asked.out, line)
             lines.append(line)
             if not asked.json:
@@ -237,6 +243,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--defences", default="all", help=f"all, none, or without:NAME of {', '.join(defences.NAMES)}")
     parser.add_argument("--group", choices=sorted(PARTS), default="all")
+    parser.add_argument(
+        "--without-teaching", dest="taught", action="store_false", help="only what is set aside: cheap, for many seeds"
+    )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--list", action="store_true", help="print the names of the attacks")
     if "--list" in sys.argv:

@@ -2,7 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
+from unittest.mock import patch
+
+from models.cnn import Cnn
+
+
+class StoppedHereError(Exception):
+    """The night was stopped where it would begin to teach."""
+
+
+@contextmanager
+def stopping_before_teaching() -> Iterator[None]:
+    """While the block runs, a night raises ``StoppedHereError`` in place of teaching the network."""
+
+    def stop(*_: Any) -> NoReturn:
+        raise StoppedHereError
+
+    with patch.object(Cnn, "fine_tune", stop):
+        yield
+
 
 NAMES: tuple[str, ...] = ()
 

@@ -12,14 +12,14 @@ Figure = dict[str, Any]
 
 def figures(lines: list[Line]) -> list[Figure]:
     """Every row that these nights can say something about."""
-    nights = [line for line in lines if "error" not in line]
+    nights = [line for line in lines if "models" in line]
     rows = [
         *_triggers(nights, "stamp-", "one source", 1.0),
         *_triggers(nights, "sybils-", "300 sybils", 5.0),
         *_triggers(nights, "patient-", "60 sources that are ten days old", 5.0),
         *_gains(nights),
         *_flips(nights),
-        *_honest(nights),
+        *_honest([line for line in lines if "error" not in line]),
         *_slow(nights),
     ]
     if lost := [line["attack"] for line in lines if "error" in line]:

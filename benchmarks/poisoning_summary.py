@@ -32,7 +32,10 @@ def one_line(line: Line) -> str:
     head = f"{line['attack']:<18} seed {line['seed']} {line['defences']:<10}"
     if "error" in line:
         return f"{head} NIGHT LOST: {line['error']}"
-    models, aside = line["models"], line["set_aside"]
+    aside = line["set_aside"]
+    if "models" not in line:
+        return f"{head} {_held('honest', aside)}; {_held('poisoned', aside)}"
+    models = line["models"]
     champion, challenger = models["champion"], models.get("challenger", models["champion"])
     promoted = "promoted" if line["promoted"] else "kept"
     parts = [f"{line['verdict']['outcome']}, {promoted}", f"gain {gain(line):+.2f} (challenger "]
@@ -64,6 +67,13 @@ def _row(key: tuple[str, str, str], lines: list[Line], honest: dict[Any, Line]) 
     row |= {"nights": len(lines), "lost": len(lines) - len(whole)}
     if not whole:
         return row
+    row["aside"] = {
+        name: sum(line["set_aside"].get(name, 0) for line in whole)
+        for name in sorted({name for line in whole for name in line["set_aside"]})
+    }
+    whole = [line for line in whole if "models" in line]
+    if not whole:
+        return row
     row["promoted"] = sum(line["promoted"] for line in whole)
     row["gain"] = float(np.mean([gain(line) for line in whole]))
     row["gain_challenger"] = float(np.mean([gain(line, "challenger") for line in whole]))
@@ -73,10 +83,6 @@ def _row(key: tuple[str, str, str], lines: list[Line], honest: dict[Any, Line]) 
     )
     row["worst_class_loss"] = max(max(class_losses(line)) for line in whole)
     row["trigger"] = {role: _shares(whole, role) for role in ("base", "challenger", "champion")}
-    row["aside"] = {
-        name: sum(line["set_aside"].get(name, 0) for line in whole)
-        for name in sorted({name for line in whole for name in line["set_aside"]})
-    }
     return row
 
 
@@ -90,7 +96,7 @@ def kept(lines: list[Line], honest: dict[Any, Line]) -> dict[str, float] | None:
     pairs = []
     for line in lines:
         other = honest.get((line["seed"], line["group"], line["defences"]))
-        if other is not None and "error" not in other:
+        if other is not None and "models" in other and "models" in line:
             pairs.append((gain(line), gain(other)))
     if not pairs or sum(reference for _, reference in pairs) <= 0:
         return None
@@ -109,7 +115,9 @@ def text(rows: list[Row]) -> str:
     for row in rows:
         head = f"{row['attack']:<18} {row['defences']:<12} n={row['nights']}"
         if "promoted" not in row:
-            lines.append(f"{head}  every night lost")
+            aside = row.get("aside")
+            said = "every night lost" if aside is None else f"{_held('honest', aside)}; {_held('poisoned', aside)}"
+            lines.append(f"{head}  {said}")
             continue
         parts = [f"promoted {row['promoted']}/{row['nights']}", f"gain {row['gain']:+.2f}"]
         if (share := row["kept"]) is not None:

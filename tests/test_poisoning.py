@@ -92,7 +92,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Nights in the file are not run again; a line that was cut off is."""
     ran: list[tuple[str, int]] = []
 
-    def night(_: object, name: str, seed: int, *__: object) -> dict[str, Any]:
+    def night(_: object, name: str, seed: int, *__: object, **___: object) -> dict[str, Any]:
         ran.append((name, seed))
         return _line()
 
@@ -100,7 +100,9 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     out = tmp_path / "nights.jsonl"
     done = {"attack": "honest", "seed": 0, "group": "all", "defences": "all"} | _line()
     out.write_text(json.dumps(done) + "\n" + json.dumps(done)[:40])
-    asked = argparse.Namespace(attacks=["stamp-corner"], seeds=[0, 1], group="all", defences="all", out=out, json=True)
+    asked = argparse.Namespace(
+        attacks=["stamp-corner"], seeds=[0, 1], group="all", defences="all", out=out, json=True, taught=True
+    )
     assert len(poisoning.run_all(asked)) == 4
     assert ran == [("stamp-corner", 0), ("honest", 1), ("stamp-corner", 1)]
     assert len(poisoning.run_all(asked)) == 4
