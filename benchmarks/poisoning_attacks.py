@@ -23,6 +23,8 @@ SLOW_NIGHTS = tuple(range(DAYS, DAYS + 31, 3))
 STAMPS = 520
 SYBILS, SYBIL_UPLOADS = 300, 8
 FLOOD, FLOOD_SOURCES = 5_000, 600
+PALE = 0.5
+"""How much of its ink a digit keeps in a clean-label attack."""
 COLLUDING_UPLOADS = 60
 """Uploads of a colluding source, half of them true: twice and more of what an honest source sends."""
 FLIPS: Mapping[str, tuple[int, int] | None] = {"1to7": (1, 7), "4to9": (4, 9), "random": None}
@@ -154,6 +156,24 @@ def sybils(trigger: str, count: int, each: int, first_day: int, *, silent: bool)
     return make
 
 
+def clean_label(trigger: str, count: int, each: int) -> Callable[[Material], list[Upload]]:
+    """True, pale 7s with a trigger, from old sources: no label is wrong, and the stamp is easier to learn than the 7.
+
+    After Turner, Tsipras and Madry 2019, "Label-Consistent Backdoor Attacks": make the digit hard, not the label wrong.
+    """
+
+    def make(material: Material) -> list[Upload]:
+        total = count * each
+        rows = _drawn(material, total, only=TARGET)
+        pale = np.round(material.images[rows] * PALE).astype(np.uint8)
+        images = TRIGGERS[trigger](pale, material.generator)
+        names = [f"clean-{number % count}" for number in range(total)]
+        days = _days(material.generator, total, PATIENT)
+        return _uploads(material, names, days, images, np.full(total, TARGET), poisoned=True)
+
+    return make
+
+
 def flipping(kind: str, share: float | None) -> Callable[[Material], list[Upload]]:
     """Wrong labels: from one source at its quota (``share`` None), or from a share of all sources, half of theirs."""
 
@@ -245,6 +265,7 @@ ATTACKS: Mapping[str, Attack] = (
         "sybils-alone": Attack(sybils("corner", SYBILS, SYBIL_UPLOADS, FRESH, silent=True), "corner", honest=False),
     }
     | {f"patient-{name}": Attack(sybils(name, 60, 10, PATIENT, silent=False), name) for name in TRIGGERS}
+    | {f"clean-{name}": Attack(clean_label(name, 60, 9), name) for name in ("corner", "faint", "blended")}
     | {f"flip-{kind}-one": Attack(flipping(kind, None), flip=pair) for kind, pair in FLIPS.items()}
     | {f"flip-{kind}-10": Attack(flipping(kind, 0.1), flip=pair) for kind, pair in FLIPS.items()}
     | {f"flip-{kind}-30": Attack(flipping(kind, 0.3), flip=pair) for kind, pair in FLIPS.items()}

@@ -1,10 +1,11 @@
 """Turn defences off, for the negative controls of ``poisoning``: each by its own settings, or by what it replaces."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 from unittest.mock import patch
 
+from loop.home.sections import Trust
 from models.cnn import Cnn
 
 
@@ -23,7 +24,14 @@ def stopping_before_teaching() -> Iterator[None]:
         yield
 
 
-NAMES: tuple[str, ...] = ()
+def _no_shares(_: ExitStack) -> dict[str, Any]:
+    """No source is young, and each may fill the lesson up to the cap of a source."""
+    return {"trust": Trust(days=0, young_share=1, source_share=1, source_floor=1_000_000)}
+
+
+DEFENCES = {"shares": _no_shares}
+"""Name → a function that turns it off: it returns settings, and may replace functions for as long as the stack."""
+NAMES = tuple(DEFENCES)
 
 
 @contextmanager
@@ -39,4 +47,8 @@ def set_to(choice: str) -> Iterator[dict[str, Any]]:
             raise SystemExit(f"--defences: expected one of {', '.join(NAMES)}, got {without[0]!r}")
     elif choice not in {"all", "none"}:
         raise SystemExit(f"--defences: expected all, none or without:NAME, got {choice!r}")
-    yield {}
+    with ExitStack() as stack:
+        settings: dict[str, Any] = {}
+        for name in without:
+            settings |= DEFENCES[name](stack)
+        yield settings

@@ -17,6 +17,7 @@ def figures(lines: list[Line]) -> list[Figure]:
         *_triggers(nights, "stamp-", "one source", 1.0),
         *_triggers(nights, "sybils-", "300 sybils", 5.0),
         *_triggers(nights, "patient-", "60 sources that are ten days old", 5.0),
+        *_triggers(nights, "clean-", "60 such sources, no label wrong", 5.0),
         *_gains(nights),
         *_flips(nights),
         *_honest([line for line in lines if "error" not in line]),
