@@ -32,6 +32,8 @@ PANELS: dict[str, dict[str, Entry]] = {
         "versions": Entry("versions:versions", "List every version with its verdict and accuracy."),
         "show": Entry("versions:show", "Show one version: accuracy, lineage, files."),
         "verdict": Entry("versions:verdict", "Show the verdicts on a version, with reasons and numbers."),
+        "taint": Entry("learned:taint", "Show what a version learned from whom, and what of it was refused since."),
+        "influence": Entry("learned:influence", "Teach a version's lesson again without one source, and compare."),
         "history": Entry("versions:history", "List the moves of champions, newest first."),
         "promote": Entry("versions:promote", "Make a version champion, after checking its file."),
         "rollback": Entry("versions:rollback", "Go back to the previous champion, or to an earlier one."),
@@ -39,7 +41,10 @@ PANELS: dict[str, dict[str, Entry]] = {
     "Feedback": {
         "import": Entry("feedback:import_", "Store labelled handwriting as corrections of one source."),
         "replay": Entry("feedback:replay", "Send labelled handwriting through the champion, as phones would."),
-        "sources": Entry("sources:sources", "List sources with their role and the number of their uploads."),
+        "sources": Entry(
+            "sources:app",
+            "List sources with their role, the number of their uploads and their trust; show one, or vouch for it.",
+        ),
         "erase": Entry("sources:erase", "Erase every upload of a source, and name the versions that learned from it."),
     },
     "Devices and feed": {

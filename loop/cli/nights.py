@@ -14,8 +14,10 @@ from loop.home import Home, logs
 from loop.home.settings import load
 from loop.night import publishing
 from loop.night import retrain as nightly
+from loop.night.choosing import Without
 from loop.night.retrain import Night
 from loop.schedule import night_process
+from loop.store.feedback import trust
 from loop.store.nights import slots
 
 
@@ -23,25 +25,36 @@ def retrain(
     family: FamilyName = "cnn",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Train and judge, but register nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run even if there are too few new corrections.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", help="Leave this source out of the lesson; may be repeated.")
+    ] = None,
+    without_quarantined: Annotated[
+        bool, typer.Option("--without-quarantined", help="Leave out sources with quarantined or rejected uploads.")
+    ] = False,
     slot: Annotated[str | None, typer.Option(help="Run the night of this slot; schedulers use this option.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run one night now: snapshot, fine-tune, export, evaluate, judge, publish.
 
     A night with too few new corrections is skipped, and a refused challenger is registered with its verdict; neither is
-    an error.
+    an error. --without and --without-quarantined imply --force: the lesson is another one, however little is new.
     """
     known_family(family)
     home = open_home()
+    leaving_out = Without(frozenset(without or ()), quarantined=without_quarantined)
     if slot is not None:
-        if dry_run or force or as_json:
+        if dry_run or force or as_json or not leaving_out.nobody:
             raise typer.BadParameter(
-                "--slot excludes --dry-run, --force and --json: a slot is a whole night, and its output is a log"
+                "--slot excludes all other options but --family: a slot is a whole night, and its output is a log"
             )
         _take(home, slot)
         return
+    with home.store.read() as tx:
+        for name in without or ():
+            trust.get(tx, name)  # a misspelt name must not mean that everybody teaches
+    force = force or not leaving_out.nobody
     with progress(quiet=as_json) as report:
-        done = nightly.run(home, family, dry_run=dry_run, force=force, progress=report)
+        done = nightly.run(home, family, dry_run=dry_run, force=force, without=leaving_out, progress=report)
     if as_json:
         emit(document(home, done))
     else:
@@ -89,6 +102,7 @@ def document(home: Home, done: Night) -> dict[str, Any]:
         "promoted": version is not None and publishing.promoted(home, version),
         "verdict": None if judged is None else judged.outcome,
         "verdicts": {} if judged is None else {name: gate.as_json(each) for name, each in judged.verdicts.items()},
+        "lesson": None if done.makeup is None else asdict(done.makeup),
         "accuracy": {}
         if judged is None
         else {
@@ -110,6 +124,8 @@ def show(home: Home, done: Night) -> None:
     """Print a night: its status, accuracies, verdicts and version."""
     outcome = document(home, done)
     say(f"run {done.run}: {done.status}{f' – {done.reason}' if done.reason else ''}", "bold")
+    if done.makeup is not None:
+        say(f"lesson: {done.makeup.text}")
     if done.judged is None:
         return
     verdicts.before_and_after(outcome["accuracy"]["before"], outcome["accuracy"]["after"])

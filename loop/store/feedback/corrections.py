@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import String, func, select
+from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -65,10 +65,19 @@ def pool(tx: Session, role: Role) -> Pool:
 
 def chosen(tx: Session, ids: NDArray[np.int64]) -> Pool:
     """Those of these uploads that are still accepted, with their pictures, ordered by id."""
+    return _chosen(tx, ids, tables.Correction.status == Status.ACCEPTED)
+
+
+def pictures(tx: Session, ids: NDArray[np.int64]) -> Pool:
+    """Those of these uploads that are still stored, whatever their status, ordered by id."""
+    return _chosen(tx, ids, tables.Correction.label.is_not(None))
+
+
+def _chosen(tx: Session, ids: NDArray[np.int64], which: ColumnElement[bool]) -> Pool:
     upload, parts = tables.Correction, []
     sought = given(dialect(tx), id=Id)
     names = (upload.id, upload.source_id, upload.pixels, upload.label, upload.kind, upload.predicted, upload.rate)
-    query = select(*names).join(sought, sought.c.id == upload.id).where(upload.status == Status.ACCEPTED)
+    query = select(*names).join(sought, sought.c.id == upload.id).where(which)
     ordered = np.sort(ids)
     for start in range(0, len(ordered), PART):
         part = ordered[start : start + PART]

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import String, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from loop.errors import UnknownSource
 from loop.store import tables
 from loop.store.feedback import senders
-from loop.store.feedback.json_rows import dialect
+from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.feedback.labelled import PART, SECONDS_A_DAY
 from loop.store.values import Role
 
@@ -53,8 +53,16 @@ def get(tx: Session, name: str) -> Trusted:
     """One source. Raises ``UnknownSource``."""
     row = tx.execute(_trusted().where(tables.Source.name == name)).first()
     if row is None:
-        raise UnknownSource(f"source: expected one that has uploads, got {name[:80]!r}; `loop sources` lists them")
+        raise UnknownSource(f"source: expected one that is stored, got {name[:80]!r}; `loop sources` lists them")
     return _value(row)
+
+
+def some(tx: Session, names: Sequence[str]) -> dict[str, Trusted]:
+    """These sources by name."""
+    sought = given(dialect(tx), name=String())
+    query = _trusted().join(sought, sought.c.name == tables.Source.name)
+    rows = tx.execute(query, listed({"name": name} for name in names))
+    return {row[0]: _value(row) for row in rows}
 
 
 def values(tx: Session) -> dict[str, float]:

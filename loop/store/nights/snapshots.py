@@ -38,6 +38,14 @@ def keep(tx: Session, digest: str, corpus_digest: str, pool: Pool, weights: NDAr
     return row.id
 
 
+def items(tx: Session, snapshot_id: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The ids of a snapshot's uploads that were not erased, ascending, and their weights."""
+    item = tables.SnapshotItem
+    query = select(item.correction_id, item.weight).where(item.snapshot_id == snapshot_id).order_by(item.correction_id)
+    rows = tx.execute(query).all()
+    return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
+
+
 def accepted(tx: Session, ids: NDArray[np.int64]) -> list[int]:
     """Those of these uploads that are still there and accepted."""
     upload, sought = tables.Correction, given(dialect(tx), id=Id)
