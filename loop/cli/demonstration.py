@@ -27,7 +27,7 @@ from loop.home import Home
 from loop.home.settings import Settings
 from loop.intake import replay
 from loop.intake.replay import Replayed
-from loop.night import holdout, retrain
+from loop.night import jury, retrain
 from loop.store import schema
 from loop.store.feedback import corrections
 from loop.store.nights import versions
@@ -124,7 +124,7 @@ def play(home: Home, people: list[Person], confirm_rate: float, progress: Progre
 
 def judged_digits(home: Home) -> Slice:
     """The digits of people who never teach."""
-    return holdout.slices(home.store, homes.corpus(home.settings, "mnist"))[1]
+    return jury.draw(home.store, homes.corpus(home.settings, "mnist"), home.settings.jury, utc_now()).slices[1]
 
 
 def compare(home: Home, judged: Slice, before: Answers, after: Answers) -> PhoneReads:

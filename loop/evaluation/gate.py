@@ -135,7 +135,7 @@ def _since_day0(day0: Report | None, challenger: Report, policy: Policy) -> Iter
             continue
         gain, low, high = pairs.gain(policy.alpha)
         text = f"{score.name}, against the base of day 0: gain {gain:+.2f} points, from {low:+.2f} to {high:+.2f}"
-        outcome = Outcome.FAILED if high < 0 else Outcome.PASSED
+        outcome = Outcome.FAILED if high < 0 and low < -policy.margin_points else Outcome.PASSED
         if high >= 0 and low < -policy.margin_points and gain < -policy.margin_points:
             outcome, text = Outcome.INCONCLUSIVE, f"{text}: a loss over the margin {policy.margin_points:g} is likely"
         yield Reason(f"day 0: {score.name}", outcome, text, _numbers(score, pairs, gain, low, high))

@@ -1,4 +1,6 @@
-"""The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson."""
+"""The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson,
+``jury.*`` for the judging hands.
+"""
 
 import ipaddress
 import re
@@ -123,3 +125,32 @@ class Trust:
         for name in ("half_life_days", "prior"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Jury:
+    """Which uploads of holdout sources judge a challenger (``night/jury``, ADR 17)."""
+
+    days: int = 3
+    """UTC days on which a hand must have sent something before it judges; one that ops vouch for judges at once."""
+    items: int = 20_000
+    """Largest number of uploads that judge."""
+    hand_share: float = 0.02
+    """Largest share of ``items`` from one hand."""
+    max_weight: float = 1_000.0
+    """A confirmation that weighs more (1/rate) never judges."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a number outside its range."""
+        for name in ("days", "items"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        if not 0 < self.hand_share <= 1:
+            raise ValueError(f"hand_share: expected above 0 and at most 1, got {self.hand_share}")
+        if not 1 <= self.max_weight < float("inf"):
+            raise ValueError(f"max_weight: expected 1 or more, got {self.max_weight}")
+
+    @property
+    def hand_items(self) -> int:
+        """Largest number of uploads of one hand that judge."""
+        return max(int(self.hand_share * self.items), 1)

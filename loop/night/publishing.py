@@ -23,6 +23,7 @@ from loop.evaluation.scoring import Report, Slice
 from loop.home import Home, artifacts
 from loop.home.settings import Settings
 from loop.night import answers
+from loop.night.jury import Drawn
 from loop.night.lease import HeldRun
 from loop.night.snapshot import Snapshot
 from loop.store import values
@@ -55,13 +56,14 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """A candidate after both judges: the final file, the reports before and after, the verdicts."""
+    """A candidate after both judges: the final file, the reports before and after, the verdicts, and who judged."""
 
     data: bytes
     golden: bytes
     before: Report | None
     after: Report
     verdicts: Mapping[str, gate.Verdict]
+    jury: Mapping[str, Any]
 
     @property
     def outcome(self) -> gate.Outcome:
@@ -123,20 +125,26 @@ def judge(
     number: int,
     lineage: Lineage,
     candidate: Candidate,
-    slices: tuple[Slice, ...],
+    drawn: Drawn,
     before: Report | None,
     after: Report,
     draft: bytes,
     *,
+    day0: Report | None = None,
     tainted: bool = False,
 ) -> Judged:
-    """Ask both judges. The second judges the final bytes, which contain the scores. ``tainted``: the champion is."""
+    """Ask both judges. The second judges the final bytes, which contain the scores.
+
+    ``before`` is the champion's report, ``day0`` the frozen base's, both on the slices of ``drawn``. ``tainted``: the
+    champion is.
+    """
+    slices, policy = drawn.slices, home.settings.gate.at(len(drawn.slices[0].labels))
     final = candidate.export(describe(home.settings, number, lineage, after))
     images, labels = slices[0].images[:EXPORT_CHECK_IMAGES], slices[0].labels[:EXPORT_CHECK_IMAGES]
-    good = gate.judge(before, after, home.settings.gate.at(len(slices[0].labels)), tainted=tainted)
+    good = gate.judge(before, after, policy, day0=day0, tainted=tainted)
     runs_well = export_check.run(final, draft, candidate.probabilities, images, home.settings.trial)
     golden = b"{}" if runs_well.outcome is gate.Outcome.FAILED else export_check.golden(final, images, labels)
-    return Judged(final, golden, before, after, {GOOD_ENOUGH: good, LOADS_AND_RUNS: runs_well})
+    return Judged(final, golden, before, after, {GOOD_ENOUGH: good, LOADS_AND_RUNS: runs_well}, drawn.summary())
 
 
 def publish(
@@ -230,4 +238,8 @@ def _nothing(images: Images) -> NDArray[np.float64]:
 
 def _document(judged: Judged, verdict: gate.Verdict) -> dict[str, Any]:
     before = None if judged.before is None else scoring.summary(judged.before)
-    return gate.as_json(verdict) | {"before": before, "after": scoring.summary(judged.after)}
+    return gate.as_json(verdict) | {
+        "before": before,
+        "after": scoring.summary(judged.after),
+        "jury": dict(judged.jury),
+    }

@@ -17,7 +17,7 @@ from loop.evaluation.scoring import Slice
 from loop.evaluation.verdict import Outcome
 from loop.feed import upkeep
 from loop.home import Home, artifacts
-from loop.night import choosing, holdout, lease, publishing, snapshot
+from loop.night import choosing, jury, lease, publishing, snapshot
 from loop.night.choosing import Makeup, Without
 from loop.night.lease import HeldRun
 from loop.night.publishing import Judged, Lineage
@@ -101,11 +101,11 @@ def _attempt(
             choosing.remember(home.store, chosen, clock())
         log.info("lesson: %s", chosen.makeup.text, extra={"run": held.run.id})
         frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, chosen.pool, clock())
-        slices = holdout.slices(home.store, corpus)
+        drawn = jury.draw(home.store, corpus, settings.jury, clock())
         lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
         with home.store.read() as tx:
             tainted = champion.number in erasures.tainted(tx)  # then replace it soon, by one that is not worse
-        if reason := _nothing_to_teach(home, lineage, slices, force=force, tainted=tainted):
+        if reason := _nothing_to_teach(home, lineage, drawn.slices, force=force, tainted=tainted):
             if again is not None and not lineage.taught:
                 raise again
             return _skip(held, reason, chosen.makeup)
@@ -119,10 +119,13 @@ def _attempt(
     with held.step("export"):
         draft = candidate.export(publishing.describe(settings, number, lineage, None))
     with held.step("evaluate"):
-        before = publishing.report_of(home, champion, slices)
-        after = publishing.evaluate(draft, slices)
+        before = publishing.report_of(home, champion, drawn.slices)
+        day0 = before if champion.number == base.number else publishing.report_of(home, base, drawn.slices)
+        after = publishing.evaluate(draft, drawn.slices)
     with held.step("judge"):
-        judged = publishing.judge(home, number, lineage, candidate, slices, before, after, draft, tainted=tainted)
+        judged = publishing.judge(
+            home, number, lineage, candidate, drawn, before, after, draft, day0=day0, tainted=tainted
+        )
     if dry_run:
         held.finish(RunStatus.FINISHED, "dry run: nothing was registered")
         return _night(held, RunStatus.FINISHED, "dry run: nothing was registered", None, judged, chosen.makeup)
@@ -172,10 +175,10 @@ def create_base(
         with held.step("export"):
             draft = candidate.export(publishing.describe(settings, number, lineage, None))
         with held.step("evaluate"):
-            slices = holdout.slices(home.store, corpus)
-            after = publishing.evaluate(draft, slices)
+            drawn = jury.draw(home.store, corpus, settings.jury, clock())
+            after = publishing.evaluate(draft, drawn.slices)
         with held.step("judge"):
-            judged = publishing.judge(home, number, lineage, candidate, slices, None, after, draft)
+            judged = publishing.judge(home, number, lineage, candidate, drawn, None, after, draft)
         with held.step("publish"):
             attribution = Attribution(actor, f"run {held.run.id}: the {family.name} base")
             return publishing.publish(held, number, lineage, candidate, judged, attribution)

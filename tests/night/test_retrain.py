@@ -27,6 +27,7 @@ from loop.store.values import Attribution, Kind, RunStatus
 from models import coreml
 from models.family import Images
 from tests.helpers import linear, stores
+from tests.helpers.people import season
 
 LENIENT = Policy(
     minimum_base=100,
@@ -85,6 +86,7 @@ def write(home: Home, people: int = 8, each: int = 40, hand: Callable[[Images], 
             )
     answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
     assert all(isinstance(answer, intake.Receipt) for answer in answers)
+    season(home.store)
 
 
 def champion(home: Home) -> int:

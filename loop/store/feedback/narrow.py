@@ -1,8 +1,7 @@
-"""Uploads without their pixels, read in parts, and the pixels of the few that were chosen.
+"""The uploads that may judge, without their pixels and read in parts, and the pixels of the few that were drawn.
 
-Choosing among a million uploads needs some sixty bytes of each; their pictures would take a gigabyte. So a night reads
-``teaching`` or ``judging``, chooses, and then asks for the ``pixels`` of what it chose. Use one ``Store.frozen``
-transaction for both: then no upload can vanish in between.
+Drawing among a million uploads needs some sixty bytes of each; their pictures would take a gigabyte. Use one
+``Store.frozen`` transaction for both: then no upload can vanish in between.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.feedback import jurors
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
-from loop.store.values import Kind, Role, Status
+from loop.store.values import Kind, Status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +29,7 @@ PICTURES_AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Narrow:
-    """Accepted uploads of one side, ordered by id; row i of each array belongs to upload i.
+    """Uploads, ordered by id; row i of each array belongs to upload i.
 
     ``ids (n,) int64``, ``sources (n,) int64`` (opaque numbers), ``labels (n,) uint8``, ``corrected (n,) bool`` (False:
     a confirmation), ``has_prediction (n,) bool``, ``versions (n,) int32`` (0: not stated), ``rates (n,) float64`` in
@@ -54,14 +54,25 @@ class Narrow:
         return Narrow(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def teaching(tx: Session) -> Narrow:
-    """The uploads that may be taught: accepted ones of training sources."""
-    return _read(tx, tables.Source.role == Role.TRAIN)
-
-
-def judging(tx: Session) -> Narrow:
-    """The uploads that may judge: accepted ones of holdout sources."""
-    return _read(tx, tables.Source.role == Role.HOLDOUT)
+def judging(tx: Session, days: int) -> Narrow:
+    """The uploads that may judge: accepted ones, without a flag, of holdout sources that were seen on ``days`` UTC days
+    or that an operator vouches for.
+    """
+    upload = tables.Correction
+    columns = (
+        upload.id,
+        upload.source_id,
+        upload.label,
+        upload.kind,
+        upload.predicted.is_not(None),
+        upload.version,
+        upload.rate,
+        upload.digest,
+    )
+    query = select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
+    query = query.where(jurors.seasoned(days), upload.status == Status.ACCEPTED, upload.flag.is_(None))
+    rows = tx.execute(query.order_by(upload.id).execution_options(yield_per=ROWS_AT_ONCE))
+    return _joined([_part(part) for part in rows.partitions()])
 
 
 def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -80,24 +91,6 @@ def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
         joined = b"".join(bytes_of[number] for number in part)
         found[begin : begin + len(part)] = np.frombuffer(joined, np.uint8).reshape(-1, 28, 28)
     return found
-
-
-def _read(tx: Session, its: ColumnElement[bool]) -> Narrow:
-    upload = tables.Correction
-    columns = (
-        upload.id,
-        upload.source_id,
-        upload.label,
-        upload.kind,
-        upload.predicted.is_not(None),
-        upload.version,
-        upload.rate,
-        upload.digest,
-    )
-    query = select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
-    query = query.where(its, upload.status == Status.ACCEPTED).order_by(upload.id)
-    rows = tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE))
-    return _joined([_part(part) for part in rows.partitions()])
 
 
 def _part(rows: Any) -> Narrow:
