@@ -31,6 +31,7 @@ from models import coreml
 from models.family import Images, Labels
 from tests.api.conftest import Phone, Server, serving
 from tests.helpers import linear, stores
+from tests.helpers.people import season
 from tests.night.test_retrain import rolled, settings
 
 PEOPLE, EACH = 10, 40
@@ -144,6 +145,7 @@ def test_the_circle(server: Server, tmp_path: Path) -> None:
 
     corrections = sum(told(app, hand) for hand in people)
     assert corrections > 100
+    season(home.store)
 
     slot = ops.post("/v1/runs", json={"family": "cnn"}).json()["slot"]
     done = retrain.run(home, slot=slot)
