@@ -14,7 +14,7 @@ from loop.errors import OpsError
 from loop.evaluation import gate
 from loop.evaluation.scoring import Report
 from loop.home import Home, artifacts
-from loop.night import holdout, lease, publishing
+from loop.night import jury, lease, publishing
 from loop.night.publishing import Lineage
 from loop.store import values
 from loop.store.feedback import corrections, taint
@@ -83,7 +83,7 @@ def of(
                 out = np.isin(pool.sources, corrections.ids_of_sources(tx, [source]))
                 before = None if version.champion is None else versions.get(tx, version.champion)
             corpus = homes.corpus(settings, family.corpus)
-            slices = holdout.slices(home.store, corpus)
+            slices = jury.draw(home.store, corpus, settings.jury, clock()).slices
         with held.step("teach"):
             base = artifacts.unpack(home.artifacts.get(version.base_digest, ".npz"))
             kept = pool[~out]
