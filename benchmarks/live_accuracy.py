@@ -89,7 +89,7 @@ def cost(home: Home, uploads: int) -> None:
     for _ in range(5):
         begin = time.perf_counter()
         with home.store.read() as tx:
-            found = stored_accuracy.live(tx)
+            found = stored_accuracy.live(tx, 0.0)
         times.append(time.perf_counter() - begin)
     print(f"  live accuracy of {len(sent.right):,} uploads, told and said: {min(times):.2f} s ({len(found)} lines)")
 

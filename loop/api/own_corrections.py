@@ -12,7 +12,7 @@ from loop.api.guard import Guarded, charge, needs, service_of
 from loop.api.schemas import Timestamp
 from loop.store.feedback import own_uploads
 from loop.store.feedback.own_uploads import OwnUpload
-from loop.store.values import Kind, Status
+from loop.store.values import Flag, Kind, Status
 
 MAX_PAGE = 200
 OWN = needs("app", **examples.WITH_SOURCE)
@@ -36,7 +36,11 @@ class OwnCorrection(BaseModel):
     predicted: int | None
     confidence: float | None
     version: int | None
-    rate: float
+    rate: float = Field(description="The rate with which it counts: the announced one of a confirmation, else 1.")
+    flag: Flag | None = Field(
+        description="Why it is never evidence about a model: `unknown-version`: this server never registered its "
+        "`version`; `captured-at`: it was captured before 2007, or more than a day after it arrived."
+    )
     captured_at: Timestamp | None
     received_at: Timestamp
     normalised: bool = Field(description="True if the image was converted to MNIST's form.")

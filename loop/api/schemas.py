@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 
 from loop.api import problems
 from loop.clock import iso
+from loop.intake.upload import LEAST_RATE
 from loop.store.values import Kind
 
 PNG = (
@@ -59,10 +60,11 @@ class Correction(Incoming):
     confidence: Share | None = Field(None, description="The probability that the model gave to it.")
     version: Number | None = Field(None, description="The model version on the phone.")
     captured_at: datetime | None = Field(None, description="When it was drawn: ISO 8601 with a time zone.")
-    rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = Field(
-        1.0,
-        description="The probability with which the app sends this kind: 1 for corrections, the feed's "
-        "`confirm_ppm`/10⁶ for confirmations.",
+    rate: Annotated[float, Field(ge=LEAST_RATE, le=1, allow_inf_nan=False)] | None = Field(
+        None,
+        description="The probability with which the app sends confirmations: the `confirm_ppm`/10⁶ of its feed. If it "
+        "is absent or within a factor of two of an announced rate, the announced one is stored. 1 or absent for the "
+        "other kinds.",
     )
     key: str | None = Field(
         None,

@@ -40,7 +40,7 @@ CORRECTION = {
     "kind": Rule(BadField, " or ".join(Kind)),
     "confidence": Rule(BadField, "a number from 0 to 1"),
     "version": Rule(BadField, "the number of a version, 1 or more", "send the version in the feed, or leave it out"),
-    "rate": Rule(BadRate, "a number above 0 and at most 1", "send 1, or for confirmations the feed's confirm_ppm/10⁶"),
+    "rate": Rule(BadRate, "a number from 0.000001 to 1", "send the feed's confirm_ppm/10⁶, or leave it out"),
     "captured_at": Rule(BadField, "an ISO 8601 time with a time zone", "send for example 2026-05-03T08:15:00.000Z"),
     "key": Rule(BadIdempotencyKey, "1 to 200 printable characters", "send for example a UUID"),
 }

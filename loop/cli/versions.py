@@ -14,6 +14,7 @@ from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
 from loop.evaluation.verdict import FEEDBACK
 from loop.home import Home
+from loop.intake import announced_rates
 from loop.store import values
 from loop.store.feedback import live_accuracy
 from loop.store.nights import versions as stored
@@ -170,7 +171,8 @@ def _report(moved: "Moved", as_json: bool) -> None:
 def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
     with home.store.read() as tx:
-        known, live = registry.documents(tx, family), live_accuracy.live(tx)
+        known = registry.documents(tx, family)
+        live = live_accuracy.live(tx, announced_rates.least(tx, home.settings.confirm_rate))
     if family is not None and not known:
         raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists all versions")
     return [

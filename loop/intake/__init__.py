@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,9 @@ from loop.store.engine import Contention
 from loop.store.feedback import senders, uploads
 from loop.store.feedback.uploads import Stored
 from loop.store.values import Role, Status
+
+if TYPE_CHECKING:  # it loads the feed's cryptography, which no import of handwriting needs
+    from loop.intake.announced_rates import AnnouncedRates
 
 __all__ = ["Answer", "Prepared", "Receipt", "Upload", "accept", "accept_many", "commit", "prepare"]
 
@@ -77,13 +80,29 @@ def accept_many(
 
 
 def commit(
-    store: Store, prepared: Sequence[Prepared], holdout_share: float, now: datetime, per_day: int | None = None
+    store: Store,
+    prepared: Sequence[Prepared],
+    holdout_share: float,
+    now: datetime,
+    per_day: int | None = None,
+    announced: "AnnouncedRates | None" = None,
 ) -> list[Answer]:
     """Store the acceptable uploads in one transaction; answer i belongs to upload i.
 
     ``per_day`` is the number of new uploads that a source may store on one UTC day; past it, the answer is
-    ``QuotaSpent``. Raises ``StoreUnavailable`` or ``DiskFull`` if the transaction fails; then nothing is stored.
+    ``QuotaSpent``. ``announced`` decides the rates of uploads from outside; without it the rates are this server's own
+    (an import, a replay), or 1 where none is stated. Raises ``StoreUnavailable`` or ``DiskFull`` if the transaction
+    fails; then nothing is stored.
     """
+    settled = prepared if announced is None else announced.settle(prepared)
+    sound = [each for each in settled if isinstance(each, Prepared)]
+    committed = iter(_retried(store, sound, holdout_share, now, per_day))
+    return [next(committed) if isinstance(each, Prepared) else each for each in settled]
+
+
+def _retried(
+    store: Store, prepared: Sequence[Prepared], holdout_share: float, now: datetime, per_day: int | None
+) -> list[Answer]:
     if not prepared:
         return []
     for _ in range(DEADLOCK_RETRIES):

@@ -7,7 +7,8 @@
 - What a source says about one image is its word. One image has one current word per source: the same word again is
   answered as a duplicate, another one supersedes it.
 - The order of arrival decides which word is the latest, unless both were captured at a known time: then the later of
-  the two stays, and the earlier is only kept as history. A time after its own arrival is not a known time.
+  the two stays, and the earlier is only kept as history. A time after its own arrival, or from before 2007, is not a
+  known time.
 - A withdrawn word comes back only under a new key: without one, an upload may be a late retry.
 - A source may store a limited number of uploads a day. Only new uploads count, so no retry is refused for the quota.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from loop.errors import ClientError, KeyConflict, QuotaSpent, SourceErased
-from loop.intake.upload import Prepared
+from loop.intake.upload import Prepared, known_time
 from loop.store.feedback.senders import Sender
 from loop.store.feedback.uploads import Bound, Key, Picture, Stored
 from loop.store.values import Status
@@ -163,12 +164,9 @@ def _captured_before(upload: Prepared, last: Stored | Prepared) -> bool:
 
 
 def _captured_at(upload: Stored | Prepared) -> datetime | None:
-    """When it was captured, if that is known: no phone captures a digit after the server receives it."""
     if isinstance(upload, Prepared):
-        captured, received = upload.columns["captured_at"], upload.columns["received_at"]
-    else:
-        captured, received = upload.captured_at, upload.received_at
-    return captured if captured is not None and captured <= received else None
+        return known_time(upload.columns["captured_at"], upload.columns["received_at"])
+    return known_time(upload.captured_at, upload.received_at)
 
 
 def _drawn_after(upload: Prepared, erased_at: datetime) -> bool:

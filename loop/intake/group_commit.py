@@ -22,6 +22,7 @@ from loop.clock import Clock, utc_now
 from loop.errors import Busy, DeploymentError, StoreUnavailable
 from loop.home import Home
 from loop.intake import Answer, Prepared
+from loop.intake.announced_rates import AnnouncedRates
 
 RETRY_SECONDS = 1.0  # writing a full queue takes less
 
@@ -55,6 +56,7 @@ class GroupCommit:
         self._home = home
         self._clock = clock
         self._on_commit = on_commit
+        self._announced = AnnouncedRates(home.store, home.settings.confirm_rate)
         self._queue: deque[_Submission] = deque()
         self._queued_uploads = 0
         self._closed = False
@@ -151,7 +153,9 @@ class GroupCommit:
         for start in range(0, len(uploads), settings.serve.commit_batch):
             part = uploads[start : start + settings.serve.commit_batch]
             per_day, began = settings.serve.source_per_day, time.monotonic()
-            answers += intake.commit(self._home.store, part, settings.holdout_share, self._clock(), per_day)
+            answers += intake.commit(
+                self._home.store, part, settings.holdout_share, self._clock(), per_day, self._announced
+            )
             if self._on_commit is not None:
                 self._on_commit(len(part), time.monotonic() - began)
         return answers

@@ -4,15 +4,20 @@ import hashlib
 import json
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loop.data import digits
 from loop.errors import BadField, BadIdempotencyKey, BadLabel, BadRate, MissingField
-from loop.store.values import Kind, Status
+from loop.store.values import Flag, Kind, Status
 
 MAX_SOURCE_CHARACTERS = 128
 MAX_KEY_CHARACTERS = 200
+LEAST_RATE = 1e-6
+"""A feed announces its rate in millionths."""
+EARLIEST = datetime(2007, 1, 1, tzinfo=UTC)
+"""No phone that could draw a digit for this is older; a clock that was never set says 1970."""
+CLOCK_TOLERANCE = timedelta(days=1)
 _canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps`` builds an encoder for each call
 
 
@@ -23,7 +28,7 @@ class Upload:
     ``label`` is None for the kinds that have none. ``key`` is the idempotency key; without one, it is derived from
     image and label, or kind. ``predicted``, ``confidence`` and
     ``version`` describe the answer of the phone's model. ``rate`` is the probability with which the app sends uploads
-    of this kind: 1 for corrections, the feed's rate for confirmations.
+    of this kind, as it states it: 1 for corrections, the feed's rate for confirmations; None if it leaves it out.
     """
 
     source: str
@@ -34,17 +39,18 @@ class Upload:
     predicted: int | None = None
     confidence: float | None = None
     version: int | None = None
-    rate: float = 1.0
+    rate: float | None = None
     captured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A valid upload, ready to store: its source's name, whether the sender chose its key, its row."""
+    """A valid upload: its source's name, whether the sender chose its key, its row, the rate that it stated."""
 
     source: str
     keyed: bool
     columns: dict[str, Any]
+    stated_rate: float | None = None
 
 
 def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAULT_LIMITS) -> Prepared:
@@ -57,7 +63,7 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "predicted": upload.predicted,
         "confidence": None if upload.confidence is None else float(upload.confidence),
         "version": upload.version,
-        "rate": upload.rate,
+        "rate": 1.0 if upload.rate is None else upload.rate,
         "captured_at": upload.captured_at.isoformat() if upload.captured_at else None,
         "digest": digit.digest,
     }
@@ -65,13 +71,24 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "key": upload.key or f"{digit.digest[:40]}-{upload.kind if upload.label is None else upload.label}",
         "body_digest": hashlib.sha256(_canonical(body).encode()).hexdigest(),
         "captured_at": upload.captured_at,
+        "flag": None if is_sane(upload.captured_at, now) else Flag.CAPTURED_AT,
         "pixels": digit.pixels.tobytes(),
         "normalised": digit.normalised,
         "preparation": digit.preparation,
         "status": Status.ACCEPTED if upload.kind.has_label else Status.NOTED,
         "received_at": now,
     }
-    return Prepared(upload.source, upload.key is not None, columns)
+    return Prepared(upload.source, upload.key is not None, columns, upload.rate)
+
+
+def is_sane(captured_at: datetime | None, received_at: datetime) -> bool:
+    """Whether a digit can have been captured then; ``captured_at`` may be absent."""
+    return captured_at is None or EARLIEST <= captured_at <= received_at + CLOCK_TOLERANCE
+
+
+def known_time(captured_at: datetime | None, received_at: datetime) -> datetime | None:
+    """When it was captured, if that is known: no phone captures a digit after the server receives it."""
+    return captured_at if captured_at is not None and EARLIEST <= captured_at <= received_at else None
 
 
 def _check(upload: Upload) -> None:
@@ -84,13 +101,11 @@ def _check(upload: Upload) -> None:
     _check_kind(upload)
     if upload.confidence is not None and not 0 <= upload.confidence <= 1:
         raise BadField(f"confidence: expected 0 to 1, got {upload.confidence}; correct it")
-    if not 0 < upload.rate <= 1:
-        raise BadRate(f"rate: expected above 0 and at most 1, got {upload.rate}; correct it")
+    if upload.rate is not None and not LEAST_RATE <= upload.rate <= 1:
+        raise BadRate(f"rate: expected {LEAST_RATE:.6f} to 1, got {upload.rate}; correct it")
     if upload.version is not None and not 0 < upload.version < 2**31:
         raise BadField(f"version: expected the number of a version, got {upload.version}; correct it or leave it out")
-    if upload.captured_at is not None and (
-        upload.captured_at.tzinfo is None or not 1970 < upload.captured_at.year < 9999
-    ):
+    if upload.captured_at is not None and (upload.captured_at.tzinfo is None or not 1 < upload.captured_at.year < 9999):
         raise BadField(f"captured_at: expected a time with a time zone, got {upload.captured_at}; add the zone")
 
 

@@ -10,7 +10,7 @@ from loop.errors import LoopError
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
-from loop.operations.checks import Check, Installation, database, machine, nights, phones, service
+from loop.operations.checks import Check, Installation, database, machine, nights, phones, service, uploads
 from loop.operations.finding import Finding, Severity, broken, note, ok, worst
 from loop.store import Store
 from models.family import Progress, no_progress
@@ -33,7 +33,11 @@ QUICK: dict[str, Check] = {
     "queues": service.queues,
     "API keys": service.keys,
 }
-THOROUGH: dict[str, Check] = {"integrity": database.integrity, "artifacts": phones.artifacts}
+THOROUGH: dict[str, Check] = {
+    "integrity": database.integrity,
+    "artifacts": phones.artifacts,
+    "set aside": uploads.set_aside,
+}
 SLOW: dict[str, Check] = {"corpus": machine.corpus}
 
 

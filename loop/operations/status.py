@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from loop.errors import BadSettings, NotPublishable
 from loop.feed import upkeep
 from loop.home import Home
+from loop.intake import announced_rates
 from loop.operations import doctor
 from loop.operations.checks import machine
 from loop.operations.finding import Finding, Severity
@@ -73,7 +74,7 @@ def look(home: Home, now: datetime) -> Standing:
     with home.store.read() as tx:
         nights = [run for run in runs.recent(tx, 200) if run.kind == "night"]
         ended = [run for run in nights if run.status is not values.RunStatus.RUNNING]
-        champions = _champions(tx)
+        champions = _champions(tx, home.settings.confirm_rate)
         uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
         arrivals, deliveries = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
@@ -103,8 +104,9 @@ def _matters(finding: Finding) -> bool:
     return finding.severity >= Severity.WARNING or unscheduled
 
 
-def _champions(tx: Session) -> tuple[Champion, ...]:
-    live = {each.version: each for each in reversed(live_accuracy.live(tx))}  # ``told`` is first, so it is kept
+def _champions(tx: Session, confirm_rate: float) -> tuple[Champion, ...]:
+    found = live_accuracy.live(tx, announced_rates.least(tx, confirm_rate))
+    live = {each.version: each for each in reversed(found)}  # ``told`` is first, so it is kept
     outcomes = versions.outcomes(tx)
     champions = []
     for each in metric_counts.champions(tx):

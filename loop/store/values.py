@@ -51,6 +51,13 @@ class Status(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Flag(StrEnum):
+    """Why an upload is never weighed, although it may teach: what it states about itself cannot be true."""
+
+    UNKNOWN_VERSION = "unknown-version"
+    CAPTURED_AT = "captured-at"
+
+
 class RunStatus(StrEnum):
     """The state of a run."""
 

@@ -54,7 +54,7 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(homes, "corpus", homes.corpus)
     linear.install(small_corpus)
     limits = Serving(source_per_minute=1000)
-    made = homes.at(settings(url, tmp_path).model_copy(update={"serve": limits}), migrated=False)
+    made = homes.at(settings(url, tmp_path).model_copy(update={"serve": limits, "confirm_rate": 1.0}), migrated=False)
     stores.migrate(made.store)
     with made.store.write() as tx:
         feedback.set_salt(tx, "salt")

@@ -67,6 +67,7 @@ def test_one_of_ones_own(server: Server) -> None:
         "confidence": 0.5,
         "version": 3,
         "rate": 1.0,
+        "flag": "unknown-version",
         "captured_at": "2026-05-03T06:00:00.000Z",
         "normalised": False,
         "preparation": found["preparation"],

@@ -15,6 +15,7 @@ from loop.access import Role
 from loop.clock import utc_now
 from loop.home import at
 from loop.home.settings import Settings, load
+from tests.campaigns.people import CONFIRMED
 from tests.helpers import stores
 from tests.helpers.paths import ROOT
 
@@ -105,7 +106,7 @@ class Served:
         return line.strip()
 
     def _environ(self) -> dict[str, str]:
-        limits = {f"LOOP_SERVE__{name}": str(10**7) for name in RAISED}
+        limits = {f"LOOP_SERVE__{name}": str(10**7) for name in RAISED} | {"LOOP_CONFIRM_RATE": str(CONFIRMED)}
         where = {"LOOP_HOME": str(self.folder)} | ({"LOOP_DATABASE_URL": self.url} if self.url else {})
         return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | limits | where
 

@@ -66,7 +66,9 @@ def metrics(home: Home, monkeypatch: pytest.MonkeyPatch) -> Metrics:
     metrics.observe("POST /v1/corrections", 201, 0.01)
     metrics.acknowledged("correction")
     metrics.refused(ValueError())
-    monkeypatch.setattr(live_accuracy, "live", lambda tx: [live_accuracy.Live(1, "said", 9, 3, 0.9, 0.8, 0.95, 9.0)])
+    monkeypatch.setattr(
+        live_accuracy, "live", lambda tx, least_rate: [live_accuracy.Live(1, "said", 9, 3, 0.9, 0.8, 0.95, 9.0)]
+    )
     return metrics
 
 

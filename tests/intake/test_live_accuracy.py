@@ -35,6 +35,7 @@ from tests.store.conftest import version
 from tests.test_registry import WHY
 
 HOUR = timedelta(hours=1)
+LEAST_RATE = 0.025  # half of the announced one
 SURE = 1.0 / (1.0 + 9 * np.exp(-10))  # a stubborn model's confidence
 
 
@@ -169,7 +170,7 @@ def test_a_model_without_an_answer_counts_as_wrong(home: Home) -> None:
         pytest.fail("a diverged model must not stop the scorer")
     assert next(iter(scores(home).values())) == (number, None, NOW)
     with home.store.read() as tx:
-        (found,) = stored_accuracy.live(tx)
+        (found,) = stored_accuracy.live(tx, LEAST_RATE)
     assert (found.version, found.how, found.n, found.accuracy) == (number, "said", 1, 0.0)
 
 
@@ -223,7 +224,7 @@ def test_live_accuracy_is_the_truth_and_the_plain_share_is_not(home: Home, seed:
     with home.store.write() as tx:
         crowd.send(tx, sent, NOW, version=number, arrived=number)
     with home.store.read() as tx:
-        told, said = stored_accuracy.live(tx)
+        told, said = stored_accuracy.live(tx, LEAST_RATE)
     assert (told.how, said.how) == ("told", "said")
     for found in (told, said):
         assert (found.version, found.n, found.sources) == (number, len(sent.right), len(np.unique(sent.people)))
@@ -261,7 +262,7 @@ def test_the_sums_are_made_in_the_database(home: Home, seed: int) -> None:
             crowd.send(tx, sent, NOW, version=number, arrived=3 - number)
         expected[number, "told"], expected[3 - number, "said"] = sent, sent
     with home.store.read() as tx:
-        found = {(tally.version, tally.how): tally for tally in stored.sums(tx)}
+        found = {(tally.version, tally.how): tally for tally in stored.sums(tx, LEAST_RATE)}
     assert found.keys() == expected.keys()
     for key, sent in expected.items():
         one, other = found[key], crowd.tally(sent, *key)
@@ -298,20 +299,21 @@ def test_what_says_nothing_about_a_version(home: Home) -> None:
         crowd.send(tx, sent, NOW, version=number, arrived=number, told=False)
     arrive(home, NOW)
     with home.store.read() as tx:
-        assert stored_accuracy.live(tx) == []
+        assert stored_accuracy.live(tx, LEAST_RATE) == []
 
 
-def test_a_rate_that_nobody_announces_weighs_no_more_than_a_thousand(home: Home) -> None:
-    """One upload that claims a rate of 1e-300 neither overflows a sum nor outweighs hundreds of others."""
+def test_a_rate_that_nobody_announced_is_set_aside(home: Home) -> None:
+    """A row from before the check, with a rate of 1e-300, neither overflows a sum nor outweighs hundreds of others."""
     number = crown(home, stubborn(1), NOW)
     sent = crowd.write(0, 50, 40, 0.95)
     sent.rates[int(np.flatnonzero(sent.right)[0])] = 1e-300
     with home.store.write() as tx:
         crowd.send(tx, sent, NOW, version=number)
     with home.store.read() as tx:
-        (found,) = stored_accuracy.live(tx)
-        (tally,) = stored.sums(tx)
-    assert tally.heaviest == pytest.approx(1 / stored.MIN_RATE)
+        (found,) = stored_accuracy.live(tx, LEAST_RATE)
+        (tally,) = stored.sums(tx, LEAST_RATE)
+    assert tally.heaviest == pytest.approx(1 / 0.05)
+    assert found.n == len(sent.right) - 1
     assert found.low <= 0.95 <= found.high
 
 

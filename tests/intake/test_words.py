@@ -127,7 +127,7 @@ def test_what_is_no_digit_is_kept_and_never_taught(store: Store, kind: Kind) -> 
     assert statuses(store) == [Status.SUPERSEDED, Status.NOTED]
     with store.read() as tx:
         assert corrections.counts(tx)[Role.TRAIN, kind, Status.NOTED] == 1
-        assert live_scores.sums(tx) == []
+        assert live_scores.sums(tx, 0.0) == []
         assert live_scores.backlog(tx) == 1  # the first upload's
         assert slots.fresh(tx, "cnn", 10) == 0
     assert taught(store) == []
@@ -165,7 +165,7 @@ def test_live_accuracy_counts_the_latest_word(store: Store) -> None:
     with store.write() as tx:
         tx.execute(insert(tables.Run).values(**RUN))
         tx.execute(insert(tables.Version).values(**VERSION))
-        (sums,) = live_scores.sums(tx)
+        (sums,) = live_scores.sums(tx, 0.0)
     assert (sums.n, sums.right, sums.wrong) == (1, 1.0, 0.0)
 
 

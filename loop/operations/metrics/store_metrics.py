@@ -24,9 +24,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from loop.errors import LoopError
 from loop.feed import upkeep
 from loop.home import Home
+from loop.intake import announced_rates
 from loop.schedule import slots
 from loop.store import values
-from loop.store.feedback import live_accuracy
+from loop.store.feedback import live_accuracy, weighing
 from loop.store.feedback import live_scores as scored
 from loop.store.nights import slots as stored
 from loop.store.service import health, hooks, metric_counts
@@ -173,17 +174,21 @@ class StoreMetrics:
 
     def _accuracy(self) -> list[Metric]:
         with self._home.store.read() as tx:
-            estimates = live_accuracy.live(tx)[: 2 * MAX_VERSIONS]
+            least_rate = announced_rates.least(tx, self._home.settings.confirm_rate)
+            estimates = live_accuracy.live(tx, least_rate)[: 2 * MAX_VERSIONS]
+            aside = weighing.counts(tx, least_rate)
         labels = ["version", "how"]
         accuracy = GaugeMetricFamily(
             "loop_live_accuracy_ratio", "Accuracy for users; each upload weighs 1/rate.", labels=labels
         )
         low = GaugeMetricFamily("loop_live_accuracy_low_ratio", "Lower end of its 95 % interval.", labels=labels)
         uploads = GaugeMetricFamily("loop_live_accuracy_uploads", "Uploads in the estimate.", labels=labels)
+        sources = GaugeMetricFamily("loop_live_accuracy_sources", "Sources in the estimate.", labels=labels)
         for one in estimates:
-            for metric, value in ((accuracy, one.accuracy), (low, one.low), (uploads, one.n)):
+            for metric, value in ((accuracy, one.accuracy), (low, one.low), (uploads, one.n), (sources, one.sources)):
                 metric.add_metric([str(one.version), one.how], value)
-        return [accuracy, low, uploads]
+        set_aside = _each("loop_uploads_set_aside", "Accepted uploads that are never weighed.", "reason", aside.items())
+        return [accuracy, low, uploads, sources, set_aside]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,9 +28,12 @@ class Live:
     effective_n: float
 
 
-def live(tx: Session) -> list[Live]:
-    """Every version with evidence, newest first; ``told`` before ``said``."""
-    return [_live(sums) for sums in live_scores.sums(tx)]
+def live(tx: Session, least_rate: float) -> list[Live]:
+    """Every version with evidence, newest first; ``told`` before ``said``.
+
+    Confirmations with a rate below ``least_rate`` are set aside, like all that ``weighing`` names.
+    """
+    return [_live(sums) for sums in live_scores.sums(tx, least_rate)]
 
 
 def _live(sums: LiveSums) -> Live:

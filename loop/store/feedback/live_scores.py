@@ -1,18 +1,23 @@
 """How the champion of the moment read each upload, and how often each version is right in the users' hands."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Double, Select, bindparam, case, func, literal, select, union_all, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.feedback import weighing
 from loop.store.values import Status
 
-MIN_RATE = 1e-3
-"""Lower rates count as this: one sender's claim must not outweigh all others."""
+MOST_AVERAGE_SOURCES = 3.0
+"""No source counts for more than so many average ones. With 2, chance alone caps honest phones and costs 0.3 points;
+with 3, 0.05 points (crowds of ``benchmarks/live_accuracy.py``, 200 seeds); with 5 a liar has more to say."""
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,22 @@ class LiveScore:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceSums:
+    """Sums over the ``n`` uploads of one source: ``a`` of their weights, ``b`` of those of the right ones, ``squares``
+    and ``right_squares`` of the squared weights; ``heaviest`` is the largest weight.
+    """
+
+    n: int
+    heaviest: float
+    a: float
+    b: float
+    squares: float
+    right_squares: float
+
+
+@dataclass(frozen=True, slots=True)
 class LiveSums:
-    """Sums over the uploads that are evidence about a version, each with weight ``1/rate``.
+    """Sums over the uploads that are evidence about a version, each with weight ``1/rate``, no source above its cap.
 
     ``how`` is ``told`` (predicted by the phone) or ``said`` (predicted on arrival by the champion). ``right`` and
     ``wrong`` are sums of weights, ``right_squares`` and ``wrong_squares`` sums of their squares, ``heaviest`` is the
@@ -105,67 +124,90 @@ def backlog(tx: Session) -> int:
     return tx.scalar(unscored) or 0
 
 
-def sums(tx: Session) -> list[LiveSums]:
+def sums(tx: Session, least_rate: float) -> list[LiveSums]:
     """Per version: the answers of phones that run it, and its own answers to the uploads of its time as champion.
 
-    Only accepted uploads with the phone's prediction count: imported handwriting is not a sample of what users draw.
+    Only accepted uploads with the phone's prediction count (imported handwriting is not a sample of what users draw),
+    and none that is set aside (``weighing``). A source with more weight than ``capped_weight`` is scaled down to it.
     """
+    rows = tx.execute(_by_source(least_rate).execution_options(yield_per=ROWS_AT_ONCE))
+    return [
+        _summed(version, how, [SourceSums(int(row.n), *map(float, row[3:])) for row in of_version])
+        for (version, how), of_version in groupby(rows, lambda row: (row.version, row.how))
+    ]
+
+
+def capped_weight(weights: Sequence[float], most: float = MOST_AVERAGE_SOURCES) -> float:
+    """The largest weight ``c`` of a source that is no more than ``most`` times the mean, once every larger one is
+    replaced by it: ``c = most * mean(min(weights, c))``. Infinite if there are at most ``most`` sources.
+    """
+    rest, capped = math.fsum(weights), 0
+    for heaviest in sorted(weights, reverse=True):
+        left = len(weights) - most * capped
+        if left <= 0 or heaviest <= most * rest / left:
+            return math.inf if left <= 0 else most * rest / left
+        rest, capped = rest - heaviest, capped + 1
+    return math.inf
+
+
+def _summed(version: int, how: str, sources: Sequence[SourceSums]) -> LiveSums:
+    limit = capped_weight([each.a for each in sources])
+    scaled = [(each, min(1.0, limit / each.a)) for each in sources]
+    a, b = [k * each.a for each, k in scaled], [k * each.b for each, k in scaled]
+    squares = math.fsum(k * k * each.squares for each, k in scaled)
+    right_squares = math.fsum(k * k * each.right_squares for each, k in scaled)
+    return LiveSums(
+        version=version,
+        how=how,
+        n=sum(each.n for each in sources),
+        sources=len(sources),
+        heaviest=max(k * each.heaviest for each, k in scaled),
+        right=math.fsum(b),
+        wrong=math.fsum(x - y for x, y in zip(a, b, strict=True)),
+        right_squares=right_squares,
+        wrong_squares=max(0.0, squares - right_squares),
+        aa=math.fsum(x * x for x in a),
+        ab=math.fsum(x * y for x, y in zip(a, b, strict=True)),
+        bb=math.fsum(y * y for y in b),
+    )
+
+
+def _by_source(least_rate: float) -> Select[Any]:
+    """The sums of each source, ordered by version and kind of evidence."""
     upload, arrival = tables.Correction, tables.Arrival
+    evidence = (upload.status == Status.ACCEPTED, upload.predicted.is_not(None), weighing.is_weighed(least_rate))
     told = (
         _weighed("told", upload.version, upload.predicted)
         .join(tables.Version, tables.Version.number == upload.version)  # a phone can claim any number
-        .where(upload.status == Status.ACCEPTED, upload.predicted.is_not(None))
+        .where(*evidence)
     )
     said = (
         _weighed("said", arrival.version, arrival.said)
         .join(arrival, arrival.correction_id == upload.id)
-        .where(upload.status == Status.ACCEPTED, upload.predicted.is_not(None), arrival.version.is_not(None))
+        .where(*evidence, arrival.version.is_not(None))
     )
     each = union_all(told, said).subquery().c
-    right, squares = each.weight * each.right, each.weight * each.weight
-    by_source = (
-        select(
-            each.how,
-            each.version,
-            func.count().label("n"),
-            func.max(each.weight).label("heaviest"),
-            func.sum(each.weight).label("a"),
-            func.sum(right).label("b"),
-            func.sum(squares).label("squares"),
-            func.sum(squares * each.right).label("right_squares"),
-        )
-        .group_by(each.how, each.version, each.source)
-        .subquery()
-        .c
+    squares = each.weight * each.weight
+    sums = (
+        func.count().label("n"),
+        func.max(each.weight).label("heaviest"),
+        func.sum(each.weight).label("a"),
+        func.sum(each.weight * each.right).label("b"),
+        func.sum(squares).label("squares"),
+        func.sum(squares * each.right).label("right_squares"),
     )
-    one = by_source
-    totals = select(
-        one.version,
-        one.how,
-        func.sum(one.n),
-        func.count(),
-        func.max(one.heaviest),
-        func.sum(one.b),
-        func.sum(one.a - one.b),
-        func.sum(one.right_squares),
-        func.sum(one.squares - one.right_squares),
-        func.sum(one.a * one.a),
-        func.sum(one.a * one.b),
-        func.sum(one.b * one.b),
-    ).group_by(one.version, one.how)
-    rows = tx.execute(totals.order_by(one.version.desc(), one.how.desc()))
-    return [LiveSums(version, how, int(n), sources, *map(float, rest)) for version, how, n, sources, *rest in rows]
+    grouped = select(each.version, each.how, *sums).group_by(each.version, each.how, each.source)
+    return grouped.order_by(each.version.desc(), each.how.desc())
 
 
 def _weighed(how: str, version: Any, answer: Any) -> Select[Any]:
     """Each upload: the version it is evidence about, its source, its weight, and 1.0 if the answer equals its label."""
     upload = tables.Correction
-    rate = case((upload.rate < MIN_RATE, literal(MIN_RATE, Double)), else_=upload.rate)
     right = case((answer == upload.label, literal(1.0, Double)), else_=literal(0.0, Double))
     return select(
         literal(how).label("how"),
         version.label("version"),
         upload.source_id.label("source"),
-        (literal(1.0, Double) / rate).label("weight"),
+        (literal(1.0, Double) / weighing.rate()).label("weight"),
         right.label("right"),
     ).select_from(upload)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from loop.errors import UnknownCorrection, UnknownSource
 from loop.store import tables
 from loop.store.feedback import erasures
-from loop.store.values import Kind, Role, Status
+from loop.store.values import Flag, Kind, Role, Status
 
 LARGEST_ID = 2**63 - 1
 
@@ -34,6 +34,7 @@ class OwnUpload:
     confidence: float | None
     version: int | None
     rate: float
+    flag: Flag | None
     captured_at: datetime | None
     received_at: datetime
     normalised: bool
@@ -107,7 +108,7 @@ def _uploads() -> Any:
     upload, later = tables.Correction, aliased(tables.Correction)
     names = (name for name in OwnUpload.__slots__ if name not in {"superseded_by", "judged", "taught"})
     successor = select(func.min(later.id)).where(later.supersedes == upload.id).scalar_subquery()
-    judges = (tables.Source.role == Role.HOLDOUT) & (upload.status == Status.ACCEPTED)
+    judges = (tables.Source.role == Role.HOLDOUT) & (upload.status == Status.ACCEPTED) & upload.flag.is_(None)
     judged = judges & exists().where(tables.Verdict.given_at > upload.received_at)
     columns = (*(getattr(upload, name) for name in names), successor.label("superseded_by"), judged.label("judged"))
     return select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
@@ -117,7 +118,9 @@ def _values(tx: Session, rows: Sequence[Any]) -> list[OwnUpload]:
     taught = _taught(tx, [row.id for row in rows])
     return [
         OwnUpload(
-            **dict(row._mapping) | {"kind": Kind(row.kind), "status": Status(row.status), "judged": bool(row.judged)},
+            **dict(row._mapping)
+            | {"kind": Kind(row.kind), "status": Status(row.status), "judged": bool(row.judged)}
+            | {"flag": row.flag and Flag(row.flag)},
             taught=tuple(taught.get(row.id, ())),
         )
         for row in rows

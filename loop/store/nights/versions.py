@@ -41,6 +41,11 @@ def every(tx: Session, family: str | None = None) -> list[values.Version]:
     return [_version(row[0], row[1]) for row in tx.execute(query)]
 
 
+def numbers(tx: Session) -> frozenset[int]:
+    """The numbers of all versions, of every family."""
+    return frozenset(tx.scalars(select(tables.Version.number)))
+
+
 def champion_and_base(tx: Session, family: str) -> tuple[values.Version | None, values.Version | None]:
     """The family's champion and its frozen base, by one query. They can be the same version."""
     holds = tables.Version.number == _holder(family, "champion").scalar_subquery()

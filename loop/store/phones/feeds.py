@@ -1,9 +1,10 @@
 """The feed's roots, every signed feed, and the withdrawals. All append-only."""
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from loop.store import tables, values
+from loop.store.feedback.json_rows import dialect
 
 
 def roots(tx: Session) -> list[values.FeedRoot]:
@@ -34,8 +35,22 @@ def add_entry(tx: Session, entry: values.FeedEntry) -> None:
 def entries(tx: Session, limit: int = 20) -> list[values.FeedEntry]:
     """The last signed feeds, newest first."""
     order = (tables.FeedEntry.epoch.desc(), tables.FeedEntry.sequence.desc())
-    rows = tx.scalars(select(tables.FeedEntry).order_by(*order).limit(limit))
-    return [values.FeedEntry(row.epoch, row.sequence, row.document.encode(), row.actor, row.signed_at) for row in rows]
+    return [_entry(row) for row in tx.scalars(select(tables.FeedEntry).order_by(*order).limit(limit))]
+
+
+def after(tx: Session, epoch: int, sequence: int) -> list[values.FeedEntry]:
+    """The feeds that were signed after this one, oldest first; all after ``(0, 0)``."""
+    row = tables.FeedEntry
+    later = or_(row.epoch > epoch, and_(row.epoch == epoch, row.sequence > sequence))
+    return [_entry(each) for each in tx.scalars(select(row).where(later).order_by(row.epoch, row.sequence))]
+
+
+def announced_ppm(tx: Session) -> set[int]:
+    """Every confirmation rate that a signed feed announced, in millionths; no document is parsed for it."""
+    document, field = tables.FeedEntry.document, '"confirm_ppm":'  # canonical JSON: no blank, and digits follow
+    find = func.strpos if dialect(tx) == "postgresql" else func.instr
+    rest = func.substr(document, find(document, field) + len(field), 8)
+    return {int(text.partition(",")[0]) for text in tx.scalars(select(rest).distinct())}
 
 
 def withdraw(tx: Session, withdrawal: values.Withdrawal) -> None:
@@ -53,3 +68,7 @@ def withdrawn(tx: Session) -> list[values.Withdrawal]:
         .order_by(tables.Withdrawal.version.desc())
     )
     return [values.Withdrawal(row.version, digest, row.actor, row.reason, row.withdrawn_at) for row, digest in rows]
+
+
+def _entry(row: tables.FeedEntry) -> values.FeedEntry:
+    return values.FeedEntry(row.epoch, row.sequence, row.document.encode(), row.actor, row.signed_at)

@@ -1,0 +1,178 @@
+"""The weight of a confirmation is the server's: the rate that its feeds announced, which a phone can only repeat.
+
+Rules:
+- A confirmation is stored with the rate of a signed feed; where no feed was ever signed, with ``confirm_rate``.
+- A phone may be late: it may state any rate that was in force within ``LATE`` before the upload arrives, and the last
+  one that was announced together with its version. A rate within a factor of ``TOLERANCE`` of one of these is stored as
+  that one; any other is refused. Without a stated rate, the one in force when the digit was drawn is stored.
+- A rate of 0 asks for no confirmations: then none is accepted.
+- Uploads of other kinds weigh 1.
+- An upload that names a version which was never registered is kept and flagged.
+
+Feeds and versions are cached. The cache is read again at most once for each batch: if a batch states something that it
+lacks, or after ``REFRESH_SECONDS``. So no phone that follows the newest feed is refused for a cache that is late, and a
+sender of nonsense costs one small query for each batch.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from loop.errors import BadRate, ClientError, RateNotAnnounced
+from loop.feed import document, envelope
+from loop.intake.upload import Prepared, known_time
+from loop.store import Store
+from loop.store.nights import versions
+from loop.store.phones import feeds
+from loop.store.values import Flag, Kind
+
+LATE = timedelta(days=30)
+"""Background uploads of a phone that was offline arrive within this time."""
+TOLERANCE = 2.0
+REFRESH_SECONDS = 1.0
+_NEAR = math.log(TOLERANCE) + 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A signed feed: when it was issued, the rate that it announced, the versions that it named."""
+
+    issued: datetime
+    rate: float
+    versions: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The rate of consecutive feeds, from the first until the next rate was announced (None: it is in force)."""
+
+    rate: float
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All that was announced: periods, oldest first, and the last rate announced with each version."""
+
+    periods: tuple[Period, ...] = ()
+    last: tuple[tuple[int, float], ...] = ()
+
+    def after(self, announced: Iterable[Announcement]) -> "Timeline":
+        """This timeline with later feeds, oldest first."""
+        periods, last = list(self.periods), dict(self.last)
+        for each in announced:
+            if not periods or periods[-1].rate != each.rate:
+                if periods:
+                    periods[-1] = replace(periods[-1], until=each.issued)
+                periods.append(Period(each.rate, each.issued))
+            last |= dict.fromkeys(each.versions, each.rate)
+        return Timeline(tuple(periods), tuple(last.items()))
+
+    def rates(self, version: int | None, drawn: datetime, arrived: datetime) -> list[float]:
+        """The rates above 0 that a phone may state: first the one in force when it drew, then the newest first."""
+        late = [each for each in self.periods if each.until is None or each.until > arrived - LATE]
+        begun = [each.rate for each in late if each.since <= drawn]
+        found = begun[-1:] + [each.rate for each in reversed(late)] + [rate for v, rate in self.last if v == version]
+        return [rate for rate in dict.fromkeys(found) if rate > 0]
+
+
+class AnnouncedRates:
+    """The rates and versions that this server announced, cached, for use by one thread."""
+
+    def __init__(self, store: Store, confirm_rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._monotonic = store, monotonic
+        self._setting = announced(confirm_rate)
+        self._timeline = Timeline()
+        self._versions: frozenset[int] = frozenset()
+        self._last = (0, 0)
+        self._read_at = float("-inf")
+
+    def settle(self, uploads: Sequence[Prepared]) -> list[Prepared | ClientError]:
+        """Each upload with the server's rate and flag, or its refusal. Raises ``StoreUnavailable``."""
+        if self._monotonic() - self._read_at >= REFRESH_SECONDS:
+            self.refresh()
+        settled = [self._settled(upload) for upload in uploads]
+        if not any(isinstance(each, ClientError) or each.columns["flag"] is Flag.UNKNOWN_VERSION for each in settled):
+            return settled
+        self.refresh()
+        return [self._settled(upload) for upload in uploads]
+
+    def refresh(self) -> None:
+        """Read what was announced since the last time. Raises ``StoreUnavailable``."""
+        asked_at = self._monotonic()
+        with self._store.read() as tx:
+            new = feeds.after(tx, *self._last)
+            self._versions = versions.numbers(tx)
+        self._timeline = self._timeline.after(_announcement(entry.document) for entry in new)
+        if new:
+            self._last = (new[-1].epoch, new[-1].sequence)
+        self._read_at = asked_at
+
+    def _settled(self, upload: Prepared) -> Prepared | ClientError:
+        rate = self._rate(upload.columns, upload.stated_rate)
+        if isinstance(rate, ClientError):
+            return rate
+        version = upload.columns["version"]
+        known = version is None or version in self._versions
+        flag = upload.columns["flag"] if known else Flag.UNKNOWN_VERSION
+        return replace(upload, columns=upload.columns | {"rate": rate, "flag": flag})
+
+    def _rate(self, columns: Mapping[str, Any], stated: float | None) -> float | ClientError:
+        """The rate to store, or why the stated one is refused."""
+        kind, version, arrived = columns["kind"], columns["version"], columns["received_at"]
+        if kind != Kind.CONFIRMATION:
+            return 1.0 if stated in {None, 1} else _sampled(kind, stated)
+        rates = [self._setting] if self._setting > 0 else []
+        if self._timeline.periods:
+            drawn = known_time(columns["captured_at"], arrived) or arrived
+            rates = self._timeline.rates(version, drawn, arrived)
+        near = rates if stated is None else [rate for rate in rates if _distance(rate, stated) <= _NEAR]
+        if not near:
+            return _unannounced(rates, version, stated)
+        return near[0] if stated is None else min(near, key=lambda rate: _distance(rate, stated))
+
+
+def least(tx: Session, confirm_rate: float) -> float:
+    """The lowest rate with which a confirmation may be weighed; ``confirm_rate`` counts where no feed was ever signed.
+
+    A row with a lower one is older than this check, and its sender made the rate up.
+    """
+    rates = [ppm / document.MILLION for ppm in feeds.announced_ppm(tx)] or [announced(confirm_rate)]
+    return min((rate for rate in rates if rate > 0), default=1.0) / TOLERANCE
+
+
+def announced(rate: float) -> float:
+    """A rate as a feed announces it: in whole millionths."""
+    return round(rate * document.MILLION) / document.MILLION
+
+
+def _announcement(data: bytes) -> Announcement:
+    """What a feed in the store announced; it was parsed before it was signed."""
+    feed = document.parse_feed(envelope.unseal(data).body)
+    named = frozenset(release.version for release in feed.channels.values())
+    return Announcement(feed.issued, feed.confirm_ppm / document.MILLION, named)
+
+
+def _distance(rate: float, stated: float) -> float:
+    return abs(math.log(rate / stated))
+
+
+def _sampled(kind: str, stated: float) -> BadRate:
+    return BadRate(f"rate: expected 1 for a {kind}, got {stated:g}; leave it out, and send every {kind}")
+
+
+def _unannounced(rates: Sequence[float], version: int | None, stated: float | None) -> RateNotAnnounced:
+    got = "a confirmation" if stated is None else f"{stated:g}"
+    if not rates:
+        return RateNotAnnounced(f"rate: expected no confirmation, since the feed's rate is 0, got {got}; send none")
+    of = "" if version is None else f" for version {version}"
+    return RateNotAnnounced(
+        f"rate: expected {' or '.join(f'{rate:g}' for rate in rates[:5])}, announced by the feed{of}, got {got}; "
+        "send the rate of the feed that the phone had when it drew, or leave it out"
+    )
