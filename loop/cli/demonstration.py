@@ -124,7 +124,9 @@ def play(home: Home, people: list[Person], confirm_rate: float, progress: Progre
 
 def judged_digits(home: Home) -> Slice:
     """The digits of people who never teach."""
-    return jury.draw(home.store, homes.corpus(home.settings, "mnist"), home.settings.jury, utc_now()).slices[1]
+    settings = home.settings
+    corpus = homes.corpus(settings, "mnist")
+    return jury.draw(home.store, corpus, settings.jury, settings.confirm_rate, utc_now()).slices[1]
 
 
 def compare(home: Home, judged: Slice, before: Answers, after: Answers) -> PhoneReads:

@@ -83,7 +83,7 @@ def of(
                 out = np.isin(pool.sources, corrections.ids_of_sources(tx, [source]))
                 before = None if version.champion is None else versions.get(tx, version.champion)
             corpus = homes.corpus(settings, family.corpus)
-            slices = jury.draw(home.store, corpus, settings.jury, clock()).slices
+            slices = jury.draw(home.store, corpus, settings.jury, settings.confirm_rate, clock()).slices
         with held.step("teach"):
             base = artifacts.unpack(home.artifacts.get(version.base_digest, ".npz"))
             kept = pool[~out]

@@ -23,6 +23,7 @@ from loop.data.corpus import Corpus
 from loop.evaluation.scoring import KEY_BYTES, Slice
 from loop.evaluation.verdict import FEEDBACK
 from loop.home.sections import Jury
+from loop.intake import announced_rates
 from loop.store import Store
 from loop.store.feedback import corrections, jurors, narrow
 from loop.store.feedback.jurors import Hands
@@ -59,15 +60,20 @@ class Drawn:
         }
 
 
-def draw(store: Store, corpus: Corpus, rules: Jury, now: datetime) -> Drawn:
-    """Draw the jury as of now. Raises ``StoreUnavailable``."""
+def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: datetime) -> Drawn:
+    """Draw the jury as of now. Raises ``StoreUnavailable``.
+
+    ``confirm_rate`` is the rate of confirmations where no feed was signed: one that weighs more than any announced rate
+    explains is older than the check of rates, and never judges.
+    """
     with store.write() as tx:
         secret = sha256(b"jury\n" + corrections.set_salt(tx).encode()).digest()
     with store.frozen() as tx:
         hands = jurors.hands(tx, rules.days, now.astimezone(UTC).date())
         pool = narrow.judging(tx, rules.days)
         rank = ranks(pool, secret)
-        light = np.flatnonzero(weights(pool) <= rules.max_weight)
+        heaviest = min(rules.max_weight, 1 / announced_rates.least(tx, confirm_rate))
+        light = np.flatnonzero(weights(pool) <= heaviest)
         own = light[np.sort(np.unique(rank[light], return_index=True)[1])]  # the first upload of each picture
         chosen = pool[own[choose(pool.sources[own], pool.labels[own], rank[own], rules.items, rules.hand_items)]]
         feedback = Slice(

@@ -101,7 +101,7 @@ def _attempt(
             choosing.remember(home.store, chosen, clock())
         log.info("lesson: %s", chosen.makeup.text, extra={"run": held.run.id})
         frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, chosen.pool, clock())
-        drawn = jury.draw(home.store, corpus, settings.jury, clock())
+        drawn = jury.draw(home.store, corpus, settings.jury, settings.confirm_rate, clock())
         lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
         with home.store.read() as tx:
             tainted = champion.number in erasures.tainted(tx)  # then replace it soon, by one that is not worse
@@ -175,7 +175,7 @@ def create_base(
         with held.step("export"):
             draft = candidate.export(publishing.describe(settings, number, lineage, None))
         with held.step("evaluate"):
-            drawn = jury.draw(home.store, corpus, settings.jury, clock())
+            drawn = jury.draw(home.store, corpus, settings.jury, settings.confirm_rate, clock())
             after = publishing.evaluate(draft, drawn.slices)
         with held.step("judge"):
             judged = publishing.judge(home, number, lineage, candidate, drawn, None, after, draft)

@@ -59,7 +59,7 @@ def people(store: Store, now: datetime) -> Store:
 
 def drawn(store: Store, now: datetime, **rules: float) -> jury.Drawn:
     """The jury under these rules."""
-    return jury.draw(store, some_corpus(), replace(Jury(), **rules), now)
+    return jury.draw(store, some_corpus(), replace(Jury(), **rules), 0.05, now)
 
 
 def test_the_slices(people: Store, now: datetime) -> None:
