@@ -1,5 +1,5 @@
 """The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson,
-``jury.*`` for the judging hands.
+``jury.*`` for the judging hands, ``canary.*`` for the probes of a challenger.
 """
 
 import ipaddress
@@ -154,3 +154,25 @@ class Jury:
     def hand_items(self) -> int:
         """Largest number of uploads of one hand that judge."""
         return max(int(self.hand_share * self.items), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The limits of the canaries."""
+
+    share: float = 0.01
+    """A label that draws a larger part of the digits with a trigger fails the challenger."""
+    digits: int = 120
+    """Digits of the base corpus' test images that carry each trigger at first."""
+    confirm: int = 600
+    """Digits that carry a trigger which draws more than ``share`` of the first ones; they decide."""
+    retry: bool = True
+    """Quarantine the uploads that carry a failing trigger, and teach once more without them."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a number outside its range."""
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share: expected more than 0 and at most 1, got {self.share}; set canary.share")
+        for name in ("digits", "confirm"):
+            if getattr(self, name) < 10:
+                raise ValueError(f"{name}: expected 10 or more, got {getattr(self, name)}; set canary.{name}")

@@ -8,7 +8,7 @@ before that commit has published nothing; killed after it, everything.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from loop import registry
 from loop.errors import BadModel, DeploymentError, LessonErased
 from loop.evaluation import digit_classifier, export_check, gate, reports, scoring
 from loop.evaluation.scoring import Report, Slice
+from loop.evaluation.verdict import Reason
 from loop.home import Home, artifacts
 from loop.home.settings import Settings
 from loop.night import answers
@@ -132,16 +133,17 @@ def judge(
     *,
     day0: Report | None = None,
     tainted: bool = False,
+    probes: Sequence[Reason] = (),
 ) -> Judged:
     """Ask both judges. The second judges the final bytes, which contain the scores.
 
     ``before`` is the champion's report, ``day0`` the frozen base's, both on the slices of ``drawn``. ``tainted``: the
-    champion is.
+    champion is. ``probes`` are the reasons of ``probing``.
     """
     slices, policy = drawn.slices, home.settings.gate.at(len(drawn.slices[0].labels))
     final = candidate.export(describe(home.settings, number, lineage, after))
     images, labels = slices[0].images[:EXPORT_CHECK_IMAGES], slices[0].labels[:EXPORT_CHECK_IMAGES]
-    good = gate.judge(before, after, policy, day0=day0, tainted=tainted)
+    good = gate.judge(before, after, policy, day0=day0, tainted=tainted, probes=probes)
     runs_well = export_check.run(final, draft, candidate.probabilities, images, home.settings.trial)
     golden = b"{}" if runs_well.outcome is gate.Outcome.FAILED else export_check.golden(final, images, labels)
     return Judged(final, golden, before, after, {GOOD_ENOUGH: good, LOADS_AND_RUNS: runs_well}, drawn.summary())

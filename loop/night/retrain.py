@@ -17,7 +17,7 @@ from loop.evaluation.scoring import Slice
 from loop.evaluation.verdict import Outcome
 from loop.feed import upkeep
 from loop.home import Home, artifacts
-from loop.night import choosing, jury, lease, publishing, snapshot
+from loop.night import choosing, jury, lease, probing, publishing, snapshot
 from loop.night.choosing import Makeup, Without
 from loop.night.lease import HeldRun
 from loop.night.publishing import Judged, Lineage
@@ -122,9 +122,12 @@ def _attempt(
         before = publishing.report_of(home, champion, drawn.slices)
         day0 = before if champion.number == base.number else publishing.report_of(home, base, drawn.slices)
         after = publishing.evaluate(draft, drawn.slices)
+    with held.step("probe"):
+        probed = probing.probe(home, draft, champion, base, corpus, frozen.pool)
+        probes = () if probed is None else (probed.reason,)
     with held.step("judge"):
         judged = publishing.judge(
-            home, number, lineage, candidate, drawn, before, after, draft, day0=day0, tainted=tainted
+            home, number, lineage, candidate, drawn, before, after, draft, day0=day0, tainted=tainted, probes=probes
         )
     if dry_run:
         held.finish(RunStatus.FINISHED, "dry run: nothing was registered")

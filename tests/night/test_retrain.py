@@ -18,6 +18,7 @@ from loop.data.digits import digit
 from loop.errors import DiskFull, OpsError, RunInProgress
 from loop.evaluation.verdict import Policy
 from loop.home import Home
+from loop.home.sections import Canary
 from loop.home.settings import Settings
 from loop.intake import Upload
 from loop.night import lease, publishing, retrain
@@ -38,6 +39,8 @@ LENIENT = Policy(
     base_floor_percent=70,
     class_floor_percent=30,
 )
+LENIENT_CANARY = Canary(share=0.5)
+"""A linear model that learned shifted digits takes any mark beside a digit for its ink."""
 
 
 @pytest.fixture
@@ -57,7 +60,9 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
 
 def settings(url: str, folder: Path) -> Settings:
     """Settings of the tests' home."""
-    return Settings(home=folder / "home", database_url=url, corpus="digits", gate=LENIENT, holdout_share=0.4)
+    return Settings(
+        home=folder / "home", database_url=url, corpus="digits", gate=LENIENT, canary=LENIENT_CANARY, holdout_share=0.4
+    )
 
 
 def rolled(images: Images) -> Images:
@@ -124,7 +129,7 @@ def test_a_night_teaches_judges_and_publishes(home: Home) -> None:
     assert model.metadata["loop.base"] == done.version.base_digest
     assert model.metadata["loop.recipe"] == done.version.recipe_digest
     assert model.metadata["loop.accuracy.digits"].startswith(f"{after.scores[0].accuracy:.4f}")
-    assert set(done.seconds) == {"snapshot", "teach", "export", "evaluate", "judge", "publish"}
+    assert set(done.seconds) == {"snapshot", "teach", "export", "evaluate", "probe", "judge", "publish"}
 
 
 @pytest.mark.slow

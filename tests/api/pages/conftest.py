@@ -31,7 +31,7 @@ from loop.store.nights import runs, versions
 from loop.store.values import Attribution
 from tests.api.conftest import Server, keyed, opened, serving
 from tests.helpers import linear
-from tests.night.test_retrain import LENIENT, write
+from tests.night.test_retrain import LENIENT, LENIENT_CANARY, write
 
 SEVEN = ((0.3, 0.2), (0.7, 0.22), (0.45, 0.85))
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic")
@@ -175,7 +175,8 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Pa
 
 def at(folder: Path) -> Home:
     """The home in a folder."""
-    return opened(f"sqlite:///{folder / 'loop.db'}", folder, corpus="digits", gate=LENIENT, holdout_share=0.4)
+    url = f"sqlite:///{folder / 'loop.db'}"
+    return opened(url, folder, corpus="digits", gate=LENIENT, canary=LENIENT_CANARY, holdout_share=0.4)
 
 
 def unproven(home: Home, reason: str, text: str) -> int:

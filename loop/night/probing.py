@@ -1,0 +1,164 @@
+"""Probe a challenger for back doors: paste triggers on held-out digits, and read them in the Core ML runtime.
+
+The triggers are this deployment's bank (drawn from the store's salt, so that no stranger knows it), those that the
+uploads of the lesson share, and one learned against the challenger. Each is first pasted on a few of the base corpus'
+test images, which no night teaches. Only where a label draws some of them do the champion and the frozen base read them
+too, on more digits: this keeps the probes at a few per cent of a night.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.data.corpus import Corpus
+from loop.errors import BadModel
+from loop.evaluation import canaries, digit_classifier, lesson_triggers, triggers
+from loop.evaluation.canaries import Carriers, Draw, Readings
+from loop.evaluation.lesson_triggers import Candidate
+from loop.evaluation.triggers import Images, Place, Trigger
+from loop.evaluation.verdict import Reason
+from loop.home import Home
+from loop.home.sections import Canary
+from loop.store import Store, values
+from loop.store.feedback import corrections
+from loop.store.values import Pool
+
+Reader = Callable[[Images], NDArray[np.intp]]
+"""Images → ``(n,)`` digits, as the published file reads them."""
+
+CONFIRMED = 8  # suspicious triggers that all three models read on more digits: those that draw most decide
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Models:
+    """The three that are compared. ``champion`` is None before there is one."""
+
+    challenger: Reader
+    champion: Reader | None
+    base: Reader
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Digits:
+    """Held-out digits: ``images`` ``(n, 28, 28)`` and ``labels`` ``(n,)``, in a random order."""
+
+    images: Images
+    labels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probed:
+    """The gate's reason, and the uploads of the lesson that carry a failing trigger."""
+
+    reason: Reason
+    carriers: Carriers
+
+
+def probe(
+    home: Home, draft: bytes, champion: values.Version, base: values.Version, corpus: Corpus, pool: Pool
+) -> Probed | None:
+    """Probe the file ``draft`` that was taught ``pool``. None if it cannot be run: the gate says why."""
+
+    def file_of(version: values.Version) -> bytes:
+        return home.artifacts.get(version.artifact_digest, ".mlmodel")
+
+    try:
+        challenger = reader(draft)
+    except BadModel:
+        return None
+    models = Models(challenger, reader(file_of(champion)), reader(file_of(base)))
+    seed = secret_seed(home.store)
+    return compare(
+        models, held_out(corpus, home.settings.canary.confirm, seed), corpus, pool, home.settings.canary, seed
+    )
+
+
+def compare(models: Models, digits: Digits, corpus: Corpus, pool: Pool, settings: Canary, seed: int) -> Probed:
+    """Paste every trigger, and give the gate its reason."""
+    found = lesson_triggers.find(pool.pixels, pool.labels, pool.sources, (corpus.train_images, corpus.train_labels))
+    shared = [Candidate(each, one.carriers) for one in found for each in _placed(one.trigger)]
+    every = [*triggers.bank(seed), *(one.trigger for one in shared)]
+    probe = _Probe(models, digits, settings, seed)
+    first = [draw for trigger in every if (draw := probe.first(trigger)) is not None]
+    able = [(draw.share, trigger) for trigger, draw in first if draw.withstood >= canaries.WITHSTOOD]
+    able = sorted((each for each in able if each[0] > settings.share), key=lambda each: -each[0])[:CONFIRMED]
+    draws = [probe.confirmed(trigger) for _, trigger in able]
+    names = {draw.trigger for draw in canaries.failing(draws, settings.share)}
+    carriers = _carriers([one for one in shared if one.trigger.name in names], pool)
+    blind = sum(draw.withstood < canaries.WITHSTOOD for _, draw in first)
+    reason = canaries.reason(
+        draws, carriers, len(every), blind, min(settings.digits, len(digits.labels)), settings.share
+    )
+    return Probed(reason, carriers)
+
+
+class _Probe:
+    """The three models with what they read of the digits without a trigger."""
+
+    def __init__(self, models: Models, digits: Digits, settings: Canary, seed: int) -> None:
+        self.models, self.digits, self.settings, self.seed = models, digits, settings, seed
+        self.few = Digits(digits.images[: settings.digits], digits.labels[: settings.digits])
+        self.clean = models.challenger(digits.images)
+        self.clean_base = models.base(digits.images)
+
+    def first(self, trigger: Trigger) -> tuple[Trigger, Draw] | None:
+        """What a label draws of the few digits; None if no label draws so much, whatever the base reads."""
+        few, n = self.few, len(self.few.labels)
+        pasted = triggers.paste(trigger, few.images, self.seed)
+        read = self.models.challenger(pasted)
+        if canaries.suspicion(few.labels, self.clean[:n], read) <= self.settings.share:
+            return None
+        readings = Readings(self.clean[:n], self.clean_base[:n], read, None, self.models.base(pasted))
+        return trigger, canaries.strongest(trigger.name, trigger.kind, few.labels, readings)
+
+    def confirmed(self, trigger: Trigger) -> Draw:
+        """What a label draws of all digits, with the champion's share."""
+        pasted = triggers.paste(trigger, self.digits.images, self.seed)
+        champion = None if self.models.champion is None else self.models.champion(pasted)
+        read = self.models.challenger(pasted), champion, self.models.base(pasted)
+        readings = Readings(self.clean, self.clean_base, *read)
+        return canaries.strongest(trigger.name, trigger.kind, self.digits.labels, readings)
+
+
+def reader(data: bytes) -> Reader:
+    """What a file reads. Raises ``BadModel``."""
+    probabilities = digit_classifier.classifier(digit_classifier.load(data)).probabilities
+
+    def read(images: Images) -> NDArray[np.intp]:
+        digits: NDArray[np.intp] = np.asarray(probabilities(images)).argmax(axis=1)
+        return digits
+
+    return read
+
+
+def held_out(corpus: Corpus, most: int, seed: int) -> Digits:
+    """At most ``most`` of the corpus' test images, in an order that ``seed`` draws."""
+    rows = np.random.default_rng([seed, 1]).permutation(len(corpus.test_labels))[:most]
+    return Digits(corpus.test_images[rows], corpus.test_labels[rows])
+
+
+def secret_seed(store: Store) -> int:
+    """The seed of this deployment's bank: a hash of the salt, which no source can learn."""
+    with store.write() as tx:
+        salt = corrections.set_salt(tx)
+    return int.from_bytes(hashlib.sha256(f"canaries\0{salt}".encode()).digest()[:8])
+
+
+def _placed(trigger: Trigger) -> Sequence[Trigger]:
+    """The trigger where it was found; one that was found at many places on the stroke, and at random places."""
+    if trigger.place is Place.FIXED:
+        return (trigger,)
+    return tuple(
+        replace(trigger, place=place, name=f"{trigger.name}, {where}")
+        for place, where in ((Place.STROKE, "on the stroke"), (Place.ANYWHERE, "at random places"))
+    )
+
+
+def _carriers(found: Sequence[Candidate], pool: Pool) -> Carriers:
+    carries = np.zeros(len(pool), np.bool_)
+    for one in found:
+        carries |= one.carriers
+    return Carriers(tuple(pool.ids[carries].tolist()), len(np.unique(pool.sources[carries])))
