@@ -9,12 +9,13 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from loop.feed import canonical
+from loop.feed import canonical, fields
 from loop.feed.canonical import Plain
-from loop.feed.refusals import BadDocument, KeyMismatch, UnknownFormat
+from loop.feed.fields import when
+from loop.feed.refusals import BadDocument, KeyMismatch
 
 FORMAT = 1
 MAX_BYTES = 64 << 10  # of a root or a feed
@@ -23,7 +24,6 @@ MAX_CHANNELS, MAX_WITHDRAWN, MAX_KEYS = 16, 256, 16
 HEX64 = re.compile(r"[0-9a-f]{64}")
 CHANNEL = re.compile(r"[a-z][a-z0-9]{0,19}\.mlmodel")
 IOS_VERSION = re.compile(r"(0|[1-9][0-9]?)\.(0|[1-9][0-9]?)")
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 MILLION = 1_000_000
 
 
@@ -85,11 +85,6 @@ def key_id(public: str) -> str:
     return hashlib.sha256(bytes.fromhex(public)).hexdigest()
 
 
-def when(moment: datetime) -> str:
-    """A time in the format of documents: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime(TIME_FORMAT)
-
-
 def feed_bytes(feed: Feed) -> bytes:
     """The bytes to sign. Raises ``BadDocument`` for a feed that no device would accept."""
     channels = {
@@ -124,8 +119,8 @@ def feed_bytes(feed: Feed) -> bytes:
 
 def parse_feed(data: bytes) -> Feed:
     """The feed in signed bytes. Raises ``NotCanonical``, ``UnknownFormat``, ``BadDocument``."""
-    plain = _open(data, "feed")
-    _exactly(
+    plain = fields.opened(data, "feed", FORMAT)
+    fields.exactly(
         plain,
         "channels",
         "confirm_ppm",
@@ -138,15 +133,15 @@ def parse_feed(data: bytes) -> Feed:
         "type",
         "withdrawn",
     )
-    channels = _object(plain, "channels", MAX_CHANNELS, _matching(CHANNEL))
+    channels = fields.mapping(plain, "channels", MAX_CHANNELS, _matching(CHANNEL))
     withdrawn = _digests(plain, "withdrawn", MAX_WITHDRAWN)
     feed = Feed(
-        epoch=_number(plain, "epoch", 1),
-        sequence=_number(plain, "sequence", 1),
-        root=_number(plain, "root", 1),
-        issued=parse_time(plain, "issued"),
-        expires=parse_time(plain, "expires"),
-        confirm_ppm=_number(plain, "confirm_ppm", 0, MILLION),
+        epoch=fields.number(plain, "epoch", 1),
+        sequence=fields.number(plain, "sequence", 1),
+        root=fields.number(plain, "root", 1),
+        issued=fields.parse_time(plain, "issued"),
+        expires=fields.parse_time(plain, "expires"),
+        confirm_ppm=fields.number(plain, "confirm_ppm", 0, MILLION),
         channels={name: _release(each) for name, each in channels.items()},
         withdrawn=withdrawn,
     )
@@ -180,42 +175,34 @@ def root_bytes(root: Root) -> bytes:
 
 def parse_root(data: bytes) -> Root:
     """The root in signed bytes. Raises the errors of ``parse_feed``, and ``KeyMismatch``."""
-    plain = _open(data, "root")
-    _exactly(plain, "epoch", "feed", "format", "issued", "root", "type", "version")
+    plain = fields.opened(data, "root", FORMAT)
+    fields.exactly(plain, "epoch", "feed", "format", "issued", "root", "type", "version")
     roots, feeds = _role(plain, "root"), _role(plain, "feed")
     return Root(
-        version=_number(plain, "version", 1),
-        epoch=_number(plain, "epoch", 1),
-        issued=parse_time(plain, "issued"),
+        version=fields.number(plain, "version", 1),
+        epoch=fields.number(plain, "epoch", 1),
+        issued=fields.parse_time(plain, "issued"),
         root_keys={id_: _public(id_, roots["keys"], id_) for id_ in roots["keys"]},
-        root_threshold=_number(roots, "threshold", 1, len(roots["keys"])),
+        root_threshold=fields.number(roots, "threshold", 1, len(roots["keys"])),
         feed_keys={id_: _feed_key(id_, each) for id_, each in feeds["keys"].items()},
-        feed_threshold=_number(feeds, "threshold", 1, len(feeds["keys"])),
+        feed_threshold=fields.number(feeds, "threshold", 1, len(feeds["keys"])),
     )
-
-
-def _open(data: bytes, kind: str) -> Plain:
-    plain = canonical.parse(data)
-    got = plain.get("type"), plain.get("format")
-    if got != (kind, FORMAT) or plain["format"] is True:
-        raise UnknownFormat(f"expected a {kind} of format {FORMAT}, got {got[0]!r:.40} of format {got[1]!r:.40}")
-    return plain
 
 
 def _release(plain: object) -> Release:
     if not isinstance(plain, dict):
         raise BadDocument(f"channel: expected an object, got {type(plain).__name__}")
-    _exactly(plain, "digest", "golden", "length", "minimum_ios", "rollout_percent", "urgent", "version")
-    golden = _object(plain, "golden", 2, str)
-    _exactly(golden, "digest", "length")
+    fields.exactly(plain, "digest", "golden", "length", "minimum_ios", "rollout_percent", "urgent", "version")
+    golden = fields.mapping(plain, "golden", 2, str)
+    fields.exactly(golden, "digest", "length")
     release = Release(
-        version=_number(plain, "version", 1),
-        digest=_text(plain, "digest", HEX64),
-        length=_number(plain, "length", 1, MAX_MODEL_BYTES),
-        golden_digest=_text(golden, "digest", HEX64),
-        golden_length=_number(golden, "length", 1, MAX_GOLDEN_BYTES),
-        minimum_ios=_text(plain, "minimum_ios", IOS_VERSION),
-        rollout_percent=_number(plain, "rollout_percent", 0, 100),
+        version=fields.number(plain, "version", 1),
+        digest=fields.text(plain, "digest", HEX64),
+        length=fields.number(plain, "length", 1, MAX_MODEL_BYTES),
+        golden_digest=fields.text(golden, "digest", HEX64),
+        golden_length=fields.number(golden, "length", 1, MAX_GOLDEN_BYTES),
+        minimum_ios=fields.text(plain, "minimum_ios", IOS_VERSION),
+        rollout_percent=fields.number(plain, "rollout_percent", 0, 100),
         urgent=plain["urgent"] is True,
     )
     if not isinstance(plain["urgent"], bool):
@@ -226,62 +213,24 @@ def _release(plain: object) -> Release:
 
 
 def _role(plain: Plain, name: str) -> Plain:
-    role = _object(plain, name, 2, str)
-    _exactly(role, "keys", "threshold")
-    _object(role, "keys", MAX_KEYS, _matching(HEX64))
+    role = fields.mapping(plain, name, 2, str)
+    fields.exactly(role, "keys", "threshold")
+    fields.mapping(role, "keys", MAX_KEYS, _matching(HEX64))
     return role
 
 
 def _feed_key(id_: str, plain: object) -> FeedKey:
     if not isinstance(plain, dict):
         raise BadDocument(f"key {id_:.12}…: expected an object, got {type(plain).__name__}")
-    _exactly(plain, "expires", "public")
-    return FeedKey(_public(id_, plain, "public"), parse_time(plain, "expires"))
+    fields.exactly(plain, "expires", "public")
+    return FeedKey(_public(id_, plain, "public"), fields.parse_time(plain, "expires"))
 
 
 def _public(id_: str, plain: Plain, field: str) -> str:
-    public = _text(plain, field, HEX64)
+    public = fields.text(plain, field, HEX64)
     if key_id(public) != id_:
         raise KeyMismatch(f"key {id_:.12}…: expected the id {key_id(public):.12}… of its public key")
     return public
-
-
-def _exactly(plain: Plain, *names: str) -> None:
-    if set(plain) != set(names):
-        raise BadDocument(f"expected the fields {', '.join(names)}; got {', '.join(sorted(plain)) or 'none'}"[:300])
-
-
-def _number(plain: Plain, field: str, low: int, high: int = canonical.MAX_INTEGER) -> int:
-    value = plain[field]
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise BadDocument(f"{field}: expected a number from {low:,} to {high:,}, got {value!r:.40}")
-    return value
-
-
-def _text(plain: Plain, field: str, pattern: re.Pattern[str]) -> str:
-    value = plain[field]
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise BadDocument(f"{field:.40}: expected {pattern.pattern}, got {value!r:.80}")
-    return value
-
-
-def parse_time(plain: Plain, field: str) -> datetime:
-    """A time field. Raises ``BadDocument``."""
-    value = plain[field]
-    try:
-        moment = datetime.strptime(value, TIME_FORMAT).replace(tzinfo=UTC)
-    except (TypeError, ValueError):
-        raise BadDocument(f"{field}: expected a time like 2026-05-03T03:00:00Z, got {value!r:.40}") from None
-    if when(moment) != value:
-        raise BadDocument(f"{field}: expected a time like 2026-05-03T03:00:00Z, got {value!r:.40}")
-    return moment
-
-
-def _object(plain: Plain, field: str, most: int, key: Callable[[str], Any]) -> Plain:
-    value = plain[field]
-    if not isinstance(value, dict) or len(value) > most or not all(key(each) for each in value):
-        raise BadDocument(f"{field}: expected an object of at most {most} known keys, got {value!r:.80}")
-    return value
 
 
 def _digests(plain: Plain, field: str, most: int) -> tuple[str, ...]:

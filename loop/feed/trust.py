@@ -14,8 +14,9 @@ from enum import StrEnum
 
 from loop.errors import FeedRefused
 from loop.feed import document, envelope, refusals
-from loop.feed.document import Feed, Release, Root, when
+from loop.feed.document import Feed, Release, Root
 from loop.feed.envelope import Signed
+from loop.feed.fields import when
 
 ROLLOUT_DIGITS = 8  # hex digits of the hash from which the percentage is computed
 

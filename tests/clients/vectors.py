@@ -20,7 +20,7 @@ from loop import access
 from loop.data import digits, ink
 from loop.errors import BadImage
 from loop.evaluation import digit_classifier
-from loop.feed import document, trust
+from loop.feed import fields, refusals, trust
 from models.svm.tiles import tiles
 from tests.clients import drawings, scenarios
 from tests.helpers.paths import ROOT
@@ -131,8 +131,8 @@ TIMES = (
 
 def _time(text: str) -> Plain:
     try:
-        moment: datetime | None = document.parse_time({"time": text}, "time")
-    except document.BadDocument:
+        moment: datetime | None = fields.parse_time({"time": text}, "time")
+    except refusals.BadDocument:
         moment = None
     return {"text": text, "seconds": None if moment is None else int(moment.timestamp())}
 
@@ -152,7 +152,7 @@ def _feed() -> object:
             "root": named(each.root),
             "steps": [
                 {
-                    "now": document.when(step.now),
+                    "now": fields.when(step.now),
                     "files": {path: named(data) for path, data in sorted(step.files.items())},
                     **step.outcome,
                 }

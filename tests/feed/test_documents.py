@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loop.errors import FeedRefused
-from loop.feed import canonical, document, envelope, refusals
+from loop.feed import canonical, document, envelope, fields, refusals
 from tests.feed.simulator import NOW, Publisher, id_of, key
 
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters='"\\'), max_size=8)
@@ -155,4 +155,4 @@ def test_a_key_signs_only_what_it_signed() -> None:
 
 def test_times_are_utc_seconds() -> None:
     """Times are written and read in UTC, to the second."""
-    assert document.when(NOW) == "2026-05-03T03:00:00Z"
+    assert fields.when(NOW) == "2026-05-03T03:00:00Z"

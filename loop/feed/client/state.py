@@ -18,7 +18,7 @@ from pathlib import Path
 
 from loop import durable
 from loop.errors import BadSettings, DiskFull, FeedRefused
-from loop.feed import canonical, document, trust
+from loop.feed import canonical, fields, trust
 from loop.feed.canonical import Plain
 from loop.feed.document import HEX64
 from loop.feed.refusals import StateUnreadable
@@ -139,7 +139,7 @@ def _plain(state: State) -> Plain:
         "sequence": trusted.sequence,
     }
     if trusted.feed_digest is not None and trusted.issued is not None:
-        plain |= {"feed_digest": trusted.feed_digest, "issued": document.when(trusted.issued)}
+        plain |= {"feed_digest": trusted.feed_digest, "issued": fields.when(trusted.issued)}
     for name, held in (("current", state.current), ("previous", state.previous)):
         if held is not None:
             plain[name] = {"digest": held.digest, "golden_digest": held.golden_digest, "version": held.version}
@@ -147,7 +147,7 @@ def _plain(state: State) -> Plain:
 
 
 def _state(plain: Plain) -> State:
-    issued = None if "issued" not in plain else document.parse_time(plain, "issued")
+    issued = None if "issued" not in plain else fields.parse_time(plain, "issued")
     trusted = trust.begin(canonical.encode(plain["root"]))
     trusted = Trusted(trusted.root, trusted.root_data, int(plain["sequence"]), plain.get("feed_digest"), issued)
     current, previous = (_held(plain.get(name)) for name in ("current", "previous"))

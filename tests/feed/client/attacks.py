@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from loop.errors import FeedRefused
-from loop.feed import document, envelope, refusals, trust
+from loop.feed import document, envelope, fields, refusals, trust
 from loop.feed.layout import root_path
 from tests.feed.simulator import CHANNEL, HOUR, Publisher, id_of, key, model, release
 
@@ -192,7 +192,7 @@ def length_that_fills_the_disk(p: Publisher) -> None:
 @on_feed(refusals.BadDocument)
 def expires_before_it_was_issued(p: Publisher) -> None:
     made = p.feed(2)
-    body(p, document.when(made.expires), document.when(made.issued - HOUR))
+    body(p, fields.when(made.expires), fields.when(made.issued - HOUR))
 
 
 @on_feed(refusals.TooLong)
