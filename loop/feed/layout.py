@@ -1,6 +1,7 @@
 """The paths of a feed's files, below a published folder or a server's ``/v1``: only numbers and digests vary."""
 
 FEED_FILE = "feed.json"
+ASKING_FILE = "asking.json"
 
 
 def root_path(version: int) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from loop.errors import FeedRefused
 from loop.feed import document, envelope, refusals
+from loop.feed.asking import Asking, parse_asking
 from loop.feed.document import Feed, Release, Root
 from loop.feed.envelope import Signed
 from loop.feed.fields import when
@@ -39,6 +41,31 @@ class Device:
     name: str
     channel: str
     ios: tuple[int, int] | None = None
+
+
+class Sequenced(Protocol):
+    """What feeds and asking policies have in common."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the root."""
+
+    @property
+    def sequence(self) -> int:
+        """Rises within an epoch."""
+
+    @property
+    def expires(self) -> datetime:
+        """When it is no longer valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenAsking:
+    """The last asking policy that a device accepted; like ``Trusted``, it must never be lost."""
+
+    epoch: int
+    sequence: int
+    digest: str
 
 
 class Action(StrEnum):
@@ -87,6 +114,25 @@ def accept(trusted: Trusted, data: bytes, now: datetime) -> tuple[Trusted, Feed]
     for check in FEED_CHECKS:
         check(trusted, feed, digest, now)
     return replace(trusted, sequence=feed.sequence, feed_digest=digest, issued=feed.issued), feed
+
+
+def accept_asking(trusted: Trusted, seen: SeenAsking | None, data: bytes, now: datetime) -> tuple[SeenAsking, Asking]:
+    """Trust an asking policy, after the feed. Raises ``FeedRefused``; then the phone asks nothing.
+
+    Sequences of an earlier epoch are forgotten, as those of feeds are.
+    """
+    signed = envelope.unseal(data)
+    for check_signature in SIGNATURE_CHECKS:
+        check_signature(trusted, signed, now)
+    asking = parse_asking(signed.body)
+    digest = hashlib.sha256(signed.body).hexdigest()
+    if seen is None or seen.epoch < trusted.root.epoch:
+        last = replace(trusted, sequence=0, feed_digest=None)
+    else:
+        last = replace(trusted, sequence=seen.sequence, feed_digest=seen.digest)
+    for check in ASKING_CHECKS:
+        check(last, asking, digest, now)
+    return SeenAsking(asking.epoch, asking.sequence, digest), asking
 
 
 def choose(feed: Feed, device: Device, holds: str | None) -> Choice:
@@ -167,10 +213,10 @@ def signed_by_valid_keys(trusted: Trusted, signed: Signed, now: datetime) -> Non
     _enough(trusted.root, signed, valid, refusals.KeyExpired, f"keys valid at {when(moment)}")
 
 
-def of_the_epoch(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
+def of_the_epoch(trusted: Trusted, feed: Sequenced, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
     """The feed is of the root's epoch, because sequences are comparable only within an epoch."""
     if feed.epoch != trusted.root.epoch:
-        raise refusals.OtherEpoch(f"feed: expected epoch {trusted.root.epoch}, got {feed.epoch}")
+        raise refusals.OtherEpoch(f"{_kind(feed)}: expected epoch {trusted.root.epoch}, got {feed.epoch}")
 
 
 def under_a_known_root(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
@@ -179,32 +225,40 @@ def under_a_known_root(trusted: Trusted, feed: Feed, digest: str, now: datetime)
         raise refusals.RootWithheld(f"feed: expected root {trusted.root.version} or earlier, got root {feed.root}")
 
 
-def sequence_does_not_fall(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
+def sequence_does_not_fall(trusted: Trusted, feed: Sequenced, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
     """An older feed is refused."""
     if feed.sequence < trusted.sequence:
-        raise refusals.RolledBack(f"feed: expected sequence {trusted.sequence:,} or later, got {feed.sequence:,}")
-
-
-def one_document_per_sequence(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
-    """All devices get the same document for a sequence."""
-    if feed.sequence == trusted.sequence and digest != trusted.feed_digest:
-        raise refusals.Equivocated(
-            f"feed {feed.sequence:,}: expected the document {trusted.feed_digest or 'none':.12}…, got {digest:.12}…"
+        raise refusals.RolledBack(
+            f"{_kind(feed)}: expected sequence {trusted.sequence:,} or later, got {feed.sequence:,}"
         )
 
 
-def not_expired(trusted: Trusted, feed: Feed, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
+def one_document_per_sequence(trusted: Trusted, feed: Sequenced, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
+    """All devices get the same document for a sequence."""
+    if feed.sequence == trusted.sequence and digest != trusted.feed_digest:
+        raise refusals.Equivocated(
+            f"{_kind(feed)} {feed.sequence:,}: expected the document {trusted.feed_digest or 'none':.12}…, "
+            f"got {digest:.12}…"
+        )
+
+
+def not_expired(trusted: Trusted, feed: Sequenced, digest: str, now: datetime) -> None:  # noqa: ARG001 (as above)
     """A feed that is not renewed expires, so that an attacker cannot keep a device on an old feed."""
     moment = not_before_issued(trusted, now)
     if moment >= feed.expires:
         raise refusals.Expired(
-            f"feed {feed.sequence:,}: expected a time before its expiry at {when(feed.expires)}, got {when(moment)}"
+            f"{_kind(feed)} {feed.sequence:,}: expected a time before its expiry at {when(feed.expires)}, "
+            f"got {when(moment)}"
         )
 
 
 def not_before_issued(trusted: Trusted, now: datetime) -> datetime:
     """The device's time, or the issue time of the last trusted feed if that is later."""
     return now if trusted.issued is None else max(now, trusted.issued)
+
+
+def _kind(document: Sequenced) -> str:
+    return "feed" if isinstance(document, Feed) else "asking policy"
 
 
 def _enough(root: Root, signed: Signed, keys: Mapping[str, str], refusal: type[FeedRefused], which: str) -> None:
@@ -214,6 +268,7 @@ def _enough(root: Root, signed: Signed, keys: Mapping[str, str], refusal: type[F
 
 
 RootCheck = Callable[[Root | None, Root, Signed], None]
+AskingCheck = Callable[[Trusted, Sequenced, str, datetime], None]
 SignatureCheck = Callable[[Trusted, Signed, datetime], None]
 FeedCheck = Callable[[Trusted, Feed, str, datetime], None]
 ROOT_CHECKS: tuple[RootCheck, ...] = (follows_without_a_gap, signed_by_itself, epoch_does_not_fall)
@@ -225,3 +280,4 @@ FEED_CHECKS: tuple[FeedCheck, ...] = (
     one_document_per_sequence,
     not_expired,
 )
+ASKING_CHECKS: tuple[AskingCheck, ...] = (of_the_epoch, sequence_does_not_fall, one_document_per_sequence, not_expired)

@@ -2,7 +2,7 @@
 
 ::
 
-    state.json                  trusted root, last sequence, device id, channel, current and previous model
+    state.json                  trusted root, last sequences, device id, channel, current and previous model, policy
     models/DIGEST.mlmodel       installed models; verified before they get this name
     golden/DIGEST.json
     partial/DIGEST.part         a download that the next sync resumes
@@ -13,16 +13,18 @@ Replacing ``state.json`` switches models: after a kill at any point, it names mo
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 from loop import durable
 from loop.errors import BadSettings, DiskFull, FeedRefused
 from loop.feed import canonical, fields, trust
+from loop.feed.asking import AskingPolicy
 from loop.feed.canonical import Plain
 from loop.feed.document import HEX64
 from loop.feed.refusals import StateUnreadable
-from loop.feed.trust import Trusted
+from loop.feed.trust import SeenAsking, Trusted
 from loop.home import artifacts
 
 FORMAT = 1
@@ -39,6 +41,15 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldAsking:
+    """The last asking policy, and until when it is valid."""
+
+    seen: SeenAsking
+    expires: datetime
+    policy: AskingPolicy
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything in ``state.json``."""
 
@@ -47,6 +58,7 @@ class State:
     channel: str
     current: Held | None = None
     previous: Held | None = None
+    asking: HeldAsking | None = None
 
 
 def begin(root: bytes, channel: str, device: str | None = None) -> State:
@@ -143,6 +155,9 @@ def _plain(state: State) -> Plain:
     for name, held in (("current", state.current), ("previous", state.previous)):
         if held is not None:
             plain[name] = {"digest": held.digest, "golden_digest": held.golden_digest, "version": held.version}
+    if state.asking is not None:
+        seen = {"expires": fields.when(state.asking.expires), "policy": asdict(state.asking.policy)}
+        plain["asking"] = asdict(state.asking.seen) | seen
     return plain
 
 
@@ -151,7 +166,8 @@ def _state(plain: Plain) -> State:
     trusted = trust.begin(canonical.encode(plain["root"]))
     trusted = Trusted(trusted.root, trusted.root_data, int(plain["sequence"]), plain.get("feed_digest"), issued)
     current, previous = (_held(plain.get(name)) for name in ("current", "previous"))
-    return State(trusted, str(plain["device"]), str(plain["channel"]), current, previous)
+    asking = _asking(plain.get("asking"))
+    return State(trusted, str(plain["device"]), str(plain["channel"]), current, previous, asking)
 
 
 def _held(plain: Plain | None) -> Held | None:
@@ -161,3 +177,10 @@ def _held(plain: Plain | None) -> Held | None:
     if not (HEX64.fullmatch(held.digest) and HEX64.fullmatch(held.golden_digest)):
         raise ValueError("expected SHA-256 digests")
     return held
+
+
+def _asking(plain: Plain | None) -> HeldAsking | None:
+    if plain is None:
+        return None
+    seen = SeenAsking(int(plain["epoch"]), int(plain["sequence"]), str(plain["digest"]))
+    return HeldAsking(seen, fields.parse_time(plain, "expires"), AskingPolicy(**plain["policy"]))

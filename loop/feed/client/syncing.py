@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from loop.errors import FeedRefused
 from loop.feed import document, refusals, trust
+from loop.feed.asking import AskingPolicy
 from loop.feed.client import install
 from loop.feed.client import source as sources
 from loop.feed.client import state as states
 from loop.feed.client.source import Missing, Source, Timeouts
-from loop.feed.client.state import Held, State
+from loop.feed.client.state import Held, HeldAsking, State
 from loop.feed.document import Feed
-from loop.feed.layout import FEED_FILE, root_path
+from loop.feed.layout import ASKING_FILE, FEED_FILE, root_path
 from loop.feed.trust import Action, Device
 
 MAX_ROOTS = 64  # per sync; the next sync continues
@@ -24,7 +26,10 @@ MAX_ROOTS = 64  # per sync; the next sync continues
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """The result of a sync. With ``current`` None no installed model may run; the app uses its built-in one."""
+    """The result of a sync. With ``current`` None no installed model may run; the app uses its built-in one.
+
+    ``asking`` is the policy to follow now. If it is None, send and ask nothing; ``asking_why`` has the reason.
+    """
 
     action: Action
     why: str
@@ -36,6 +41,8 @@ class Synced:
     urgent: bool
     current: Held | None
     previous: Held | None
+    asking: AskingPolicy | None
+    asking_why: str
 
 
 def sync(
@@ -67,6 +74,8 @@ def sync(
             held = install.install(source, folder, state.channel, choice.release, timeouts)
             previous = state.current if state.current != held else state.previous
             state = _saved(folder, state, replace(state, current=held, previous=previous))
+        asking, asking_why = _asking(source, state, now, timeouts)  # last: no policy ever keeps a model away
+        state = _saved(folder, state, replace(state, asking=asking))
         states.tidy(folder, state)
     return Synced(
         action=choice.action,
@@ -79,7 +88,27 @@ def sync(
         urgent=choice.release.urgent,
         current=state.current,
         previous=state.previous,
+        asking=policy_at(state, now),
+        asking_why=asking_why,
     )
+
+
+def policy_at(state: State, now: datetime) -> AskingPolicy | None:
+    """The asking policy that is valid now, if there is one."""
+    return None if state.asking is None or now >= state.asking.expires else state.asking.policy
+
+
+def _asking(source: Source, state: State, now: datetime, timeouts: Timeouts) -> tuple[HeldAsking | None, str]:
+    """The asking policy to keep, and why. A refused one leaves the last one in place until that expires."""
+    seen = None if state.asking is None else state.asking.seen
+    try:
+        data = sources.read(source, ASKING_FILE, document.MAX_BYTES, timeouts)
+        seen, asking = trust.accept_asking(state.trusted, seen, data, now)
+    except Missing:
+        return state.asking, "the server publishes no asking policy"
+    except FeedRefused as error:
+        return state.asking, f"refused: {error}"
+    return HeldAsking(seen, asking.expires, asking.policy), "the policy is valid"
 
 
 def _loaded(folder: Path, channel: str, root: bytes | None) -> State:
