@@ -106,6 +106,22 @@ class UnknownSource(CallerError):
     """Nothing is stored of this source."""
 
 
+class UnknownQuestion(CallerError):
+    """There is no question with this number, or its source was erased."""
+
+
+class QuestionClosed(CallerError):
+    """The question needs no more answers, or its drawing was taken back."""
+
+
+class AlreadyAnswered(CallerError):
+    """The reviewer has answered this question differently."""
+
+
+class NothingToUndo(CallerError):
+    """The reviewer has no answer that can be taken back."""
+
+
 class NoKey(CallerError):
     """The request has no key."""
 

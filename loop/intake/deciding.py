@@ -9,6 +9,7 @@
 - The order of arrival decides which word is the latest, unless both were captured at a known time: then the later of
   the two stays, and the earlier is only kept as history. A time after its own arrival, or from before 2007, is not a
   known time.
+- A drawing says nothing about its image: it never replaces a word, and a later word replaces it.
 - A withdrawn word comes back only under a new key: without one, an upload may be a late retry.
 - A source may store a limited number of uploads a day. Only new uploads count, so no retry is refused for the quota.
 """
@@ -22,7 +23,7 @@ from loop.errors import ClientError, KeyConflict, QuotaSpent, SourceErased
 from loop.intake.upload import Prepared, known_time
 from loop.store.feedback.senders import Sender
 from loop.store.feedback.uploads import Bound, Key, Picture, Stored
-from loop.store.values import Status
+from loop.store.values import Kind, Status
 
 ERASURE_GRACE = timedelta(days=30)
 """Background uploads of a phone that was offline arrive within this time."""
@@ -96,6 +97,8 @@ class Decisions:
         """The upload that this one repeats, if any; ``derived`` has the key derived from its image and word."""
         if last is None:
             return None
+        if upload.columns["kind"] is Kind.DRAWING and not _withdrawn(last):
+            return last  # the source has said more about this image already
         if _alike(last, upload) and not (upload.keyed and _withdrawn(last)):
             return last
         late_retry = (

@@ -18,6 +18,7 @@ LEAST_RATE = 1e-6
 EARLIEST = datetime(2007, 1, 1, tzinfo=UTC)
 """No phone that could draw a digit for this is older; a clock that was never set says 1970."""
 CLOCK_TOLERANCE = timedelta(days=1)
+SUM_TOLERANCE = 1e-3  # probabilities of a phone are float16 or rounded
 _canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps`` builds an encoder for each call
 
 
@@ -26,9 +27,10 @@ class Upload:
     """An upload as an app sends it. ``image`` is PNG or JPEG bytes, or a digit that was already read.
 
     ``label`` is None for the kinds that have none. ``key`` is the idempotency key; without one, it is derived from
-    image and label, or kind. ``predicted``, ``confidence`` and
-    ``version`` describe the answer of the phone's model. ``rate`` is the probability with which the app sends uploads
-    of this kind, as it states it: 1 for corrections, the feed's rate for confirmations; None if it leaves it out.
+    image and label, or kind. ``predicted``, ``confidence`` and ``version`` describe the answer of the phone's model,
+    ``runner_up`` and ``runner_up_confidence`` its second digit. ``rate`` is the probability with which the app sends
+    uploads of this kind, as it states it: 1 for corrections, the feed's rate for confirmations, the asking policy's for
+    drawings; None if it leaves it out.
     """
 
     source: str
@@ -41,6 +43,8 @@ class Upload:
     version: int | None = None
     rate: float | None = None
     captured_at: datetime | None = None
+    runner_up: int | None = None
+    runner_up_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +71,8 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "captured_at": upload.captured_at.isoformat() if upload.captured_at else None,
         "digest": digit.digest,
     }
+    if upload.runner_up is not None:  # later than the digests of stored bodies, which must not change
+        body |= {"runner_up": upload.runner_up, "runner_up_confidence": upload.runner_up_confidence}
     columns = body | {
         "key": upload.key or f"{digit.digest[:40]}-{upload.kind if upload.label is None else upload.label}",
         "body_digest": hashlib.sha256(_canonical(body).encode()).hexdigest(),
@@ -75,7 +81,9 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "pixels": digit.pixels.tobytes(),
         "normalised": digit.normalised,
         "preparation": digit.preparation,
-        "status": Status.ACCEPTED if upload.kind.has_label else Status.NOTED,
+        "status": _status(upload.kind),
+        "runner_up": upload.runner_up,
+        "runner_up_confidence": upload.runner_up_confidence,
         "received_at": now,
     }
     return Prepared(upload.source, upload.key is not None, columns, upload.rate)
@@ -89,6 +97,12 @@ def is_sane(captured_at: datetime | None, received_at: datetime) -> bool:
 def known_time(captured_at: datetime | None, received_at: datetime) -> datetime | None:
     """When it was captured, if that is known: no phone captures a digit after the server receives it."""
     return captured_at if captured_at is not None and EARLIEST <= captured_at <= received_at else None
+
+
+def _status(kind: Kind) -> Status:
+    if kind is Kind.DRAWING:
+        return Status.PENDING
+    return Status.ACCEPTED if kind.has_label else Status.NOTED
 
 
 def _check(upload: Upload) -> None:
@@ -111,6 +125,8 @@ def _check(upload: Upload) -> None:
 
 def _check_kind(upload: Upload) -> None:
     """Label and prediction must fit the kind."""
+    if upload.kind is Kind.DRAWING:
+        _check_two_best(upload)
     if not upload.kind.has_label:
         if upload.label is not None:
             raise BadLabel(f"{upload.kind}: expected no label, got {upload.label!r:.40}; leave it out")
@@ -123,10 +139,28 @@ def _check_kind(upload: Upload) -> None:
             raise MissingField(
                 "predicted: expected the model's digit in a confirmation, got nothing; send predicted too"
             )
-    elif (upload.predicted == upload.label) != (upload.kind is Kind.CONFIRMATION):
+    elif upload.kind is not Kind.ASKED and (upload.predicted == upload.label) != (upload.kind is Kind.CONFIRMATION):
         raise BadLabel(
             f"{upload.kind}: label {upload.label}, predicted {upload.predicted}; they contradict the kind: "
             "the two are equal in a confirmation and differ in a correction"
+        )
+
+
+def _check_two_best(upload: Upload) -> None:
+    """A drawing must say which two digits its model could not decide between."""
+    for field in ("predicted", "confidence", "runner_up", "runner_up_confidence"):
+        if getattr(upload, field) is None:
+            raise MissingField(
+                f"{field}: expected the two best digits of the model and their probabilities in a drawing, got no "
+                f"{field}; send it too"
+            )
+    best, second = upload.confidence or 0.0, upload.runner_up_confidence or 0.0
+    digits.check_label(upload.runner_up)
+    if upload.runner_up == upload.predicted:
+        raise BadField(f"runner_up: expected another digit than predicted, got {upload.runner_up} twice; correct it")
+    if not 0 <= second <= best or best + second > 1 + SUM_TOLERANCE:
+        raise BadField(
+            f"runner_up_confidence: expected 0 to confidence ({best}), both at most 1 in sum, got {second}; correct it"
         )
 
 

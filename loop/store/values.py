@@ -22,17 +22,21 @@ class Role(StrEnum):
 
 
 class Kind(StrEnum):
-    """What the user says: the model was wrong, it was right, this is no digit, or nobody can read it."""
+    """What the user says: the model was wrong, it was right, this is no digit, or nobody can read it. A drawing says
+    nothing: the phone's model was unsure. ``asked``: the app asked its user.
+    """
 
     CORRECTION = "correction"
     CONFIRMATION = "confirmation"
     NOT_A_DIGIT = "not-a-digit"
     UNREADABLE = "unreadable"
+    DRAWING = "drawing"
+    ASKED = "asked"
 
     @property
     def has_label(self) -> bool:
-        """Whether an upload of this kind names a digit; the others are never taught and never judged."""
-        return self in {Kind.CORRECTION, Kind.CONFIRMATION}
+        """Whether an upload of this kind names a digit. Reviewers may label a drawing later."""
+        return self in {Kind.CORRECTION, Kind.CONFIRMATION, Kind.ASKED}
 
 
 class Status(StrEnum):

@@ -65,6 +65,13 @@ def live(site: Site, *, erases: bool) -> None:
         tx.add(row)
         tx.add(tables.Trust(source_id=upload.source_id, value=0.5, reasons=[], assessed_at=site.now))
         tx.add(tables.Quota(name_digest="0" * 64, day=site.now.date(), used=4))
+        tx.add(tables.AskingPolicy(document={"margin_ppm": 1}, reasons=["first"], actor="ops", set_at=site.now))
+        asked = {"arm": "asked", "strategy": "margin", "score": 0.5, "reason": "margin", "seed": 0, "quorum": 1}
+        gone = {"pool_digest": "0" * 64, "status": "dropped", "asked_at": site.now, "closed_at": site.now}
+        tx.add(tables.Question(id=1, correction_id=upload.id, **asked, **gone))
+        tx.flush()
+        tx.add(tables.Answer(question_id=1, reviewer="ada", label=7, answered_at=site.now))
+        tx.add(tables.Hold(question_id=1, reviewer="ben", expires_at=site.now))
 
 
 def copy(source: Connection, target: Connection) -> None:

@@ -106,6 +106,10 @@ def _delete(tx: Session, source_id: int) -> Gone:
     # Lock in the order in which the scorer writes, so that the two never deadlock.
     tx.execute(held.order_by(tables.Arrival.correction_id).with_for_update())
     taught = unteach(tx, upload.source_id == source_id)
+    questions = select(tables.Question.id).where(tables.Question.correction_id.in_(its))
+    for of_question in (tables.Answer, tables.Hold):
+        tx.execute(delete(of_question).where(of_question.question_id.in_(questions)))
+    tx.execute(delete(tables.Question).where(tables.Question.correction_id.in_(its)))
     for table in (tables.SnapshotItem, tables.Arrival, tables.Replay, tables.Quarantine):
         tx.execute(delete(table).where(table.correction_id.in_(its)))
     count = tx.scalar(select(func.count()).select_from(upload).where(upload.source_id == source_id)) or 0

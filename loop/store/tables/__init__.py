@@ -4,6 +4,7 @@ Rows of these classes never leave ``loop.store``; callers get the frozen values 
 UTC. Digests are lower-case SHA-256 hex. A change here needs a migration: ``alembic check`` runs in the tests.
 """
 
+from loop.store.tables.asking import Answer, AskingPolicy, Hold, Question
 from loop.store.tables.base import Base, UtcDateTime
 from loop.store.tables.feedback import (
     Arrival,
@@ -22,7 +23,9 @@ from loop.store.tables.phones import FeedEntry, FeedRoot, Withdrawal
 from loop.store.tables.service import Beat, Delivery, Event, Fact, Hook, Key
 
 __all__ = [
+    "Answer",
     "Arrival",
+    "AskingPolicy",
     "Base",
     "Beat",
     "Correction",
@@ -32,10 +35,12 @@ __all__ = [
     "Fact",
     "FeedEntry",
     "FeedRoot",
+    "Hold",
     "Hook",
     "Key",
     "Move",
     "Quarantine",
+    "Question",
     "Quota",
     "Replay",
     "Run",

@@ -33,12 +33,16 @@ CURRENT_WORD = "status NOT IN ('superseded', 'withdrawn')"
 """Of the words of a source about one image, at most one is current. As literal SQL, so that its index can be used."""
 
 
+UNLABELLED = "'noted', 'superseded', 'withdrawn', 'pending'"
+"""The statuses of an upload without a label."""
+
+
 class Correction(Base):
     """One uploaded digit. ``version`` is the phone's claim, hence no foreign key.
 
     ``supersedes`` is the earlier word of the same source about the same image that this one replaced. ``preparation``
     is what the picture reader did to the picture. ``flag`` names the claim that cannot be true: such an upload is never
-    weighed. Nothing writes the status ``pending`` yet.
+    weighed. A ``pending`` upload is a drawing that waits for a label.
     """
 
     __tablename__ = "corrections"
@@ -61,11 +65,14 @@ class Correction(Base):
             sqlite_where=text("supersedes IS NOT NULL"),
             postgresql_where=text("supersedes IS NOT NULL"),
         ),
-        one_of("kind", "correction", "confirmation", "not-a-digit", "unreadable"),
+        one_of("kind", "correction", "confirmation", "not-a-digit", "unreadable", "drawing", "asked"),
         one_of("status", "pending", "accepted", "quarantined", "rejected", "noted", "superseded", "withdrawn"),
         CheckConstraint("label BETWEEN 0 AND 9", name="label"),
-        CheckConstraint("(label IS NULL) = (kind IN ('not-a-digit', 'unreadable'))", name="word"),
-        CheckConstraint("label IS NOT NULL OR status IN ('noted', 'superseded', 'withdrawn')", name="taught"),
+        CheckConstraint("kind = 'drawing' OR (label IS NULL) = (kind IN ('not-a-digit', 'unreadable'))", name="word"),
+        CheckConstraint(f"label IS NOT NULL OR status IN ({UNLABELLED})", name="taught"),
+        CheckConstraint("runner_up BETWEEN 0 AND 9", name="runner_up"),
+        CheckConstraint("runner_up_confidence BETWEEN 0 AND 1", name="runner_up_confidence"),
+        CheckConstraint("lottery > 0 AND lottery <= 1", name="lottery"),
         CheckConstraint("predicted BETWEEN 0 AND 9", name="predicted"),
         CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
         CheckConstraint("rate > 0 AND rate <= 1", name="rate"),
@@ -91,6 +98,11 @@ class Correction(Base):
     preparation: Mapped[str | None] = mapped_column(String(160))
     supersedes: Mapped[int | None] = mapped_column(ForeignKey("corrections.id"))
     flag: Mapped[str | None] = mapped_column(String(24))
+    runner_up: Mapped[int | None] = mapped_column(SmallInteger)
+    """The second digit of the phone's model; ``predicted`` is the best."""
+    runner_up_confidence: Mapped[float | None]
+    lottery: Mapped[float | None]
+    """Of a drawing: the chance that it had in the lottery of the random arm, once that was held."""
 
 
 class Quarantine(Base):

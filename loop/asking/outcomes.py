@@ -1,0 +1,41 @@
+"""What an agreed answer makes of its upload, and how it is taken back.
+
+A drawing gets its label and is accepted: it teaches or judges, as its source does. A flagged drawing is kept and never
+taught. An upload in quarantine is accepted if the reviewers read the digit that it claims, and rejected otherwise.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from loop.errors import NothingToUndo
+from loop.store.asking import drawings
+from loop.store.asking.values import Arm, Question, Word
+from loop.store.values import Status
+
+WAITING = frozenset({Status.PENDING, Status.QUARANTINED})
+"""The statuses of uploads that an answer decides about."""
+
+
+def decide(tx: Session, question: Question, word: Word, now: datetime) -> None:
+    """Apply the word that reviewers agreed on."""
+    if question.correction_id is None:
+        return
+    if question.arm is Arm.QUARANTINE:
+        drawings.judge(tx, question.correction_id, word.label, now)
+    elif word.label is None:
+        drawings.note(tx, question.correction_id)
+    else:
+        drawings.label(tx, question.correction_id, word.label)
+
+
+def take_back(tx: Session, question: Question) -> None:
+    """The upload waits again. Raises ``NothingToUndo`` if a night has taught it."""
+    if question.correction_id is None:
+        return
+    if drawings.taught(tx, question.correction_id):
+        raise NothingToUndo(f"question {question.id}: a night has taught the answer; correct it with `loop taint`")
+    if question.arm is Arm.QUARANTINE:
+        drawings.hold_back(tx, question.correction_id)
+    else:
+        drawings.wait(tx, question.correction_id)

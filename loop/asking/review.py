@@ -1,0 +1,163 @@
+"""Reviewers answer questions: hand out, answer, skip, flag, undo, agree or escalate.
+
+Rules:
+
+- A question is handed to a reviewer for ``hold_seconds``. As long as the hold lasts, its place in the quorum is theirs.
+  Handing out again renews what they hold, so a page may ask for the next few at any time; ``give_back`` frees the rest.
+- Nobody answers one question twice. The same answer again is accepted as a repetition of the first.
+- ``quorum`` equal answers close a question. If answers differ, it needs one more, until ``MOST_ANSWERS``; then it is
+  ``disputed`` and has no label.
+- An answer that arrives after its hold is accepted if there is still a place for it, and refused otherwise; an answer
+  to a question that has been closed, dropped or erased is refused. A refused answer changes nothing.
+- Undo takes back a reviewer's last answer. It reopens a question that the answer closed, unless a night has taught it.
+- What closed a question decides about its upload: ``loop.asking.outcomes``.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from loop.asking import outcomes
+from loop.errors import AlreadyAnswered, NothingToUndo, QuestionClosed, UnknownQuestion
+from loop.store import Store
+from loop.store.asking import questions
+from loop.store.asking.values import GivenAnswer, Question, QuestionStatus, Word
+
+MOST_ANSWERS = 7
+"""After so many answers without a quorum of equal ones, a question stays disputed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of an answer: the state of its question, and the reviewer's answer."""
+
+    question_id: int
+    status: QuestionStatus
+    answer_id: int
+    repeated: bool = False
+
+
+def hand_out(
+    store: Store, reviewer: str, most: int, now: datetime, hold_seconds: float, gold_every: int = 0
+) -> list[Question]:
+    """At most ``most`` questions for this reviewer, held for ``hold_seconds``; what they hold already comes first.
+
+    One of ``gold_every`` questions is a gold one, as long as there are gold questions that they have not answered.
+    """
+    with store.exclusive() as tx:
+        found = questions.open_for(tx, reviewer, most, now)
+        found = [question for question in found if not _dropped(tx, question, now)]
+        if gold_every and found:
+            found = _mixed(found, questions.gold_for(tx, reviewer, len(found) // gold_every), gold_every)[:most]
+        questions.hold(tx, reviewer, [question.id for question in found], now + timedelta(seconds=hold_seconds))
+    return found
+
+
+def give_back(store: Store, reviewer: str, question_ids: Sequence[int]) -> None:
+    """Free questions that were handed out and not answered."""
+    with store.exclusive() as tx:
+        questions.release(tx, reviewer, question_ids)
+
+
+def answer(
+    store: Store, reviewer: str, question_id: int, word: Word, now: datetime, seconds: float | None = None
+) -> Answered:
+    """Store an answer, and close the question if it is agreed on.
+
+    Raises ``UnknownQuestion``, ``QuestionClosed``, ``AlreadyAnswered``.
+    """
+    with store.exclusive() as tx:
+        question = questions.get(tx, question_id)
+        if question is None:
+            raise UnknownQuestion(f"question {question_id}: there is none, or its source was erased; take the next one")
+        given = {each.reviewer: each for each in questions.answers(tx, [question_id])}
+        if reviewer in given:
+            return _again(question, given[reviewer], word)
+        _require_open(tx, question, reviewer, now)
+        answer_id = questions.answer(tx, question_id, reviewer, word, seconds, now)
+        questions.release(tx, reviewer, [question_id])
+        status = _settle(tx, question, [*(each.word for each in given.values()), word], now)
+    return Answered(question_id, status, answer_id)
+
+
+def undo(store: Store, reviewer: str, now: datetime) -> Answered:
+    """Take back the reviewer's last answer, and hand the question to them again. Raises ``NothingToUndo``."""
+    with store.exclusive() as tx:
+        last = questions.last_of(tx, reviewer)
+        question = None if last is None else questions.get(tx, last.question_id)
+        if last is None or question is None:
+            raise NothingToUndo(f"{reviewer} has given no answer that stands; nothing was undone")
+        if question.status in {QuestionStatus.ANSWERED, QuestionStatus.DISPUTED}:
+            outcomes.take_back(tx, question)
+            questions.reopen(tx, question.id)
+        questions.undo(tx, last.id, now)
+    return Answered(question.id, QuestionStatus.OPEN, last.id)
+
+
+def _again(question: Question, given: GivenAnswer, word: Word) -> Answered:
+    if given.word != word:
+        raise AlreadyAnswered(
+            f"question {question.id}: already answered with {_said(given.word)}; undo that answer before another"
+        )
+    return Answered(question.id, question.status, given.id, repeated=True)
+
+
+def _require_open(tx: Session, question: Question, reviewer: str, now: datetime) -> None:
+    if question.status is not QuestionStatus.OPEN:
+        raise QuestionClosed(
+            f"question {question.id}: expected an open question, it is {question.status}; take another"
+        )
+    if _dropped(tx, question, now):
+        raise QuestionClosed(f"question {question.id}: its source took the drawing back; take another")
+    if question.known is None and questions.places(tx, question, reviewer, now) < 1:
+        raise QuestionClosed(f"question {question.id}: others are answering it and your hold has expired; take another")
+
+
+def _dropped(tx: Session, question: Question, now: datetime) -> bool:
+    """Close a question about an upload that no longer waits for an answer."""
+    if question.correction_id is None or question.upload_status in outcomes.WAITING:
+        return False
+    questions.close(tx, question.id, QuestionStatus.DROPPED, Word(), now)
+    return True
+
+
+def _settle(tx: Session, question: Question, words: Sequence[Word], now: datetime) -> QuestionStatus:
+    """Close the question if enough answers are equal, or if there are too many different ones."""
+    if question.known is not None:
+        return question.status
+    said = Counter(word for word in words if not word.skips)
+    if not said:
+        return question.status
+    word, equal = said.most_common(1)[0]
+    agree = _agreement(question, len(said), said.total())
+    if equal >= agree:
+        questions.close(tx, question.id, QuestionStatus.ANSWERED, word, now)
+        outcomes.decide(tx, question, word, now)
+        return QuestionStatus.ANSWERED
+    if said.total() >= MOST_ANSWERS:
+        questions.close(tx, question.id, QuestionStatus.DISPUTED, Word(), now)
+        return QuestionStatus.DISPUTED
+    if said.total() >= question.quorum:
+        questions.ask_more(tx, question.id, said.total() + 1)
+    return QuestionStatus.OPEN
+
+
+def _agreement(question: Question, different: int, total: int) -> int:
+    """How many equal answers close the question: its quorum, or after a disagreement a majority of two."""
+    return question.quorum if different == 1 else max(2, total // 2 + 1)
+
+
+def _mixed(found: list[Question], gold: list[Question], every: int) -> list[Question]:
+    mixed: list[Question] = []
+    for i, question in enumerate(found):
+        if gold and i % every == every - 1:
+            mixed.append(gold.pop(0))
+        mixed.append(question)
+    return mixed
+
+
+def _said(word: Word) -> str:
+    return "a skip" if word.skips else str(word.flag or word.label)

@@ -1,0 +1,1 @@
+"""Questions, answers and policies: the database half of asking."""
