@@ -79,7 +79,7 @@ def rows(name: str, network: Network, parts: list[scoring.Slice]) -> Iterator[Ro
             champion = champions.setdefault(part.name, report)
             before, after = champion.scores[0], report.scores[0]
             policy = gate.Policy().at(after.n)
-            pairs = gate.pair(before, after)
+            pairs = gate.pair(before, after, policy)
             checks = [r for r in gate.judge(champion, report, policy).reasons if r.check in {"base", "classes"}]
             yield Row(
                 network=name,

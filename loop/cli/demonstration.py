@@ -21,6 +21,7 @@ from loop.data.handwriting import Person
 from loop.errors import BadSettings, CorpusUnavailable
 from loop.evaluation import plots
 from loop.evaluation.scoring import Slice
+from loop.evaluation.verdict import Policy
 from loop.feed import promotion
 from loop.feed.client import Synced
 from loop.home import Home
@@ -100,8 +101,8 @@ def create_base(settings: Settings, people: list[Person], progress: Progress) ->
 
 
 def salt(names: list[str], share: float) -> str:
-    """The first salt that lets about a third of these sources judge, but never all or none."""
-    wanted = min(max(round(len(names) * HOLDOUT_SHARE), 2), len(names) - 1)
+    """The first salt that lets about a third of these sources judge: as many as the gate needs, but never all."""
+    wanted = min(max(round(len(names) * HOLDOUT_SHARE), Policy().minimum_hands), len(names) - 1)
     if wanted < 1:
         raise BadSettings("writers: expected at least two people, so that one can judge; give more --writers")
     for number in range(100_000):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,22 @@ def poisson_high(count: int, alpha: float) -> float:
     return _bisect(lambda mean: alpha - _at_most(count, mean), float(count), count + 30 + 10 * math.sqrt(count))
 
 
+@cache
+def normal(alpha: float) -> float:
+    """The upper quantile at level ``alpha`` of the normal distribution."""
+    return NormalDist().inv_cdf(1 - alpha)
+
+
+@lru_cache(maxsize=4096)
+def student(freedom: float, alpha: float) -> float:
+    """The upper quantile at level ``alpha`` of Student's t with ``freedom`` > 0 degrees of freedom, not only integers.
+
+    The tail is half the regularised incomplete beta function ``I(f / (f + t²); f/2, 1/2)`` (Abramowitz and Stegun,
+    26.7.1), by its continued fraction.
+    """
+    return _bisect(lambda t: alpha - _beta(freedom / (freedom + t * t), freedom / 2, 0.5) / 2, 0.0, 1e9)
+
+
 def weighted_gain(fixed: Sequence[int], broken: Sequence[int], weights: Sequence[float], alpha: float) -> Interval:
     """One-sided bounds, each at level ``alpha``, of ``sum(weight * (fixed - broken))`` in weighted images.
 
@@ -127,6 +143,26 @@ def _series(ratios: Iterable[float]) -> float:
         if term < 1e-15 * total:
             break
     return total
+
+
+def _beta(x: float, a: float, b: float) -> float:
+    """The regularised incomplete beta function, by Lentz's continued fraction (Numerical Recipes, 6.4)."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta(1 - x, b, a)
+    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    value = d
+    for m in range(1, 1000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d, c = 1 / (1 + term * d), 1 + term / c
+            value *= d * c
+        if abs(d * c - 1) < 1e-15:
+            break
+    return front * value
 
 
 def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:

@@ -1,12 +1,12 @@
 """Measure the gate's error rates (``loop gate-power``): simulate feedback with a known truth and judge it.
 
-The simulation calls the real ``gate.judge``, not a formula for it. People draw images; the version on their phones is
-right or wrong; wrong answers arrive as corrections, some right ones as confirmations; champion and challenger are
-scored on what arrived.
+The simulation calls the real ``gate.judge``, not a formula for it. People draw images, some people ten times as many as
+others; the version on their phones is right or wrong; wrong answers arrive as corrections, some right ones as
+confirmations; champion and challenger are scored on what arrived. Hostile hands lie about everything.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,10 @@ class Scenario:
 
     ``fixed`` and ``broken`` are what the challenger changes on people's drawings, ``base_fixed`` and ``base_broken``
     on the base slice. ``newer_champion``: an earlier version gathered the feedback, so the champion has errors among
-    the confirmations too. ``hands`` people draw. For each of them, with even odds, ``by_hand`` points more are fixed
-    and fewer broken, or the reverse.
+    the confirmations too. ``hands`` people draw; the logarithm of how much each of them draws has standard deviation
+    ``size_spread``. For each of them, with even odds, ``by_hand`` points more are fixed and fewer broken, or the
+    reverse. Of the hands, the share ``hostile`` sends only lies, each as a confirmation: images that the better model
+    seems to misread and the worse one to read, under the label that makes it so.
     """
 
     name: str
@@ -43,8 +45,10 @@ class Scenario:
     champion_percent: float = 94.0
     base_percent: float = 99.6
     confirm_rate: float = 0.1
-    hands: int | None = None
+    hands: int = 30
     by_hand: float = 0.0
+    size_spread: float = 0.7
+    hostile: float = 0.0
 
 
 EQUALS = (
@@ -65,7 +69,7 @@ LOSSES = tuple(
 
 CLUSTERS = tuple(
     Scenario(
-        f"no gain on average, but {points:+d} or {-points:d} points for each of {hands} hands",
+        f"no gain on average, but {points:+d} or {-points:d} points for each hand",
         2.0,
         2.0,
         base_broken=0.2,
@@ -73,9 +77,23 @@ CLUSTERS = tuple(
         by_hand=points / 2,
     )
     for points in (1, 2)
-    for hands in (3, 10, 30)
+    for hands in (3, 10, 30, 100)
 )
-"""A known weakness: the gate treats drawings as independent, and those of one hand are not (docs/adr/0004)."""
+"""A/A with hands that differ. Two seeds of one recipe differ by about half a point between hands (docs/adr/0016)."""
+
+FEW = tuple(replace(gain, hands=hands) for hands in (3, 5, 10, 60) for gain in GAINS)
+"""The same gains, shown by fewer or more hands; half a feedback size."""
+
+HOSTILE = tuple(
+    Scenario(
+        f"true {'gain' if fixed > broken else 'loss'} of 3.7 points, a fifth of the hands lies", fixed, broken,
+        champion_percent=95.0, hands=hands, hostile=0.2,
+    )
+    for fixed, broken in ((0.5, 4.2), (4.2, 0.5))
+    for hands in (10, 30, 60)
+)  # fmt: skip
+"""585 uploads, as many as in the attack that this was built against."""
+HOSTILE_SIZE, FEW_SIZE = 585, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,7 @@ class Cell:
 
     world: str
     """The scenario's name."""
+    hands: int
     feedback_n: int
     passed: float
     inconclusive: float
@@ -106,12 +125,14 @@ class Table:
         rows = [
             f"{self.repetitions} repetitions per row, seed {self.seed}; {settings}.",
             "",
-            "| truth | feedback n | passed | inconclusive | failed | naive `>=` passes |",
-            "|---|---|---|---|---|---|",
+            "| truth | hands | feedback n | passed | inconclusive | failed | naive `>=` passes |",
+            "|---|---|---|---|---|---|---|",
         ]
         for cell in self.cells:
             shares = (cell.passed, cell.inconclusive, cell.failed, cell.naive_passed)
-            rows.append(f"| {cell.world} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |")
+            rows.append(
+                f"| {cell.world} | {cell.hands} | {cell.feedback_n} | {' | '.join(f'{s:.1%}' for s in shares)} |"
+            )
         return "\n".join(rows) + "\n"
 
 
@@ -122,9 +143,10 @@ def simulate(
     feedback_sizes: Sequence[int] = FEEDBACK_SIZES,
     progress: Progress = no_progress,
 ) -> Table:
-    """Judge each scenario at each size ``repetitions`` times; about 2 ms each. The same seed gives the same table."""
+    """Judge each scenario at each size ``repetitions`` times; about 8 ms each. The same seed gives the same table."""
     plan = [(scenario, size) for scenario in EQUALS + GAINS for size in feedback_sizes]
     plan += [(scenario, max(feedback_sizes)) for scenario in LOSSES + CLUSTERS]
+    plan += [(scenario, FEW_SIZE) for scenario in FEW] + [(scenario, HOSTILE_SIZE) for scenario in HOSTILE]
     cells = []
     for done, (scenario, size) in enumerate(plan):
         progress("judging", done, len(plan))
@@ -145,6 +167,7 @@ def cell(scenario: Scenario, size: int, policy: Policy, rng: np.random.Generator
     share = {outcome: outcomes.count(outcome) / repetitions for outcome in Outcome}
     return Cell(
         scenario.name,
+        scenario.hands,
         size,
         share[Outcome.PASSED],
         share[Outcome.INCONCLUSIVE],
@@ -157,18 +180,22 @@ def sample(scenario: Scenario, size: int, rng: np.random.Generator) -> tuple[Rep
     """Champion's and challenger's report on a base slice and on ``size`` feedback items drawn from ``scenario``."""
     base = _draw(rng, BASE_IMAGES, scenario.base_percent, scenario.base_fixed, scenario.base_broken)
     drawn = _drawings(scenario, size)
-    writer = rng.integers(0, scenario.hands or 1, drawn)
-    shift = scenario.by_hand * rng.choice((-1.0, 1.0), scenario.hands or 1)[writer]
+    busy = rng.lognormal(0, scenario.size_spread, scenario.hands)
+    writer = rng.choice(scenario.hands, drawn, p=busy / busy.sum())
+    shift = scenario.by_hand * rng.choice((-1.0, 1.0), scenario.hands)[writer]
     before, after = _draw(rng, drawn, scenario.champion_percent, scenario.fixed + shift, scenario.broken - shift)
     served = _served(before, scenario, rng)
     sent = np.flatnonzero(~served | (rng.random(drawn) < scenario.confirm_rate))[:size]
-    weights = np.where(served[sent], 1 / scenario.confirm_rate, 1.0)
-    sources = writer[sent] if scenario.hands else None
+    before, after, served, sources = before[sent], after[sent], served[sent], writer[sent]
+    lying = np.isin(sources, rng.permutation(scenario.hands)[: int(scenario.hostile * scenario.hands)])
+    worse = scenario.fixed < scenario.broken  # is the challenger the worse of the two?
+    before, after, served = np.where(lying, not worse, before), np.where(lying, worse, after), served | lying
+    weights = np.where(served, 1 / scenario.confirm_rate, 1.0)
     digits = rng.integers(0, 10, BASE_IMAGES + len(sent), dtype=np.uint8)
 
     def report(model: str, on_base: NDArray[np.bool_], on_drawings: NDArray[np.bool_]) -> Report:
         base_score = _score("mnist", digits[:BASE_IMAGES], on_base, np.ones(BASE_IMAGES), None)
-        feedback = _score(gate.FEEDBACK, digits[BASE_IMAGES:], on_drawings[sent], weights, sources)
+        feedback = _score(gate.FEEDBACK, digits[BASE_IMAGES:], on_drawings, weights, sources)
         return Report(model, (base_score, feedback), _HEALTHY)
 
     return report("champion", base[0], before), report("challenger", base[1], after)

@@ -11,6 +11,8 @@ from typing import Any
 
 FEEDBACK = "feedback"
 """The slice of held-out sources' corrections and confirmations."""
+USERS = "users"
+"""The slice of people's images that reviewers labelled."""
 FULL_BASE = 10_000
 """The number of base images that a policy's margins are meant for: MNIST's test set."""
 
@@ -43,8 +45,16 @@ class Policy:
     minimum_feedback: int = 200
     minimum_confirmations: int = 50
     """Corrections alone are the champion's own errors, so a challenger cannot break any of them."""
-    minimum_hands: int = 2
-    """Applies only to slices with sources: one hand is no evidence about another."""
+    minimum_hands: int = 3
+    """Applies only to slices with sources: one or two hands are no evidence about others."""
+    hand_share: float = 0.05
+    """No hand has more than this share of the judge, nor more than three equal shares, but always two equal ones."""
+    upload_share: float = 0.01
+    """No upload has more than this share of the judge, but always two equal ones."""
+    hand_spread_points: float = 2.5
+    """How far the gains of hands differ, at least (standard deviation): a few hands cannot show it."""
+    hostile_share: float = 0.2
+    """A gain must survive without this share of hands that gain most, a failure without those that lose most."""
     base_floor_percent: float = 90.0
     """First run only: shows that the file is a digit classifier. Our weakest family reaches 96.9."""
     class_floor_percent: float = 75.0
@@ -63,6 +73,11 @@ class Policy:
         for name in ("base_floor_percent", "class_floor_percent"):
             if not 0 <= getattr(self, name) <= 100:
                 raise ValueError(f"{name}: expected 0 to 100, got {getattr(self, name)}")
+
+    @property
+    def confidence(self) -> str:
+        """The level of each one-sided bound, in words."""
+        return f"{100 * (1 - self.alpha):g} %"
 
     def at(self, n: int) -> "Policy":
         """The policy for a base slice of ``n`` images.

@@ -121,16 +121,17 @@ def test_one_digit_may_not_pay_for_the_base() -> None:
 def test_ten_digits_share_the_chance_of_a_false_alarm() -> None:
     """Eleven broken fives and two fixed ones are harm at 5 %, but one of ten digits looks so by chance."""
     champion, challenger = Case(base_fixed=20, base_broken=11, base_digit=5).reports()
-    assert gate.pair(champion.scores[0], challenger.scores[0]).gain(POLICY.alpha, 5)[2] < 0
+    assert gate.pair(champion.scores[0], challenger.scores[0], POLICY).gain(POLICY.alpha, 5)[2] < 0
     assert outcome(gate.judge(champion, challenger, POLICY), "classes") is Outcome.INCONCLUSIVE
 
 
 def test_hands_are_counted_where_they_are_known() -> None:
-    """One hand is no evidence about others; for three hands the message counts gains and losses."""
-    assert "hands n=1, need 2" in words(Case(hands=1).judged(), "feedback")
+    """One or two hands are no evidence about others; of three, the message counts those that gain and lose."""
+    for hands in (1, 2):
+        assert f"hands n={hands}, need 3" in words(Case(hands=hands).judged(), "feedback")
     three = Case(hands=3).judged()
-    assert three.outcome is Outcome.PASSED
-    assert "of 3 hands 3 gain and 0 lose" in words(three, "feedback")
+    assert "n=400 uploads by 3 hands, 3 gain and 0 lose" in words(three, "feedback")
+    assert Case(hands=30).judged().outcome is Outcome.PASSED
 
 
 def test_the_first_run_is_judged_on_floors_and_says_so() -> None:

@@ -106,7 +106,8 @@ def test_images_that_both_read_alike_never_turn_a_failure_into_a_gain(case: Case
 def test_swapping_the_models_swaps_the_bounds(case: Case) -> None:
     """One model's gain is the other's loss, and the two are never both better than each other."""
     one, other = case.reports()
-    there, back = gate.pair(one.scores[1], other.scores[1]), gate.pair(other.scores[1], one.scores[1])
+    there = gate.pair(one.scores[1], other.scores[1], POLICY)
+    back = gate.pair(other.scores[1], one.scores[1], POLICY)
     gain, low, high = there.gain(0.05)
     assert back.gain(0.05) == pytest.approx((-gain, -high, -low))
     assert low <= gain <= high

@@ -1,10 +1,13 @@
 """The gate's error rates in simulated scenarios with a known truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from loop.evaluation import gate, power
 from loop.evaluation.gate import Policy
+from loop.evaluation.scoring import Report
 
 POLICY = Policy()
 
@@ -42,9 +45,9 @@ def test_a_wide_margin_lets_the_loss_through() -> None:
 
 @pytest.mark.slow
 def test_a_true_gain_is_found_where_there_is_feedback_enough() -> None:
-    """A gain of four points never passes on 100 items, passes mostly on 200, and at least 90 % of the time on 500."""
+    """A gain of four points passes on 100 items only if MNIST shows one too, mostly on 200, at least 90 % on 500."""
     found = [power.cell(power.GAINS[-1], size, POLICY, rng(4), 80).passed for size in (100, 200, 500)]
-    assert found[0] == 0
+    assert found[0] <= 0.05
     assert found[1] >= 0.65
     assert found[2] >= 0.9
 
@@ -57,7 +60,7 @@ def test_the_scenarios_have_the_stated_gain(scenario: power.Scenario) -> None:
     for _ in range(60):
         champion, challenger = power.sample(scenario, 1000, generator)
         assert challenger.scores[1].n == 1000
-        gains.append(gate.pair(champion.scores[1], challenger.scores[1]).gain(0.05)[0])
+        gains.append(gate.pair(champion.scores[1], challenger.scores[1], POLICY).gain(0.05)[0])
     error = float(np.std(gains) / np.sqrt(60))
     assert np.mean(gains) == pytest.approx(scenario.fixed - scenario.broken, abs=3.5 * error)
 
@@ -74,12 +77,42 @@ def test_the_same_seed_gives_the_same_table() -> None:
 
 
 @pytest.mark.slow
-def test_hands_that_differ_are_the_known_weakness() -> None:
-    """With ±2 points for each of three hands and no gain on average, the gate, which ignores hands, passes over 10 %.
+@pytest.mark.parametrize(
+    "scenario", [s for s in power.CLUSTERS if s.hands in (3, 10)], ids=lambda s: f"{s.hands}, {s.by_hand}"
+)
+def test_hands_that_differ_are_rarely_taken_for_a_gain(scenario: power.Scenario) -> None:
+    """With ±1 or ±2 points for each of 3 or 10 hands and no gain on average, at most 5 % pass (n=150, plus 2 SE)."""
+    assert power.cell(scenario, 1000, POLICY, rng(6), 150).passed <= 0.05 + 2 * 0.018
 
-    docs/adr/0004 states this weakness. A fix must reverse this test.
-    """
-    scenario = next(scenario for scenario in power.CLUSTERS if scenario.hands == 3 and scenario.by_hand == 1.0)
-    assert power.cell(scenario, 1000, POLICY, rng(6), 150).passed > 0.1
-    challenger = power.sample(scenario, 500, rng(6))[1]
-    assert challenger.scores[1].hands == 3
+
+def test_a_judge_of_uploads_takes_them_for_a_gain() -> None:
+    """Negative control: the same worlds with the hands left out pass more than 15 % (three hands, two points)."""
+    scenario = next(s for s in power.CLUSTERS if s.hands == 3 and s.by_hand == 1.0)
+    generator, passed = rng(6), 0
+    for _ in range(60):
+        reports = (_without_hands(report) for report in power.sample(scenario, 1000, generator))
+        passed += gate.judge(*reports, POLICY).outcome is gate.Outcome.PASSED
+    assert passed / 60 > 0.15
+
+
+def _without_hands(report: Report) -> Report:
+    return replace(report, scores=tuple(replace(score, sources=None) for score in report.scores))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", power.HOSTILE[1:5:3], ids=lambda s: s.name)
+def test_a_fifth_of_lying_hands_neither_passes_nor_fails_a_model(scenario: power.Scenario) -> None:
+    """A challenger 3.7 points worse passes, and one 3.7 points better fails, in at most 5 % of nights (n=100)."""
+    found = power.cell(scenario, power.HOSTILE_SIZE, POLICY, rng(7), 100)
+    assert (found.passed if scenario.fixed < scenario.broken else found.failed) <= 0.05
+
+
+def test_without_the_rule_lying_hands_pass_a_bad_model() -> None:
+    """Negative control: if only one hand is left out, a fifth of 30 hands passes a bad challenger most of the time."""
+    scenario = next(s for s in power.HOSTILE if s.hands == 30 and s.fixed < s.broken)
+    lax = Policy(hostile_share=0.01)
+    generator, outcomes = rng(8), []
+    for _ in range(40):
+        verdict = gate.judge(*power.sample(scenario, power.HOSTILE_SIZE, generator), lax)
+        outcomes.append(next(reason.outcome for reason in verdict.reasons if reason.check == "feedback"))
+    assert outcomes.count(gate.Outcome.PASSED) > 20
