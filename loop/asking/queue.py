@@ -4,7 +4,9 @@ Rules:
 
 - Every drawing takes part in exactly one lottery, on the first night after it arrived, before anything else looks at
   it. Its chance is known and is kept with the question. Answers of the random arm, weighted by 1/(chance that the phone
-  sent it × chance of the lottery), are therefore an unbiased picture of what users draw.
+  sent it × chance of the lottery), are therefore an unbiased picture of what users draw. The lottery's chances are
+  proportional to 1/(chance that the phone sent it), so that these weights are as equal as they can be: a sample of
+  equal weights says the most about everybody.
 - The asked arm chooses among the drawings that the lottery left, in the order of the strategy. Of one source, and of
   one predicted digit, at most a share of the arm is asked, unless the pool has nothing else.
 - Everything that determines a choice is kept: strategy, seed, and the digest of the pool. ``plan`` on the same pool
@@ -29,12 +31,13 @@ _LONGER = 4  # times as many drawings as are asked for: the caps leave out some
 class PoolColumns:
     """The drawings that wait for a label; row i of each array belongs to drawing i.
 
-    ``ids (n,) int64``, ``sources (n,) int64``, ``drawn (n,) bool``: its lottery was held on an earlier night;
-    ``digests (n,)``: 64 hex characters each.
+    ``ids (n,) int64``, ``sources (n,) int64``, ``rates (n,) float64``: the chances, above 0, that phones sent them;
+    ``drawn (n,) bool``: its lottery was held on an earlier night; ``digests (n,)``: 64 hex characters each.
     """
 
     ids: NDArray[np.int64]
     sources: NDArray[np.int64]
+    rates: NDArray[np.float64]
     drawn: NDArray[np.bool_]
     digests: tuple[str, ...]
 
@@ -85,21 +88,42 @@ def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: in
     """Tonight's questions, the asked arm in order of preference after the random arm."""
     if not len(pool) or not rules.count:
         return []
-    lottery = np.flatnonzero(~pool.drawn)
-    winners, chance = _lottery(lottery, round(rules.random_share * rules.count), seed)
-    random = [Planned(int(row), RANDOM, chance, 0.0, f"random: 1 of {1 / chance:.4g} new drawings") for row in winners]
+    new = np.flatnonzero(~pool.drawn)
+    chances = lottery_chances(pool.rates[new], round(rules.random_share * rules.count))
+    won = _winners(chances, seed)
+    winners = new[won]
+    random = [
+        Planned(int(row), RANDOM, float(chance), 0.0, f"random: chance {chance:.3g} among {len(new)} new drawings")
+        for row, chance in zip(winners, chances[won], strict=True)
+    ]
     rest = np.setdiff1d(np.arange(len(pool)), winners)
     wanted = min(rules.count - len(random), len(rest))
     return random + _asked(pool, candidates, rest, wanted, rules, seed)
 
 
-def _lottery(rows: NDArray[np.intp], wanted: int, seed: int) -> tuple[NDArray[np.intp], float]:
-    """Winners, each row with the same chance, and that chance."""
-    if not len(rows) or not wanted:
-        return rows[:0], 1.0
-    winners = min(wanted, len(rows))
-    lots = np.random.default_rng([seed, 1]).permutation(len(rows))[:winners]
-    return np.sort(rows[lots]), winners / len(rows)
+def lottery_chances(rates: NDArray[np.float64], wanted: int) -> NDArray[np.float64]:
+    """Chances proportional to 1/rate, at most 1, that sum to ``wanted`` (or to all): ``(n,)`` for rates ``(n,)``."""
+    chances = np.zeros(len(rates))
+    free = np.ones(len(rates), np.bool_)
+    wanted = min(wanted, len(rates))
+    while free.any() and wanted > np.count_nonzero(~free):
+        share = (1 / rates) * free
+        chances = np.where(free, share / share.sum() * (wanted - np.count_nonzero(~free)), 1.0)
+        certain = free & (chances >= 1 - 1e-12)
+        if not certain.any():
+            break
+        free &= ~certain
+        chances = np.where(free, chances, 1.0)
+    return chances
+
+
+def _winners(chances: NDArray[np.float64], seed: int) -> NDArray[np.intp]:
+    """Rows drawn with exactly these chances: systematic sampling in a random order (Madow 1949), in row order."""
+    random = np.random.default_rng([seed, 1])
+    order = random.permutation(np.flatnonzero(chances < 1))
+    marks = np.floor(np.cumsum(chances[order]) + random.random())
+    won = order[np.diff(marks, prepend=0.0) >= 1]
+    return np.sort(np.concatenate([won, np.flatnonzero(chances >= 1)]))
 
 
 def _asked(

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loop.asking.queue import ASKED, RANDOM, AskingRules, PoolColumns, plan
+from loop.asking.queue import ASKED, RANDOM, AskingRules, PoolColumns, lottery_chances, plan
 from tests.asking.test_strategies import candidates
 
 
-def columns(n: int, sources: int = 1000, drawn: int = 0) -> PoolColumns:
-    """A pool of ``n`` drawings; the lottery of the first ``drawn`` was held before."""
+def columns(n: int, sources: int = 1000, drawn: int = 0, rare: int = 0) -> PoolColumns:
+    """``n`` drawings; the lottery of the first ``drawn`` was held before, the last ``rare`` were sent at 1 %."""
     return PoolColumns(
         np.arange(100, 100 + n),
         np.arange(n) % sources,
+        np.where(np.arange(n) < n - rare, 1.0, 0.01),
         np.arange(n) < drawn,
         tuple(f"{i:064x}" for i in range(n)),
     )
@@ -41,16 +42,34 @@ def test_as_many_questions_as_wanted(n: int, count: int, drawn: int, sources: in
 
 
 def test_the_lottery_is_fair() -> None:
-    """Over many seeds each new drawing wins as often as the stated chance says, whatever the model thinks of it."""
-    pool, seen = columns(40, drawn=10), candidates(40, 5)
+    """Over many seeds each new drawing wins as often as its stated chance says, whatever the model thinks of it."""
+    pool, seen = columns(40, drawn=10, rare=3), candidates(40, 5)
     wins, nights = Counter[int](), 2000
+    chances: dict[int, float] = {}
     for seed in range(nights):
         random = [question for question in plan(pool, seen, AskingRules(20, random_share=0.3), seed) if question.chance]
-        assert {question.chance for question in random} == {6 / 30}
+        assert len(random) in {5, 6, 7}
         wins.update(question.row for question in random)
-    shares = np.array([wins[row] / nights for row in range(40)])
-    assert (shares[:10] == 0).all()
-    assert np.abs(shares[10:] - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / nights)
+        chances |= {question.row: question.chance for question in random if question.chance}
+    assert not any(wins[row] for row in range(10))
+    assert [wins[row] for row in range(37, 40)] == [nights] * 3  # 1/rate is 100 times as much: certain
+    for row in range(10, 37):
+        chance = chances[row]
+        assert chance == pytest.approx(3 / 27)
+        assert abs(wins[row] / nights - chance) < 5 * np.sqrt(chance * (1 - chance) / nights)
+
+
+@given(
+    rates=st.lists(st.floats(1e-6, 1), max_size=40),
+    wanted=st.integers(0, 50),
+)
+def test_chances_of_the_lottery(rates: list[float], wanted: int) -> None:
+    """They sum to the number wanted, or to all; below 1 they are proportional to 1/rate."""
+    chances = lottery_chances(np.array(rates), wanted)
+    assert chances.sum() == pytest.approx(min(wanted, len(rates)), abs=1e-6)
+    assert ((chances >= 0) & (chances <= 1)).all()
+    products = (chances * np.array(rates))[chances < 1]
+    assert products == pytest.approx(products[:1].repeat(len(products)), rel=1e-6)
 
 
 def test_caps_hold_where_the_pool_allows() -> None:
