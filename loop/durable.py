@@ -32,6 +32,26 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
         file.write(data)
 
 
+def create_whole(path: Path, data: bytes, mode: int) -> bool:
+    """Create a file with its whole content; False if it exists already, also by another process's doing at this moment.
+
+    Raises ``DiskFull``.
+    """
+    try:
+        make_folder(path.parent)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX) as file:
+            file.write(data)
+            Path(file.name).chmod(mode)
+            sync_file(file)
+            os.link(file.name, path)
+        sync_folder(path.parent)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise DiskFull(f"{path}: cannot write ({error.strerror}); repair the folder and run again") from error
+    return True
+
+
 @contextmanager
 def whole(path: Path, mode: int, size: str) -> Iterator[IO[bytes]]:
     """A file to write in pieces. It gets its name when the block ends, and is removed if the block raises.

@@ -65,6 +65,7 @@ PANELS: dict[str, dict[str, Entry]] = {
     },
     "Security": {
         "keys": Entry("keys:app", "Manage API keys."),
+        "secrets": Entry("secrets:app", "Manage the key that seals the secrets in the database."),
     },
     "Model development": {
         "score": Entry("score:score", "Measure any Core ML digit model: accuracy, confusions, time per image."),

@@ -29,7 +29,6 @@ from loop.home.settings import Settings
 from loop.intake import replay
 from loop.intake.replay import Replayed
 from loop.night import jury, retrain
-from loop.store import schema
 from loop.store.feedback import corrections
 from loop.store.nights import versions
 from loop.store.values import Attribution, Role
@@ -93,7 +92,7 @@ def _clear(scratch: Path) -> None:
 def create_base(settings: Settings, people: list[Person], progress: Progress) -> Home:
     """The scratch home, migrated, its base registered as version 1 and champion."""
     home = homes.at(settings, migrated=False)
-    schema.migrate(home.store)
+    homes.migrate(home)
     with home.store.write() as tx:
         corrections.set_salt(tx, salt([person.name for person in people], settings.holdout_share))
     retrain.create_base(home, FAMILY, progress=progress)

@@ -81,7 +81,9 @@ def gc(
 
 def backup(
     file: Annotated[Path, typer.Argument(help="File to write, for instance loop.tar.gz.", show_default=False)],
-    keys: Annotated[bool, typer.Option("--keys", help="Include the feed's private keys, encrypted.")] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Include the feed's private keys and the sealing key, encrypted.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write one file from which `loop restore` rebuilds the home.
@@ -98,12 +100,17 @@ def backup(
         return
     what = "with" if keys else "without"
     say(f"{made.path}: {made.bytes:,} bytes, {rows:,} rows, {what} private keys; read back and verified")
+    if not keys:
+        say(f"its secrets open only with {home.settings.sealing_key_file}: keep a copy of that file, or use --keys")
 
 
 def restore(
     file: Annotated[Path, typer.Argument(help="File that `loop backup` wrote.", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="Replace the present content of this home.")] = False,
     keys: Annotated[bool, typer.Option("--keys", help="Restore the private keys, too.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget-secrets", help="The sealing key is lost: new holdout salt, no webhooks.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Restore this home from a backup.
@@ -111,7 +118,7 @@ def restore(
     Feed sequences, erasures and key revocations that are newer than the backup stay in force.
     """
     home = homes.at(configuration.load(), migrated=False)
-    options = restores.Options(replace, _passphrase(home.settings, confirm=False) if keys else None)
+    options = restores.Options(replace, _passphrase(home.settings, confirm=False) if keys else None, forget)
     with progress(quiet=as_json) as report:
         done = restores.restore(home, file, options, utc_now(), report)
         proof = verifying.verify(home, utc_now(), report)

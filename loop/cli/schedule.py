@@ -3,6 +3,7 @@
 import signal
 import threading
 
+from loop import home as homes
 from loop.cli.output import Json, Reason, emit, open_home, say, when
 from loop.clock import utc_now
 from loop.home import logs
@@ -21,6 +22,7 @@ def schedule() -> None:
 
     home = open_home()
     logs.begin(home.settings)
+    homes.require_secrets(home)
     scheduler = Scheduler(home, tasks=background.tasks(home))
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

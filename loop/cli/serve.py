@@ -36,6 +36,7 @@ def serve(host: Host = None, port: Port = None) -> None:
     """
     home = homes.at(_settings(host, port))
     logs.begin(home.settings)
+    homes.require_secrets(home)
     _show_first_key(home)
     _serve(home)
 
@@ -53,6 +54,7 @@ def up(host: Host = None, port: Port = None) -> None:
     settings = _settings(host, port)  # again: `loop init` may have written the home's own
     home = homes.at(settings)
     logs.begin(settings)
+    homes.require_secrets(home)
     _show_first_key(home)
     scheduler = Scheduler(home, tasks=background.tasks(home))
     scheduler.start()

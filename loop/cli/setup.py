@@ -32,7 +32,7 @@ def init(family: FamilyName = "cnn", without_mnist: WithoutMnist = False, as_jso
     known_family(family)
     loaded = _with_corpus(configuration.load(), family, without_mnist)
     home = homes.at(loaded, migrated=False)
-    schema.migrate(home.store)
+    homes.migrate(home)
     with home.store.write() as tx:
         corrections.set_salt(tx)
     with progress(quiet=as_json) as report:
@@ -71,11 +71,13 @@ def migrate(as_json: Json = False) -> None:
     """Migrate the database to the schema of this release."""
     home = homes.at(configuration.load(), migrated=False)
     before = schema.current(home.store)
-    schema.migrate(home.store)
+    sealed = homes.migrate(home)
     if as_json:
-        emit({"database": home.store.shown_url, "before": before, "now": schema.head()})
-    else:
-        say(f"{home.store.shown_url}: {before or 'empty'} → {schema.head()}")
+        emit({"database": home.store.shown_url, "before": before, "now": schema.head(), "sealed": sealed})
+        return
+    say(f"{home.store.shown_url}: {before or 'empty'} → {schema.head()}")
+    if sealed:
+        say(f"{sealed} secrets sealed with the key in {home.settings.sealing_key_file}; keep a copy of that file")
 
 
 def settings(as_json: Json = False) -> None:

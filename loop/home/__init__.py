@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from loop.errors import BadSettings, StoreUnavailable
 from loop.home.artifacts import Artifacts
 from loop.home.model_cache import ModelCache
+from loop.home.sealing_key import KeyFile
 from loop.home.settings import Settings
 from loop.store import Store, schema
+from loop.store.service import secrets_at_rest
 
 if TYPE_CHECKING:
     from loop.data.corpus import Corpus
@@ -49,10 +51,37 @@ def at(settings: Settings, *, migrated: bool = True) -> Home:
     """Open a home. Raises ``StoreUnavailable``; also ``SchemaBehind`` if ``migrated``, else the caller migrates."""
     if not migrated:
         _make_private(settings.home)
-    home = Home(settings, Store(settings.url, create=not migrated), Artifacts(settings.home / "artifacts"))
+    home = opened(settings, create=not migrated)
     if migrated:
         schema.require_head(home.store)
     return home
+
+
+def opened(settings: Settings, *, create: bool) -> Home:
+    """A home in any state; unless ``create``, no folder and no file is made."""
+    store = Store(settings.url, create=create, keys=KeyFile(settings.sealing_key_file))
+    return Home(settings, store, Artifacts(settings.home / "artifacts"))
+
+
+def migrate(home: Home) -> int:
+    """Bring the store to this release: its schema, then the secrets that an earlier release stored unsealed.
+
+    Returns how many secrets were sealed: a second process, or a second call, finds none. Raises ``StoreUnavailable``,
+    ``SchemaBehind``, ``BadKey``.
+    """
+    schema.migrate(home.store)
+    with home.store.exclusive() as tx:
+        sealed = secrets_at_rest.seal_all(tx)
+        secrets_at_rest.require_open(tx)
+    if sealed:
+        home.store.compact()  # the log still has the plain secret; in the file `secure_delete` has overwritten it
+    return sealed
+
+
+def require_secrets(home: Home) -> None:
+    """Raises ``BadKey`` if this machine lacks the key of a secret in the database; long-running processes ask first."""
+    with home.store.read() as tx:
+        secrets_at_rest.require_open(tx)
 
 
 def _make_private(folder: Path) -> None:

@@ -66,6 +66,9 @@ class Settings(BaseModel):
     )
     keys: Path | None = Field(None, description="folder with the feed's private keys; default: home/keys")
     key_passphrase: SecretStr | None = Field(None, description="passphrase of encrypted keys; default: ask")
+    sealing_key: Path | None = Field(
+        None, description="file with the key of the database's secrets; default: home/sealing.key"
+    )
     feed_expires_hours: int = Field(168, ge=1, le=8760, description="devices refuse a feed older than this")
     confirm_rate: float = Field(0.05, ge=0, le=1, description="probability that a device confirms a right answer")
     rollout_percent: int = Field(100, ge=0, le=100, description="percentage of devices that install a new champion")
@@ -80,7 +83,7 @@ class Settings(BaseModel):
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")
     trial: ExportLimits = Field(default_factory=ExportLimits, description="limits of a published file")
 
-    @field_validator("home", "mnist", "keys", "feed_folder")
+    @field_validator("home", "mnist", "keys", "sealing_key", "feed_folder")
     @classmethod
     def _expanded(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
@@ -89,6 +92,11 @@ class Settings(BaseModel):
     def published(self) -> Path:
         """The folder with the published feed."""
         return self.feed_folder or self.home / "feed"
+
+    @property
+    def sealing_key_file(self) -> Path:
+        """The file with the key that seals the database's secrets."""
+        return self.sealing_key or self.home / "sealing.key"
 
     @property
     def url(self) -> str:

@@ -2,8 +2,9 @@
 
 Rules: all rows are of one moment. Artifacts are copied after that moment, because a row never changes the file that it
 names and a named file is never deleted. The finished file is read again and then renamed, so it appears complete or not
-at all, and only its owner may read it. Private keys are included only on request, and are then encrypted. The published
-folder is not included: ``loop feed publish`` writes it again.
+at all, and only its owner may read it. Secrets stay sealed in it. The feed's private keys and the key that opens the
+secrets are included only on request, and are then encrypted. The published folder is not included: ``loop feed
+publish`` writes it again.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,8 @@ from sqlalchemy.orm import Session
 from loop import durable
 from loop.errors import BadBackup, BadKey
 from loop.feed import authority
-from loop.home import Home
+from loop.home import Home, sealing_key
+from loop.home.sealing_key import KeyFile
 from loop.operations import archive, files, key_encryption
 from loop.operations.archive import Manifest, Writer
 from loop.store import schema
@@ -37,7 +39,7 @@ class Made:
 def backup(
     home: Home, to: Path, now: datetime, passphrase: str | None = None, progress: Progress = no_progress
 ) -> Made:
-    """Write the file; with a ``passphrase``, include the feed's private keys.
+    """Write the file; with a ``passphrase``, include the feed's private keys and the sealing key.
 
     Raises ``BadBackup`` if the file exists, ``BadKey``, ``ArtifactCorrupt``, ``DiskFull``.
     """
@@ -89,6 +91,9 @@ def _artifacts(home: Home, writer: Writer, named: Mapping[files.Name, object], p
 
 def _keys(home: Home, passphrase: str) -> bytes:
     key_files = key_encryption.gather(authority.folder(home))
+    sealing_keys = KeyFile(home.settings.sealing_key_file).read()
+    if sealing_keys:
+        key_files[key_encryption.SEALING_KEY] = sealing_key.written(sealing_keys)
     if not key_files:
         raise BadKey(f"{authority.folder(home)}: no private keys here; run the backup without --keys")
     return key_encryption.seal(key_files, passphrase)

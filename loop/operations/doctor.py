@@ -6,13 +6,13 @@ If the database does not answer or has another revision, the checks of its rows 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from loop import home as homes
 from loop.errors import LoopError
 from loop.home import Home
-from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
+from loop.operations import secrets_check
 from loop.operations.checks import Check, Installation, database, machine, nights, phones, service, uploads
 from loop.operations.finding import Finding, Severity, broken, note, ok, worst
-from loop.store import Store
 from models.family import Progress, no_progress
 
 FIRST: dict[str, Check] = {"database": database.answers, "schema": database.revision}
@@ -25,6 +25,7 @@ ROWLESS: dict[str, Check] = {
 }
 QUICK: dict[str, Check] = {
     "clock": machine.clock,
+    "secrets": lambda installation: secrets_check.examine(installation.home),
     "keys": phones.signing,
     "feed": phones.feed,
     "scheduler": nights.scheduler,
@@ -43,7 +44,7 @@ SLOW: dict[str, Check] = {"corpus": machine.corpus}
 
 def opened(settings: Settings) -> Home:
     """A home in any state, opened for checking; checks create no file and no folder."""
-    return Home(settings, Store(settings.url, create=False), Artifacts(settings.home / "artifacts"))
+    return homes.opened(settings, create=False)
 
 
 def examine(home: Home, now: datetime, progress: Progress = no_progress) -> list[Finding]:

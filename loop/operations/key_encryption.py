@@ -18,6 +18,8 @@ from loop.errors import BadBackup, BadKey
 from loop.feed.keys import MAX_BYTES
 
 FILE_NAME = re.compile(r"(root|recovery|feed)-[0-9a-f]{12}\.pem")
+SEALING_KEY = "sealing.key"
+"""The name of the file that opens the database's secrets, wherever the settings place it."""
 ASSOCIATED_DATA = b"digit-loop backup keys 1\n"
 SALT_BYTES, NONCE_BYTES, MIN_PASSPHRASE_LENGTH = 16, 12, 12
 SCRYPT_COST = {"n": 1 << 17, "r": 8, "p": 1}  # 128 MiB and about half a second: OWASP's figure for scrypt
@@ -58,7 +60,7 @@ def unseal(sealed: bytes, passphrase: str) -> dict[str, bytes]:
     except InvalidTag:
         raise BadKey("the keys in the backup cannot be decrypted: wrong passphrase, or damaged data") from None
     files = json.loads(plain)
-    if any(not FILE_NAME.fullmatch(name) for name in files):
+    if any(name != SEALING_KEY and not FILE_NAME.fullmatch(name) for name in files):
         raise BadBackup("the encrypted keys contain a file that is not a key; nothing was written")
     return {name: text.encode("ascii") for name, text in files.items()}
 

@@ -7,7 +7,7 @@ or the new one. A restore also works between SQLite and PostgreSQL. What must ne
 if the old store is lost, above a margin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,10 +17,11 @@ from typing import IO
 
 from sqlalchemy.orm import Session
 
-from loop.errors import BadBackup, FeedRefused, OpsError
+from loop.errors import BadBackup, BadKey, FeedRefused, OpsError
 from loop.feed import authority, document, envelope, trust
 from loop.feed.layout import FEED_FILE, root_path
-from loop.home import Home
+from loop.home import Home, sealing_key
+from loop.home.sealing_key import KeyFile
 from loop.intake import erasure
 from loop.operations import archive, files, key_encryption
 from loop.operations.archive import Manifest
@@ -31,7 +32,8 @@ from loop.store.backup import carried_over, dump, replacement, sequences
 from loop.store.feedback import erasures
 from loop.store.nights import runs, versions
 from loop.store.phones import feeds
-from loop.store.service import health, key_values
+from loop.store.sealing import Key
+from loop.store.service import health, key_values, secrets_at_rest
 from models.family import Progress, no_progress
 
 ACTIVITY_WINDOW = timedelta(minutes=2)
@@ -42,10 +44,14 @@ SEQUENCE_MARGIN = {"corrections": 1_000_000, "events": 1_000_000}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``replace``: allow a store that is not empty. ``passphrase`` decrypts the backup's keys; None skips the keys."""
+    """``replace``: allow a store that is not empty. ``passphrase`` decrypts the backup's keys; None skips the keys.
+
+    ``forget_secrets``: the key that opens the backup's secrets is lost; forget them, as ``sealing.reset`` does.
+    """
 
     replace: bool = False
     passphrase: str | None = None
+    forget_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,10 @@ def restore(home: Home, path: Path, options: Options, now: datetime, progress: P
         with home.store.read() as tx:
             _ready(tx, options, now)
         copied = _artifacts(home, file, manifest, progress)
-        key_encryption.write(authority.folder(home), keys)
-        rows, erased = _rows(home, file, manifest, options, now, progress)
+        pems = {name: data for name, data in keys.items() if name != key_encryption.SEALING_KEY}
+        key_encryption.write(authority.folder(home), pems)
+        sealing_keys = _sealing_keys(keys)
+        rows, erased = _rows(home, file, manifest, options, sealing_keys, now, progress)
     erasure.scrub(home)
     return Restored(manifest.made_at, rows, copied, len(keys), erased)
 
@@ -122,6 +130,11 @@ def _keys(file: IO[bytes], manifest: Manifest, passphrase: str | None) -> dict[s
     return key_encryption.unseal(sealed, passphrase)
 
 
+def _sealing_keys(keys: Mapping[str, bytes]) -> tuple[Key, ...]:
+    data = keys.get(key_encryption.SEALING_KEY)
+    return () if data is None else sealing_key.parse(data.decode("ascii"), "the backup's sealing key")
+
+
 def _artifacts(home: Home, file: IO[bytes], manifest: Manifest, progress: Progress) -> int:
     total = sum(name.startswith("artifacts/") for name in manifest.members)
     done = 0
@@ -135,7 +148,13 @@ def _artifacts(home: Home, file: IO[bytes], manifest: Manifest, progress: Progre
 
 
 def _rows(
-    home: Home, file: IO[bytes], manifest: Manifest, options: Options, now: datetime, progress: Progress
+    home: Home,
+    file: IO[bytes],
+    manifest: Manifest,
+    options: Options,
+    sealing_keys: Sequence[Key],
+    now: datetime,
+    progress: Progress,
 ) -> tuple[dict[str, int], int]:
     """Replace all rows in one transaction; returns the rows of each table, and the uploads that were erased again."""
     reason = f"restored from the backup of {manifest.made_at:%Y-%m-%d %H:%M} UTC"
@@ -150,11 +169,25 @@ def _rows(
             sequences.raise_to(tx, {name: n + margin.get(name, 0) for name, n in manifest.sequences.items()})
             sequences.raise_to(tx, dict(old.last))
             carried_over.give_back(tx, old)
+        if sealing_keys:
+            KeyFile(home.settings.sealing_key_file).add(sealing_keys)
+        _open_secrets(tx, options, now)
         erased = erasures.reapply(tx)
         key_values.put(tx, erasures.UNSCRUBBED_KEY, reason)  # replaced rows must not stay in SQLite's log
         _complete(tx, manifest)
         replacement.settle(tx, reason, runs.me(), max(old.number, _seen_by_phones(home, tx)), now)
     return rows, erased
+
+
+def _open_secrets(tx: Session, options: Options, now: datetime) -> None:
+    """Raises ``BadKey`` if this machine cannot open a secret of the backup; then nothing is restored."""
+    if options.forget_secrets:
+        secrets_at_rest.give_up(tx, now)
+    try:
+        secrets_at_rest.require_open(tx)
+        secrets_at_rest.seal_all(tx)
+    except BadKey as error:
+        raise BadKey(f"{error}, or loop restore --forget-secrets; nothing was restored") from None
 
 
 def _load(tx: Session, file: IO[bytes], manifest: Manifest, progress: Progress) -> dict[str, int]:

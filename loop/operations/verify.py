@@ -1,7 +1,7 @@
 """Verify the home's data. Each mismatch is one finding.
 
 It compares every file with its digest, the ledger with its hash chain and its rules, the feed with the ledger, and
-every snapshot with its size.
+every snapshot with its size; and it opens every sealed secret.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from datetime import datetime
 from loop.errors import ArtifactCorrupt
 from loop.home import Home
 from loop.home.artifacts import DIGEST
-from loop.operations import feed_check, files, ledger_check
-from loop.operations.finding import Finding, broken, note
+from loop.operations import feed_check, files, ledger_check, secrets_check
+from loop.operations.finding import Finding, Severity, broken, note
 from loop.store.nights import ledger_chain, versions
 from loop.store.phones import feeds
 from loop.store.service import health
@@ -48,6 +48,7 @@ def verify(home: Home, now: datetime, progress: Progress = no_progress) -> Verif
         broken("rows", "references to existing rows", f"{n:,} of {name} refer to missing rows", RESTORE_ADVICE)
         for name, n in dangling.items()
     ]
+    findings += [each for each in secrets_check.examine(home) if each.severity is not Severity.OK]
     feed = feed_check.examine(home, lines, now, progress)
     findings += feed.findings
     orphans = [path for name, path in files.stored(home.artifacts) if name not in named]

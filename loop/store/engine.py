@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session
 
 from loop.errors import DeploymentError, DiskFull, StoreUnavailable, one_line
+from loop.store.sealing import KEYS, Keys
 
 BUSY_SECONDS = 30
 COMPACT_MS = 500  # writers wait while the log is truncated
@@ -53,8 +54,13 @@ def masked(url: str) -> str:
 class Store:
     """The engine; every transaction of the loop begins here."""
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
-        """``create`` makes the folder of a SQLite file; readers pass False and leave no trace."""
+    def __init__(self, url: str, *, create: bool = True, keys: Keys | None = None) -> None:
+        """``create`` makes the folder of a SQLite file; readers pass False and leave no trace.
+
+        ``keys`` seal the secrets in the database (``store.sealing``). Without them secrets are stored as they are, and
+        sealed ones cannot be read: for migrations and tests.
+        """
+        self._info: dict[Any, Any] = {} if keys is None else {KEYS: keys}
         self.url = make_url(url)
         self.shown_url = masked(url)
         self.engine = _engine(url, create)
@@ -68,20 +74,21 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads."""
-        with self._errors(), Session(self.engine.execution_options(loop_begin="DEFERRED")) as session:
+        with self._errors(), Session(self.engine.execution_options(loop_begin="DEFERRED"), info=self._info) as session:
             yield session
 
     @contextmanager
     def frozen(self) -> Iterator[Session]:
         """A read that sees one state of the database throughout, whatever others write (with WAL every read does)."""
         options = {"loop_begin": "DEFERRED"} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with self._errors(), Session(self.engine.execution_options(**options)) as session:
+        with self._errors(), Session(self.engine.execution_options(**options), info=self._info) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that commits when the block ends and rolls back when it raises."""
-        with self._errors(), self._queued(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        session = Session(self.engine, expire_on_commit=False, info=self._info)
+        with self._errors(), self._queued(), session, session.begin():
             yield session
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Trust with a history: on how many days a source was seen, who vouches for it, how far it is trusted; quarantine;
-quotas that outlive an erasure; uploads that are never weighed.
+quotas that outlive an erasure; uploads that are never weighed. A webhook's secret is sealed, and longer for it: what is
+stored is sealed by ``loop.home.migrate``, because a revision has no key.
 """
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ def upgrade() -> None:
     op.add_column("sources", sa.Column("vouched_at", TIME, nullable=True))
     op.add_column("corrections", sa.Column("flag", sa.String(length=24), nullable=True))
     _count_days()
+    _resize_secrets(100, 300)
     op.create_table(
         "quarantines",
         sa.Column("correction_id", ID, autoincrement=False, nullable=False),
@@ -57,13 +59,49 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back. Uploads in quarantine were accepted before there was one; rejected ones stay rejected."""
+    """Back. Uploads in quarantine were accepted before there was one; rejected ones stay rejected.
+
+    Refused once secrets are sealed: the code of that time would take the sealed salt for the salt.
+    """
+    columns = "SELECT value FROM facts UNION ALL SELECT secret FROM hooks"
+    if op.get_bind().scalar(sa.text(f"SELECT count(*) FROM ({columns}) AS secrets WHERE value LIKE 'sealed:%'")):  # noqa: S608 (our own names)
+        raise RuntimeError("the secrets of this database are sealed; restore a backup from before revision 0006")
+    _resize_secrets(300, 100)
     op.execute("UPDATE corrections SET status = 'accepted' WHERE status = 'quarantined'")
     for table in ("quotas", "trust", "quarantines"):
         op.drop_table(table)
     op.drop_column("corrections", "flag")
     op.drop_column("sources", "vouched_at")
     op.drop_column("sources", "days_seen")
+
+
+def _resize_secrets(before: int, after: int) -> None:
+    """On SQLite the table is made anew from its own rows, so that those of the deliveries find their webhooks again."""
+    if op.get_bind().dialect.name != "sqlite":
+        op.alter_column("hooks", "secret", existing_type=sa.String(before), type_=sa.String(after))
+        return
+    given = op.get_bind().scalar(sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'hooks'"))
+    op.execute("PRAGMA defer_foreign_keys = ON")
+    op.execute("CREATE TEMPORARY TABLE kept AS SELECT * FROM hooks")
+    op.drop_table("hooks")
+    op.create_table(
+        "hooks",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("url", sa.String(length=500), nullable=False),
+        sa.Column("secret", sa.String(length=after), nullable=False),
+        sa.Column("kinds", sa.JSON(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=100), nullable=False),
+        sa.Column("added_at", TIME, nullable=False),
+        sa.Column("removed_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hooks")),
+        sqlite_autoincrement=True,
+    )
+    op.execute("INSERT INTO hooks SELECT * FROM kept ORDER BY id")
+    op.execute("DROP TABLE kept")
+    if given is not None:
+        op.execute("DELETE FROM sqlite_sequence WHERE name = 'hooks'")
+        op.execute(sa.text("INSERT INTO sqlite_sequence VALUES ('hooks', :seq)").bindparams(seq=given))
 
 
 def _count_days() -> None:

@@ -97,7 +97,7 @@ def dumped(revision: str) -> str:
     """The SQL of a lived-in SQLite database at the revision."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        site = Site(f"sqlite:///{folder / 'new.db'}", folder, MADE_AT)
+        site = Site(f"sqlite:///{folder / 'new.db'}", folder, MADE_AT, sealed=False)
         live(site, erases=revision >= ERASURES)
         old = Store(f"sqlite:///{folder / 'old.db'}")
         upgrade(old, revision)

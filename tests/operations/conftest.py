@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,18 +10,18 @@ import numpy as np
 import pytest
 
 from loop import access, registry
+from loop import home as homes
 from loop.clock import utc_now
 from loop.data.digits import digit
 from loop.feed import authority, client, publish
 from loop.home import Home, artifacts
-from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.intake import Receipt, Upload, accept_many
 from loop.operations import key_encryption
 from loop.store import Store, tables, values
 from loop.store.feedback import corrections
 from loop.store.nights import runs, snapshots, versions
-from loop.store.service import outbox
+from loop.store.service import hooks, messages, outbox
 from loop.store.values import Attribution, Role
 from tests.feed.simulator import CHANNEL, model
 from tests.helpers import stores
@@ -48,11 +49,14 @@ def no_passphrase(path: Path) -> str | None:
 class Site:
     """A home, and actions on it."""
 
-    def __init__(self, url: str, folder: Path, now: datetime) -> None:
+    def __init__(self, url: str, folder: Path, now: datetime, *, sealed: bool = True) -> None:
+        """``sealed`` False: the store's secrets are as an early release stored them."""
         self.url, self.now = url, now
         settings = Settings(home=folder / "home", database_url=url, corpus="digits")
         settings.home.mkdir(mode=0o700, exist_ok=True)  # as ``loop init`` does
-        self.home = Home(settings, Store(url), Artifacts(settings.home / "artifacts"))
+        self.home = homes.opened(settings, create=True)
+        if not sealed:
+            self.home = replace(self.home, store=Store(url))
         self.root = b""
         stores.migrate(self.home.store)
         with self.home.store.write() as tx:
@@ -135,14 +139,18 @@ class Site:
         """An app's key, a webhook with an event to deliver, and an upload that was sent again."""
         access.create(self.home, "the app", access.Role.APP, actor="ops", now=self.now)
         with self.home.store.write() as tx:
-            hook = {"url": "https://example.org", "secret": "s", "kinds": ["version.promoted"], "since": 0}
-            tx.add(tables.Hook(**hook, actor="ops", added_at=self.now))
-            tx.flush()
+            hooks.add(tx, "https://example.org", "s", [messages.Kind.PROMOTED], "ops", self.now)
             outbox.record_for(tx, outbox.Kind.TEST, {"what": "a test"}, [1], self.now)
             first = tx.get(tables.Correction, 1)
             assert first is not None
             replay = {"source_id": first.source_id, "key": "r", "body_digest": "b", "correction_id": 1}
             tx.add(tables.Replay(**replay, answered_at=self.now))
+
+
+def give_key(home: Home, other: Home) -> None:
+    """Copy the sealing key to another machine, as docs/backup.md asks."""
+    other.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copy(home.settings.sealing_key_file, other.settings.sealing_key_file)
 
 
 def numbers(home: Home) -> set[int]:

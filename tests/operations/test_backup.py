@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import select, text
 
 from loop import access, registry
+from loop import home as homes
 from loop.errors import BadBackup, OpsError
 from loop.feed import authority, publish
 from loop.home import Home
-from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.intake import erasure
 from loop.operations import backup, restore, verify
 from loop.operations.finding import Severity, worst
-from loop.store import Store, schema, tables, values
+from loop.store import schema, tables, values
 from loop.store.backup import carried_over, dump, sequences
 from loop.store.feedback import corrections, erasures, own_uploads, uploads
 from loop.store.nights import runs
@@ -26,7 +26,7 @@ from loop.store.phones import feeds
 from loop.store.service import heartbeats, hooks
 from loop.store.values import Role
 from tests.helpers import stores
-from tests.operations.conftest import HOUR, WHY, Site, no_passphrase, numbers
+from tests.operations.conftest import HOUR, WHY, Site, give_key, no_passphrase, numbers
 
 WORDS = "a long passphrase"
 REPLACE = restore.Options(replace=True)
@@ -53,7 +53,7 @@ def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
     if url.startswith("sqlite"):
         other = stores.emptied(request.getfixturevalue("postgres"))
     settings = Settings(home=tmp_path / "other", database_url=other, corpus="digits")
-    home = Home(settings, Store(other), Artifacts(settings.home / "artifacts"))
+    home = homes.opened(settings, create=True)
     yield home
     home.store.close()
 
@@ -62,6 +62,7 @@ def empty(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 def test_the_same_home_on_the_other_database(site: Site, empty: Home, tmp_path: Path) -> None:
     """Every row and every file is restored, from SQLite to PostgreSQL and from PostgreSQL to SQLite."""
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    give_key(site.home, empty)
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
     done = restore.restore(empty, made.path, restore.Options(), site.now)
     assert rows(empty) == rows(site.home)
@@ -109,6 +110,7 @@ def test_numbers_are_never_reused(site: Site, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_lost_store_skips_numbers(site: Site, empty: Home, tmp_path: Path) -> None:
     """If later numbers are unknown, upload and event numbers skip a margin; version numbers are in the feed."""
+    give_key(site.home, empty)
     made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
     for _ in range(3):
         site.register()

@@ -78,7 +78,7 @@ def test_backup_and_restore(shell: Shell) -> None:
     shell.monkeypatch.setenv("LOOP_HOME", "another")
     shell.monkeypatch.setenv("LOOP_DATABASE_URL", f"sqlite:///{shell.folder / 'another.db'}")
     done = shell.json("restore", "b.tar.gz", "--keys")
-    assert (done["restored"]["keys"], done["findings"]) == (4, [])
+    assert (done["restored"]["keys"], done["findings"]) == (5, [])  # root 3, feed 1, sealing 1
     assert "--replace" in (shell("restore", "b.tar.gz", status=1) + shell.err)
     assert "restored" in shell("restore", "b.tar.gz", "--replace")
     shell("feed", "publish", "--to", "another/feed")

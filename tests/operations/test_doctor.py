@@ -68,7 +68,10 @@ def no_database(site: Site) -> None:
 
 
 def older_schema(site: Site) -> None:
-    """The database was not migrated."""
+    """The database was not migrated. What is sealed has no way back to that revision."""
+    with site.home.store.write() as tx:
+        tx.execute(text("DELETE FROM facts"))
+        tx.execute(text("UPDATE hooks SET secret = ''"))
     schema.migrate(site.home.store, "0003")
 
 

@@ -8,16 +8,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from loop import home as homes
 from loop.home import Home
 from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
 from loop.intake import erasure
 from loop.operations import backup, key_encryption, restore
-from loop.store import Store
 from loop.store.backup import carried_over, dump, replacement
 from loop.store.feedback import erasures
 from tests.feed.client.test_killed import die_at
-from tests.operations.conftest import Site
+from tests.operations.conftest import Site, give_key
 from tests.operations.test_backup import REPLACE, rows, sound
 
 pytestmark = pytest.mark.slow
@@ -66,13 +68,18 @@ POINTS: dict[str, Callable[[], None]] = {
 }
 
 
+def opened(settings: Settings, url: str) -> Home:
+    """The home, with connections of its own."""
+    return homes.opened(settings.model_copy(update={"database_url": SecretStr(url)}), create=True)
+
+
 def killed(url: str, home: Home, path: Path, site: Site, arm: Callable[[], None]) -> bool:
     """Restore in a child process; True if it was killed."""
     child = os.fork()
     if child == 0:
         arm()
         try:
-            restore.restore(Home(home.settings, Store(url), home.artifacts), path, WISH, site.now)
+            restore.restore(opened(home.settings, url), path, WISH, site.now)
         except BaseException as error:  # noqa: BLE001 (the child must not go on as a test runner)
             print(repr(error), file=sys.stderr)  # noqa: T201 (for the analysis of a failure)
             os._exit(3)
@@ -114,7 +121,8 @@ def test_killed_at_every_file(small: Site, tmp_path: Path, stride: int) -> None:
     made = backup.backup(small.home, tmp_path / "b.tar.gz", small.now)
     settings = small.home.settings.model_copy(update={"home": tmp_path / "new", "database_url": None})
     url = f"sqlite:///{tmp_path / 'new' / 'loop.db'}"
-    home = Home(settings, Store(url), Artifacts(settings.home / "artifacts"))
+    home = opened(settings, url)
+    give_key(small.home, home)
     point = kills = 0
     while killed(url, home, made.path, small, partial(die_at, point + 1, settings.home)):
         point, kills = point + stride, kills + 1
@@ -123,8 +131,6 @@ def test_killed_at_every_file(small: Site, tmp_path: Path, stride: int) -> None:
                 home.artifacts.get(path.stem, path.suffix)
                 path.unlink()  # so that the next try writes it again
     assert kills > 40 / stride
-    restored = Home(
-        settings.model_copy(update={"feed_folder": small.home.settings.published}), Store(url), home.artifacts
-    )
+    restored = opened(settings.model_copy(update={"feed_folder": small.home.settings.published}), url)
     sound(restored, small.now)
     assert rows(restored) == rows(small.home)

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from loop import cli
-from loop.home import Home
-from loop.home.artifacts import Artifacts
+from loop import home as homes
 from loop.home.settings import Settings
-from loop.store import Store
 from loop.store.service import hooks
 from loop.store.service.hooks import Status
 from tests.conftest import NOW
@@ -29,7 +27,7 @@ class Shell:
         for name, value in {"HOME": str(folder / "home"), "ACTOR": "tester", "WEBHOOKS_PRIVATE": "true"}.items():
             monkeypatch.setenv(f"LOOP_{name}", value)
         settings = Settings(home=folder / "home")
-        self.home = Home(settings, Store(settings.url), Artifacts(settings.home / "artifacts"))
+        self.home = homes.opened(settings, create=True)
         stores.migrate(self.home.store)
 
     def __call__(self, *arguments: object, status: int = 0) -> str:

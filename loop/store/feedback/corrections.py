@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from loop.store import tables
+from loop.store import sealing, tables
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
 from loop.store.values import Kind, Pool, Role, Status
@@ -31,16 +31,16 @@ def role_of(name: str, salt: str, holdout_share: float) -> Role:
 
 
 def set_salt(tx: Session, salt: str | None = None) -> str:
-    """This store's salt, created (or set to ``salt``) if there is none yet."""
+    """This store's salt, created (or set to ``salt``) if there is none yet. It is stored sealed. Raises ``BadKey``."""
     fact = tx.get(tables.Fact, SALT_KEY)
     if fact is None:
-        fact = tables.Fact(key=SALT_KEY, value=salt or secrets.token_hex(16))
+        fact = tables.Fact(key=SALT_KEY, value=sealing.seal(tx, salt or secrets.token_hex(16), SALT_KEY))
         try:
             with tx.begin_nested():
                 tx.add(fact)
         except IntegrityError:  # another process was first
             fact = tx.scalars(select(tables.Fact).where(tables.Fact.key == SALT_KEY)).one()
-    return fact.value
+    return sealing.opened(tx, fact.value, SALT_KEY)
 
 
 def pool(tx: Session, role: Role) -> Pool:

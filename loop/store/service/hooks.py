@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.errors import BadHook
-from loop.store import tables
+from loop.store import sealing, tables
 from loop.store.service import outbox
 from loop.store.service.messages import Kind
 from loop.store.service.outbox import Event
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A webhook; ``secret`` is empty once it is removed."""
+    """A webhook. ``secret`` is empty once it is removed; only ``add`` and ``take`` fill it in."""
 
     id: int
     url: str
@@ -59,10 +59,17 @@ class Delivery:
 def add(tx: Session, url: str, secret: str, kinds: Collection[Kind], actor: str, now: datetime) -> Hook:
     """Store a webhook; it receives the events that are recorded from now on."""
     since = tx.scalar(select(func.max(tables.Event.id))) or 0
-    row = tables.Hook(url=url, secret=secret, kinds=list(kinds), since=since, actor=actor, added_at=now)
+    row = tables.Hook(url=url, secret="", kinds=list(kinds), since=since, actor=actor, added_at=now)
     tx.add(row)
+    tx.flush()  # which gives it the number that its secret is sealed for
+    row.secret = sealing.seal(tx, secret, purpose_of(row.id))
     tx.flush()
-    return _hook(row)
+    return _hook(row, secret)
+
+
+def purpose_of(hook: int) -> str:
+    """What a webhook's secret is sealed for."""
+    return f"secret of webhook {hook}"
 
 
 def live(tx: Session) -> list[Hook]:
@@ -112,7 +119,8 @@ def take(
     found.attempts += 1
     found.next_at = again_at(found.attempts)
     tx.flush()
-    return _delivery(tx, found)
+    hook = tx.get_one(tables.Hook, found.hook_id)
+    return _delivery(tx, found, sealing.opened(tx, hook.secret, purpose_of(hook.id)))
 
 
 def settle(tx: Session, taken: Delivery, status: Status, answer: str, now: datetime) -> bool:
@@ -161,17 +169,17 @@ def _row(tx: Session, hook: int) -> tables.Hook:
     return row
 
 
-def _hook(row: tables.Hook) -> Hook:
+def _hook(row: tables.Hook, secret: str = "") -> Hook:
     kinds = tuple(Kind(kind) for kind in row.kinds)
-    return Hook(row.id, row.url, row.secret, kinds, row.actor, row.added_at, row.removed_at)
+    return Hook(row.id, row.url, secret, kinds, row.actor, row.added_at, row.removed_at)
 
 
-def _delivery(tx: Session, row: tables.Delivery) -> Delivery:
+def _delivery(tx: Session, row: tables.Delivery, secret: str = "") -> Delivery:
     event, hook = tx.get_one(tables.Event, row.event_id), tx.get_one(tables.Hook, row.hook_id)
     return Delivery(
         id=row.id,
         event=outbox.of(event),
-        hook=_hook(hook),
+        hook=_hook(hook, secret),
         status=Status(row.status),
         attempts=row.attempts,
         next_at=row.next_at,

@@ -10,7 +10,7 @@ from loop.store.tables.base import Base, Id, Sha256, one_of
 
 
 class Fact(Base):
-    """A key and value about the store as a whole, such as the holdout salt, which is set once."""
+    """A key and value about the store as a whole, such as the holdout salt, which is set once and stored sealed."""
 
     __tablename__ = "facts"
     key: Mapped[str] = mapped_column(String(50), primary_key=True)
@@ -60,7 +60,8 @@ class Hook(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     url: Mapped[str] = mapped_column(String(500))
-    secret: Mapped[str] = mapped_column(String(100))
+    secret: Mapped[str] = mapped_column(String(300))
+    """Sealed; empty once the webhook is removed."""
     kinds: Mapped[list[str]]
     since: Mapped[int] = mapped_column(BigInteger)
     """The last event before the webhook was added: it receives only later ones."""
