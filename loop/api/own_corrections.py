@@ -1,7 +1,7 @@
 """``/v1/corrections``: what a source sees of its own corrections, and how it takes one back."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
@@ -16,6 +16,7 @@ from loop.store.values import Flag, Kind, Status
 
 MAX_PAGE = 200
 OWN = needs("app", **examples.WITH_SOURCE)
+Shown = Literal[Status.ACCEPTED, Status.NOTED, Status.SUPERSEDED, Status.WITHDRAWN]
 Id = Annotated[int, Path(ge=1, lt=2**63, description="The id from the answer to the upload.")]
 
 router = APIRouter(prefix="/v1", route_class=Guarded, tags=["corrections"])
@@ -25,10 +26,10 @@ class OwnCorrection(BaseModel):
     """A correction as its source may see it."""
 
     id: int
-    status: Status = Field(
-        description="`accepted`: it may be taught or judged; `noted`: its kind is never taught; `superseded`: the "
-        "source said something else about the image later; `withdrawn`: the source took it back. The others are not "
-        "used yet."
+    status: Shown = Field(
+        description="`accepted`: it may train or test a model; `noted`: its kind never does; `superseded`: the source "
+        "said something else about the image later; `withdrawn`: the source took it back. What reviewers decide about "
+        "it is not shown."
     )
     kind: Kind
     label: int | None
@@ -47,8 +48,11 @@ class OwnCorrection(BaseModel):
     preparation: str | None = Field(description="How the image was converted, if that is known.")
     supersedes: int | None = Field(description="The earlier correction that this one replaced.")
     superseded_by: int | None = Field(description="The later correction that replaced this one.")
-    taught: list[int] = Field(description="The versions that were trained on it.")
-    judged: bool = Field(description="True if versions were judged on it.")
+    considered: list[int] = Field(
+        description="The versions that were made while it counted: each may have been trained on it, or tested on it. "
+        "Which of the two is not disclosed, so that nobody can choose to test models. Empty once it was withdrawn; the "
+        "answer to its withdrawal has them."
+    )
 
 
 class OwnCorrections(BaseModel):
@@ -100,7 +104,7 @@ def one(request: Request, id: Id) -> OwnCorrection:  # noqa: A002 (the name of t
     summary="Take back a correction of one's own source",
 )
 def withdraw(request: Request, id: Id) -> OwnCorrection:  # noqa: A002 (the name of the path parameter)
-    """No night that ends after this has taught it; `taught` names the versions that were. Repeating it is no error."""
+    """No night that ends after this has taught it; `considered` names the earlier ones. Repeating it is no error."""
     charge(request)
     with service_of(request).home.store.exclusive() as tx:
         return OwnCorrection(**document(own_uploads.withdraw(tx, request.state.source, id)))

@@ -122,7 +122,11 @@ class Erased(BaseModel):
     """The source is erased, with everything that it sent."""
 
     uploads: int = Field(description="The number of erased uploads; 0 if there was no such source.")
-    taught: list[int] = Field(description="The versions that were trained on them; later versions are not.")
+    considered: list[int] = Field(
+        description="The versions that were made while they counted: each may have been trained on them, or tested on "
+        "them; which of the two is not disclosed. Later versions are made without them."
+    )
+    taught: list[int] | None = Field(description="For ops: the versions that were trained on them. Null for an app.")
 
 
 class Prediction(BaseModel):

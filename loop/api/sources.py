@@ -101,7 +101,8 @@ async def erase(request: Request, source: Name) -> schemas.Erased:
     if caller.role is Role.APP and not await run_in_threadpool(erasure.known, service.home, source):
         service.quotas.take(caller.key_id, source, 1, time.monotonic())  # its tombstone is a new row, as a source is
     erased = await run_in_threadpool(erasure.erase, service.home, source, caller.actor, service.clock())
-    return schemas.Erased(uploads=erased.uploads, taught=list(erased.taught))
+    taught = list(erased.taught) if caller.role is Role.OPS else None  # an app would learn its side of the split
+    return schemas.Erased(uploads=erased.uploads, considered=list(erased.considered), taught=taught)
 
 
 def _require_own(request: Request, source: str) -> None:

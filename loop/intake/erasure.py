@@ -27,11 +27,13 @@ log = logging.getLogger(__name__)
 class Erased:
     """The number of uploads erased, the versions taught with them, and whether SQLite's files are free of their bytes.
 
+    ``considered``: the versions that were made while the uploads counted, whether the source taught or judged.
     ``scrubbed`` False: a reader kept the log in use; schedulers and the next erasure call ``scrub`` again.
     """
 
     uploads: int
     taught: tuple[int, ...]
+    considered: tuple[int, ...]
     scrubbed: bool
 
 
@@ -41,7 +43,7 @@ def erase(home: Home, source: str, actor: str, now: datetime) -> Erased:
     if is_source_name(source):
         with home.store.exclusive() as tx:
             gone = erasures.erase(tx, source, actor, now)
-    return Erased(gone.uploads, gone.taught, scrub(home))
+    return Erased(gone.uploads, gone.taught, gone.considered, scrub(home))
 
 
 def scrub(home: Home) -> bool:

@@ -79,9 +79,13 @@ def recipe(family: Family, settings: Settings) -> dict[str, Any]:
 
 
 def describe(settings: Settings, number: int, lineage: Lineage, report: Report | None) -> Card:
-    """The file's description of itself; accuracies only with a ``report``."""
-    taught = f"taught {lineage.taught} corrections by people" if lineage.taught else "the base, taught no corrections"
-    scores = {} if report is None else {s.name: f"{s.accuracy:.4f} (n={s.n})" for s in report.scores if s.n}
+    """The file's description of itself; with a ``report``, the accuracy on the base slice.
+
+    Everybody can read it. So it states neither how many uploads taught nor anything about ``feedback``: a source that
+    sends many could see which of the two they move, and so whether it teaches or judges.
+    """
+    taught = "taught corrections by people" if lineage.taught else "the base, taught no corrections"
+    scores = {} if report is None else {s.name: f"{s.accuracy:.4f} (n={s.n})" for s in report.scores[:1] if s.n}
     metadata = {
         "loop.version": str(number),
         "loop.family": lineage.family,

@@ -72,8 +72,7 @@ def test_one_of_ones_own(server: Server) -> None:
         "normalised": False,
         "preparation": found["preparation"],
         "superseded_by": None,
-        "taught": [],
-        "judged": False,
+        "considered": [],
     }
 
 
@@ -202,7 +201,7 @@ def test_an_erasure_of_what_never_came(server: Server) -> None:
     """A phone erases before its first upload arrives: that upload is refused, and no row of the source is made."""
     phone = server.phone()
     path = f"{server.url}/v1/sources/{phone.source}"
-    assert httpx.delete(path, headers=phone.headers).json() == {"uploads": 0, "taught": []}
+    assert httpx.delete(path, headers=phone.headers).json() == {"uploads": 0, "considered": [], "taught": None}
     assert server.send(phone, 1).status_code == 410
     with server.home.store.read() as tx:
         assert tx.query(tables.Source).count() == 0

@@ -162,7 +162,7 @@ def test_erasing_twice_and_what_never_was(plain: Home) -> None:
     send(plain.store, "somebody", 1)
     assert erasure.erase(plain, "somebody", "a phone", NOW).uploads == 15
     for name in ("somebody", "nobody", "nobody", "", "x" * 10_000, "a\0b", "'; DROP TABLE sources --"):
-        assert erasure.erase(plain, name, "a phone", NOW) == erasure.Erased(0, (), True)
+        assert erasure.erase(plain, name, "a phone", NOW) == erasure.Erased(0, (), (), True)
     assert count(plain.store, tables.Erasure) == 3
     assert count(plain.store, tables.Source) == 0
 
@@ -244,7 +244,7 @@ def test_nothing_is_left_in_the_files(sqlite: Home, tmp_path: Path) -> None:
     for name in victims:
         assert found_in(folder, marks(name, pictures[name])) == len(marks(name, pictures[name]))
     for name in victims:
-        assert erasure.erase(sqlite, name, "ops", NOW) == erasure.Erased(15, (), True)
+        assert erasure.erase(sqlite, name, "ops", NOW) == erasure.Erased(15, (), (), True)
     for name in victims:
         assert found_in(folder, marks(name, pictures[name])) == 0
     assert found_in(folder, marks(witness, pictures[witness])) == len(marks(witness, pictures[witness]))
@@ -276,7 +276,7 @@ def test_a_long_reader_delays_the_scrubbing_and_nothing_else(sqlite: Home, tmp_p
     pictures = send(sqlite.store, "somebody", 1)
     with sqlite.store.read() as reader:
         assert reader.scalar(select(func.count()).select_from(tables.Correction)) == 15
-        assert erasure.erase(sqlite, "somebody", "ops", NOW) == erasure.Erased(15, (), False)
+        assert erasure.erase(sqlite, "somebody", "ops", NOW) == erasure.Erased(15, (), (), False)
         assert not erasure.scrub(sqlite)
         send(sqlite.store, "another", 2)  # the writer is not held up
     assert found_in(tmp_path / "database", marks("somebody", pictures)) > 0
@@ -408,7 +408,7 @@ def test_erasing_on_the_command_line(
     loop("erase", "somebody", status=1)
     assert count(store, tables.Correction) == 15
     assert "erased 15 uploads" in loop("erase", "somebody", "--yes")
-    assert loop.json("erase", "somebody", "--yes") == {"uploads": 0, "taught": [], "scrubbed": True}
+    assert loop.json("erase", "somebody", "--yes") == {"uploads": 0, "taught": [], "considered": [], "scrubbed": True}
     assert count(store, tables.Correction) == 0
     store.close()
 

@@ -128,8 +128,8 @@ function showOutbox({ waiting, sent, trouble }) {
 async function erase() {
   $("erasing").close();
   try {
-    const { uploads, taught } = await outbox.erase();
-    const learned = taught.length ? ` Version ${taught.join(", ")} learned from it; later versions will not.` : "";
+    const { uploads, considered } = await outbox.erase();
+    const learned = considered.length ? " Models made before may have learned from it; later ones will not." : "";
     $("kept").textContent = `Erased: ${uploads} ${uploads === 1 ? "digit" : "digits"}.${learned}`;
   } catch (refused) {
     if (!(refused instanceof Problem)) throw refused;

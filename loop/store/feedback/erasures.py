@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import corrections, senders, tombstones
+from loop.store.feedback import considered, corrections, senders, tombstones
 from loop.store.service import key_values
 from loop.store.values import Status
 
@@ -17,10 +17,13 @@ UNSCRUBBED_KEY = "last erasure that was not scrubbed"
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """How many uploads were erased, and the versions that were taught with them."""
+    """How many uploads were erased, and the versions that were taught with them, for ops. ``considered``: the versions
+    that were made while they counted, for the source, which must not learn whether it teaches.
+    """
 
     uploads: int
     taught: tuple[int, ...]
+    considered: tuple[int, ...] = ()
 
 
 def known(tx: Session, name: str) -> bool:
@@ -105,7 +108,7 @@ def _delete(tx: Session, source_id: int) -> Gone:
     held = select(tables.Arrival.correction_id).where(tables.Arrival.correction_id.in_(its))
     # Lock in the order in which the scorer writes, so that the two never deadlock.
     tx.execute(held.order_by(tables.Arrival.correction_id).with_for_update())
-    taught = unteach(tx, upload.source_id == source_id)
+    taught, made = unteach(tx, upload.source_id == source_id), considered.of_source(tx, source_id)
     questions = select(tables.Question.id).where(tables.Question.correction_id.in_(its))
     for of_question in (tables.Answer, tables.Hold):
         tx.execute(delete(of_question).where(of_question.question_id.in_(questions)))
@@ -116,7 +119,7 @@ def _delete(tx: Session, source_id: int) -> Gone:
     tx.execute(delete(upload).where(upload.source_id == source_id))
     tx.execute(delete(tables.Trust).where(tables.Trust.source_id == source_id))
     tx.execute(delete(tables.Source).where(tables.Source.id == source_id))
-    return Gone(count, taught)
+    return Gone(count, taught, made)
 
 
 def _taught(tx: Session, snapshot_ids: Collection[int]) -> tuple[int, ...]:

@@ -3,26 +3,32 @@
 Every query names the source, so that no number of another source's upload is ever answered.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from loop.errors import UnknownCorrection, UnknownSource
 from loop.store import tables
-from loop.store.feedback import erasures
-from loop.store.values import Flag, Kind, Role, Status
+from loop.store.feedback import considered, erasures
+from loop.store.feedback.considered import Made
+from loop.store.values import Flag, Kind, Status
 
 LARGEST_ID = 2**63 - 1
+SCREENED = {Status.PENDING, Status.QUARANTINED, Status.REJECTED}
+"""What reviewers decide about an upload is not shown to its source: only teaching sources are screened."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnUpload:
-    """A stored upload as its source may see it. ``taught``: the versions that were trained on it; ``judged``: whether
-    it was among the images that versions are judged on when one was. ``pixels`` are its 784 bytes.
+    """A stored upload as its source may see it: nothing here depends on the side of the source (ADR 17).
+
+    ``status`` is never that of a quarantine, since only what may be taught is screened. ``considered``: the versions
+    that were made while it counted; none of a withdrawn one, since the time is not stored. ``pixels``: 784 bytes.
     """
 
     id: int
@@ -41,9 +47,8 @@ class OwnUpload:
     preparation: str | None
     supersedes: int | None
     superseded_by: int | None
-    judged: bool
     pixels: bytes
-    taught: tuple[int, ...] = ()
+    considered: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,10 @@ def summary(tx: Session, source: str) -> Summary:
         raise UnknownSource("nothing is stored of this source; send its first correction, or check its name")
     key = (tables.Correction.kind, tables.Correction.status)
     counted = select(*key, func.count()).where(tables.Correction.source_id == row.id).group_by(*key)
-    return Summary(row.seen_at, {(Kind(kind), Status(status)): n for kind, status, n in tx.execute(counted)})
+    counts: Counter[tuple[Kind, Status]] = Counter()
+    for kind, status, n in tx.execute(counted):
+        counts[Kind(kind), _shown(status)] += n
+    return Summary(row.seen_at, dict(counts))
 
 
 def withdraw(tx: Session, source: str, number: int) -> OwnUpload:
@@ -94,7 +102,7 @@ def withdraw(tx: Session, source: str, number: int) -> OwnUpload:
     tx.execute(select(tables.Source.id).where(tables.Source.name == source).with_for_update())  # as uploads do
     found = get(tx, source, number)
     mark_withdrawn(tx, number)
-    return replace(found, status=Status.WITHDRAWN, judged=False)
+    return replace(found, status=Status.WITHDRAWN)
 
 
 def mark_withdrawn(tx: Session, number: int) -> None:
@@ -104,33 +112,31 @@ def mark_withdrawn(tx: Session, number: int) -> None:
     tx.execute(update(upload).where(upload.id == number).values(status=Status.WITHDRAWN))
 
 
+def _shown(status: str) -> Status:
+    """The status as its source may see it."""
+    return Status.ACCEPTED if status in SCREENED else Status(status)
+
+
 def _uploads() -> Any:
     upload, later = tables.Correction, aliased(tables.Correction)
-    names = (name for name in OwnUpload.__slots__ if name not in {"superseded_by", "judged", "taught"})
+    names = (name for name in OwnUpload.__slots__ if name not in {"superseded_by", "considered"})
     successor = select(func.min(later.id)).where(later.supersedes == upload.id).scalar_subquery()
-    judges = (tables.Source.role == Role.HOLDOUT) & (upload.status == Status.ACCEPTED) & upload.flag.is_(None)
-    judged = judges & exists().where(tables.Verdict.given_at > upload.received_at)
-    columns = (*(getattr(upload, name) for name in names), successor.label("superseded_by"), judged.label("judged"))
-    return select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
+    replaced_at = select(func.min(later.received_at)).where(later.supersedes == upload.id).scalar_subquery()
+    columns = (*(getattr(upload, name) for name in names), successor.label("superseded_by"))
+    own = select(*columns, replaced_at.label("replaced_at"))
+    return own.join(tables.Source, tables.Source.id == upload.source_id)
 
 
 def _values(tx: Session, rows: Sequence[Any]) -> list[OwnUpload]:
-    taught = _taught(tx, [row.id for row in rows])
-    return [
-        OwnUpload(
-            **dict(row._mapping)
-            | {"kind": Kind(row.kind), "status": Status(row.status), "judged": bool(row.judged)}
-            | {"flag": row.flag and Flag(row.flag)},
-            taught=tuple(taught.get(row.id, ())),
-        )
-        for row in rows
-    ]
+    made = considered.since(tx, min(row.received_at for row in rows)) if rows else []
+    return [_value(dict(row._mapping), made) for row in rows]
 
 
-def _taught(tx: Session, ids: list[int]) -> dict[int, list[int]]:
-    item, version = tables.SnapshotItem, tables.Version
-    query = select(item.correction_id, version.number).join(version, version.snapshot_id == item.snapshot_id)
-    found: dict[int, list[int]] = {}
-    for correction, number in tx.execute(query.where(item.correction_id.in_(ids)).order_by(version.number)):
-        found.setdefault(correction, []).append(number)
-    return found
+def _value(columns: dict[str, Any], made: list[Made]) -> OwnUpload:
+    replaced_at, flag, status = columns.pop("replaced_at"), columns["flag"], _shown(columns["status"])
+    counted = status is Status.ACCEPTED or (status is Status.SUPERSEDED and replaced_at is not None)
+    if columns["label"] is None or not counted:
+        made = []  # it never counted, or nobody knows until when
+    versions = considered.between(made, columns["received_at"], replaced_at)
+    kinds = {"kind": Kind(columns["kind"]), "status": status, "flag": None if flag is None else Flag(flag)}
+    return OwnUpload(**columns | kinds, considered=versions)
