@@ -6,12 +6,12 @@ teaches and judges. An upload is stored once: by (source, key), and by (source, 
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, String, func, select
+from sqlalchemy import String, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -65,24 +65,25 @@ def pool(tx: Session, role: Role) -> Pool:
 
 def chosen(tx: Session, ids: NDArray[np.int64]) -> Pool:
     """Those of these uploads that are still accepted, with their pictures, ordered by id."""
-    return _chosen(tx, ids, tables.Correction.status == Status.ACCEPTED)
+    return _chosen(tx, ids, lambda row: row.status == Status.ACCEPTED)
 
 
 def pictures(tx: Session, ids: NDArray[np.int64]) -> Pool:
     """Those of these uploads that are still stored, whatever their status, ordered by id."""
-    return _chosen(tx, ids, tables.Correction.label.is_not(None))
+    return _chosen(tx, ids, lambda row: row.label is not None)
 
 
-def _chosen(tx: Session, ids: NDArray[np.int64], which: ColumnElement[bool]) -> Pool:
+def _chosen(tx: Session, ids: NDArray[np.int64], which: Callable[[Any], bool]) -> Pool:
     upload, parts = tables.Correction, []
     sought = given(dialect(tx), id=Id)
     names = (upload.id, upload.source_id, upload.pixels, upload.label, upload.kind, upload.predicted, upload.rate)
-    query = select(*names).join(sought, sought.c.id == upload.id).where(which)
+    # No other condition and no order: with either, SQLite would compare every upload with every id.
+    query = select(*names, upload.status).join(sought, sought.c.id == upload.id)
     ordered = np.sort(ids)
     for start in range(0, len(ordered), PART):
         part = ordered[start : start + PART]
-        rows = tx.execute(query.order_by(upload.id), listed({"id": int(number)} for number in part)).all()
-        parts.append(_pool(rows))
+        rows = tx.execute(query, listed({"id": int(number)} for number in part)).all()
+        parts.append(_pool([row for row in rows if which(row)]))
     return joined(parts)
 
 

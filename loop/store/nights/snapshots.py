@@ -48,16 +48,23 @@ def items(tx: Session, snapshot_id: int) -> tuple[NDArray[np.int64], NDArray[np.
 
 def accepted(tx: Session, ids: NDArray[np.int64]) -> list[int]:
     """Those of these uploads that are still there and accepted."""
-    upload, sought = tables.Correction, given(dialect(tx), id=Id)
-    query = select(upload.id).join(sought, sought.c.id == upload.id).where(upload.status == Status.ACCEPTED)
-    return list(tx.scalars(query, listed({"id": int(number)} for number in ids)))
+    return [number for number, status in _statuses(tx, ids) if status == Status.ACCEPTED]
 
 
 def kept(tx: Session, ids: NDArray[np.int64]) -> list[int]:
     """Those of these uploads that are still there and were not withdrawn."""
+    return [number for number, status in _statuses(tx, ids) if status != Status.WITHDRAWN]
+
+
+def _statuses(tx: Session, ids: NDArray[np.int64]) -> list[tuple[int, str]]:
+    """Id and status of those of these uploads that are stored.
+
+    The status is no condition of the query: SQLite would walk through all accepted uploads, and for each through the
+    ids.
+    """
     upload, sought = tables.Correction, given(dialect(tx), id=Id)
-    query = select(upload.id).join(sought, sought.c.id == upload.id).where(upload.status != Status.WITHDRAWN)
-    return list(tx.scalars(query, listed({"id": int(number)} for number in ids)))
+    query = select(upload.id, upload.status).join(sought, sought.c.id == upload.id)
+    return [(row[0], row[1]) for row in tx.execute(query, listed({"id": int(number)} for number in ids))]
 
 
 def erased(tx: Session, snapshot_id: int) -> int:
