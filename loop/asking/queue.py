@@ -8,7 +8,8 @@ Rules:
   proportional to 1/(chance that the phone sent it), so that these weights are as equal as they can be: a sample of
   equal weights says the most about everybody.
 - The asked arm chooses among the drawings that the lottery left, in the order of the strategy. Of one source, and of
-  one predicted digit, at most a share of the arm is asked, unless the pool has nothing else.
+  one predicted digit, at most a share of the arm is asked, unless the pool has nothing else. Of copies and near copies
+  one is asked: a second answer about the same drawing teaches little.
 - Everything that determines a choice is kept: strategy, seed, and the digest of the pool. ``plan`` on the same pool
   gives the same questions.
 """
@@ -61,6 +62,8 @@ class AskingRules:
     random_share: float = 0.15
     source_share: float = 0.05
     digit_share: float = 0.25
+    near: float = 0.0
+    """Two drawings are near copies if the cosine distance of their embeddings is smaller."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for rules that cannot be followed."""
@@ -84,21 +87,31 @@ class Planned:
     reason: str
 
 
-def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: int) -> list[Planned]:
-    """Tonight's questions, the asked arm in order of preference after the random arm."""
-    if not len(pool) or not rules.count:
-        return []
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Tonight's questions, the asked arm in order of preference after the random arm; and the lottery: the rows of the
+    drawings that took part, and their chances.
+    """
+
+    questions: tuple[Planned, ...]
+    new: NDArray[np.intp]
+    chances: NDArray[np.float64]
+
+
+def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: int) -> Plan:
+    """Tonight's questions. Equal arguments give an equal plan."""
     new = np.flatnonzero(~pool.drawn)
     chances = lottery_chances(pool.rates[new], round(rules.random_share * rules.count))
     won = _winners(chances, seed)
     winners = new[won]
-    random = [
+    by_lot = [
         Planned(int(row), RANDOM, float(chance), 0.0, f"random: chance {chance:.3g} among {len(new)} new drawings")
         for row, chance in zip(winners, chances[won], strict=True)
     ]
     rest = np.setdiff1d(np.arange(len(pool)), winners)
-    wanted = min(rules.count - len(random), len(rest))
-    return random + _asked(pool, candidates, rest, wanted, rules, seed)
+    wanted = min(rules.count - len(by_lot), len(rest))
+    asked = _asked(pool, candidates, rest, wanted, rules, seed) if wanted else []
+    return Plan((*by_lot, *asked), new[chances > 0], chances[chances > 0])
 
 
 def lottery_chances(rates: NDArray[np.float64], wanted: int) -> NDArray[np.float64]:
@@ -133,13 +146,17 @@ def _asked(
     best = candidates.probabilities[rows].argmax(axis=1)
     per_source, per_digit = _at_most(rules.source_share, wanted), _at_most(rules.digit_share, wanted)
     sources, predicted = Counter[int](), Counter[int]()
+    copies = _Copies(candidates.embeddings[rows], [pool.digests[row] for row in rows], rules.near)
     taken: list[int] = []
     left: list[int] = []
     for i, row in enumerate(choice.rows.tolist()):
+        if len(taken) < wanted and copies.repeats(row):
+            continue
         source, digit = int(pool.sources[rows[row]]), int(best[row])
         fits = sources[source] < per_source and predicted[digit] < per_digit
         (taken if fits and len(taken) < wanted else left).append(i)
         if taken and taken[-1] == i:
+            copies.add(row)
             sources[source] += 1
             predicted[digit] += 1
     taken = sorted(taken + left[: wanted - len(taken)])  # the caps never leave a reviewer without questions
@@ -153,6 +170,29 @@ def _asked(
         )
         for i in taken
     ]
+
+
+class _Copies:
+    """What was chosen already, to compare others with."""
+
+    def __init__(self, embeddings: NDArray[np.float32], digests: list[str], near: float) -> None:
+        lengths = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+        self._directions, self._digests, self._near = embeddings / lengths, digests, near
+        self._chosen: list[int] = []
+        self._seen: set[str] = set()
+
+    def repeats(self, row: int) -> bool:
+        """Whether this drawing is a copy or a near copy of a chosen one."""
+        if self._digests[row] in self._seen:
+            return True
+        if not self._near or not self._chosen:
+            return False
+        return bool((self._directions[self._chosen] @ self._directions[row]).max() > 1 - self._near)
+
+    def add(self, row: int) -> None:
+        """This drawing was chosen."""
+        self._chosen.append(row)
+        self._seen.add(self._digests[row])
 
 
 def _at_most(share: float, wanted: int) -> int:

@@ -1,5 +1,5 @@
 """The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson,
-``jury.*`` for the judging hands, ``canary.*`` for the probes of a challenger.
+``jury.*`` for the judging hands, ``canary.*`` for the probes of a challenger, ``ask.*`` for the questions.
 """
 
 import ipaddress
@@ -176,3 +176,44 @@ class Canary:
         for name in ("digits", "confirm"):
             if getattr(self, name) < 10:
                 raise ValueError(f"{name}: expected 10 or more, got {getattr(self, name)}; set canary.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Which drawings become questions, and what phones are asked to send."""
+
+    per_day: int = 100
+    """Answers that reviewers give a day; 0: phones send no drawings, and nothing is asked."""
+    strategy: str = "margin"
+    """A query strategy of ``loop/asking/strategies``."""
+    random_share: float = 0.15
+    """Share of the questions that is drawn by lot: an unbiased picture of what users draw."""
+    source_share: float = 0.05
+    """Largest share of the other questions about one source's drawings."""
+    digit_share: float = 0.25
+    """Largest share of the other questions about one predicted digit."""
+    near: float = 0.002
+    """Cosine distance of two embeddings below which one drawing is a near copy of the other."""
+    pool_size: int = 20_000
+    """Drawings that wait for a question; past it, the oldest and least informative are dropped."""
+    pool_days: float = 30.0
+    """A drawing that waited longer is dropped."""
+    ask_user: bool = False
+    """Phones ask their user about an unsure drawing."""
+    asked_a_day: int = 3
+    """How often a day a phone asks its user at most."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a number outside its range."""
+        for name in ("random_share", "source_share", "digit_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.near < 1:
+            raise ValueError(f"near: expected 0 to less than 1, got {self.near}")
+        if not 0 <= self.per_day <= 100_000:
+            raise ValueError(f"per_day: expected 0 to 100,000, got {self.per_day}")
+        if not 0 <= self.asked_a_day <= 100:
+            raise ValueError(f"asked_a_day: expected 0 to 100, got {self.asked_a_day}")
+        for name in ("pool_size", "pool_days"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from loop import durable
 from loop.errors import BadSettings
 from loop.evaluation.verdict import ExportLimits, Policy
-from loop.home.sections import Canary, Jury, Schedule, Serving, Trust
+from loop.home.sections import Asking, Canary, Jury, Schedule, Serving, Trust
 from loop.store.engine import masked
 
 PREFIX = "LOOP_"
@@ -79,6 +79,7 @@ class Settings(BaseModel):
     schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, and their limits")
     trust: Trust = Field(default_factory=Trust, description="shares of a lesson, and how trust is computed")
     jury: Jury = Field(default_factory=Jury, description="which uploads of holdout sources judge")
+    ask: Asking = Field(default_factory=Asking, description="which drawings become questions")
     canary: Canary = Field(default_factory=Canary, description="how each challenger is probed for back doors")
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")
     trial: ExportLimits = Field(default_factory=ExportLimits, description="limits of a published file")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loop.asking.candidates import Candidates
 from loop.asking.queue import ASKED, RANDOM, AskingRules, PoolColumns, lottery_chances, plan
 from tests.asking.test_strategies import candidates
 
@@ -34,11 +35,11 @@ def test_as_many_questions_as_wanted(n: int, count: int, drawn: int, sources: in
     """Different drawings, as many as wanted or as there are; none is drawn in a second lottery; the same again."""
     pool, seen = columns(n, sources, drawn), candidates(n, 3)
     rules = AskingRules(count, random_share=share)
-    planned = plan(pool, seen, rules, seed)
+    planned = plan(pool, seen, rules, seed).questions
     assert len({question.row for question in planned}) == len(planned) == min(n, count)
     assert not any(pool.drawn[question.row] for question in planned if question.arm == RANDOM)
     assert all((question.chance is not None) == (question.arm == RANDOM) for question in planned)
-    assert planned == plan(pool, seen, rules, seed)
+    assert planned == plan(pool, seen, rules, seed).questions
 
 
 def test_the_lottery_is_fair() -> None:
@@ -47,7 +48,11 @@ def test_the_lottery_is_fair() -> None:
     wins, nights = Counter[int](), 2000
     chances: dict[int, float] = {}
     for seed in range(nights):
-        random = [question for question in plan(pool, seen, AskingRules(20, random_share=0.3), seed) if question.chance]
+        random = [
+            question
+            for question in plan(pool, seen, AskingRules(20, random_share=0.3), seed).questions
+            if question.chance
+        ]
         assert len(random) in {5, 6, 7}
         wins.update(question.row for question in random)
         chances |= {question.row: question.chance for question in random if question.chance}
@@ -75,7 +80,7 @@ def test_chances_of_the_lottery(rates: list[float], wanted: int) -> None:
 def test_caps_hold_where_the_pool_allows() -> None:
     """No source has more than its share of the asked arm, no predicted digit more than its own."""
     pool, seen = columns(4000, sources=200), candidates(4000, 1)
-    planned = plan(pool, seen, AskingRules(100, random_share=0.0, source_share=0.05, digit_share=0.15), 0)
+    planned = plan(pool, seen, AskingRules(100, random_share=0.0, source_share=0.05, digit_share=0.15), 0).questions
     assert max(Counter(int(pool.sources[question.row]) for question in planned).values()) <= 5
     best = seen.probabilities.argmax(axis=1)
     assert max(Counter(int(best[question.row]) for question in planned).values()) <= 15
@@ -83,18 +88,34 @@ def test_caps_hold_where_the_pool_allows() -> None:
 
 def test_a_pool_of_one_source_is_asked_nevertheless() -> None:
     """A deployment with one tester gets its questions."""
-    assert len(plan(columns(50, sources=1), candidates(50, 1), AskingRules(20), 0)) == 20
+    assert len(plan(columns(50, sources=1), candidates(50, 1), AskingRules(20), 0).questions) == 20
 
 
 def test_the_least_sure_come_first_and_say_why() -> None:
     """The asked arm is in the strategy's order, with the two digits and their probabilities."""
     seen = candidates(50, 1)
-    planned = plan(columns(50), seen, AskingRules(10, random_share=0.0, source_share=1, digit_share=1), 0)
+    planned = plan(columns(50), seen, AskingRules(10, random_share=0.0, source_share=1, digit_share=1), 0).questions
     assert [question.arm for question in planned] == [ASKED] * 10
     assert [question.score for question in planned] == sorted((question.score for question in planned), reverse=True)
     second, first = np.argsort(seen.probabilities[planned[0].row])[-2:]
     assert planned[0].reason.startswith(f"margin: {first} at ")
     assert f", {second} at " in planned[0].reason
+
+
+def test_copies_are_asked_once() -> None:
+    """Of equal digests and of near embeddings one is asked, even if both are as unsure as can be."""
+    seen, pool = candidates(30, 1), columns(30)
+    sure = np.full((30, 10), 0.01)
+    sure[:, 3] = 0.91
+    sure[[4, 9, 20]] = 0.1
+    embeddings = seen.embeddings.copy()
+    embeddings[9] = 2 * embeddings[4]
+    digests = (*pool.digests[:20], pool.digests[4], *pool.digests[21:])
+    pool = PoolColumns(pool.ids, pool.sources, pool.rates, pool.drawn, digests)
+    seen = Candidates(sure, embeddings, seen.labelled, seen.committee)
+    rules = AskingRules(5, random_share=0.0, source_share=1, digit_share=1, near=1e-6)
+    rows = {question.row for question in plan(pool, seen, rules, 0).questions}
+    assert len(rows & {4, 9, 20}) == 1
 
 
 def test_the_digest_names_the_pool() -> None:

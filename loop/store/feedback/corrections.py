@@ -117,7 +117,7 @@ def _pool(rows: Sequence[Any]) -> Pool:
         sources=np.array([row.source_id for row in rows], np.int64),
         pixels=pixels.reshape(-1, 28, 28),
         labels=np.array([row.label for row in rows], np.uint8),
-        corrected=np.array([row.kind == Kind.CORRECTION for row in rows], np.bool_),
+        corrected=np.array([row.kind != Kind.CONFIRMATION for row in rows], np.bool_),
         has_prediction=np.array([row.predicted is not None for row in rows], np.bool_),
         rates=np.array([row.rate for row in rows], np.float64),
     )

@@ -103,7 +103,7 @@ def _part(rows: Sequence[Any], source_ids: NDArray[np.int64]) -> tuple[NDArray[A
         np.array([row.id for row in rows], np.int64),
         np.searchsorted(source_ids, np.array([row.source_id for row in rows], np.int64)).astype(np.int32),
         np.array([row.label for row in rows], np.uint8),
-        np.array([row.kind == Kind.CORRECTION for row in rows], np.bool_),
+        np.array([row.kind != Kind.CONFIRMATION for row in rows], np.bool_),
         np.frombuffer(first_bytes, ">u8").astype(np.uint64),
         np.array([row.received_at.timestamp() / SECONDS_A_DAY for row in rows], np.float32),
         np.array([STATUSES.index(Status(row.status)) for row in rows], np.uint8),

@@ -99,7 +99,7 @@ def _part(rows: Any) -> Narrow:
         ids=np.array(ids, np.int64),
         sources=np.array(sources, np.int64),
         labels=np.array(labels, np.uint8),
-        corrected=np.array([kind == Kind.CORRECTION for kind in kinds], np.bool_),
+        corrected=np.array([kind != Kind.CONFIRMATION for kind in kinds], np.bool_),
         has_prediction=np.array(predicted, np.bool_),
         versions=np.array([version or 0 for version in versions], np.int32),
         rates=np.array(rates, np.float64),

@@ -1,0 +1,193 @@
+"""Tonight's questions: score the pool with the champion, plan, store the questions, and keep the pool within bounds.
+
+The order matters. The lottery of the random arm is held before anything is dropped, so that what is dropped depends on
+the model, and the random arm does not.
+"""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from loop.asking import queue
+from loop.asking.candidates import Candidates
+from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
+from loop.asking.strategies import margin
+from loop.home import Home
+from loop.home.sections import Asking
+from loop.store import Store
+from loop.store.asking import pool, questions
+from loop.store.asking.pool import Waiting
+from loop.store.asking.values import Arm, QuestionStatus
+from loop.store.feedback import corrections, narrow
+from loop.store.nights import versions
+from loop.store.values import Version
+from models.family import Progress, no_progress
+
+SCORED_AT_ONCE = 2_048
+LABELLED = 1_000
+"""Labelled digits that strategies of distance compare with."""
+COMMITTEE = 2
+"""Earlier models beside the champion; only the strategy ``committee`` costs their time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one round did: new questions by arm, drawings scored and dropped, the pool that is left, and why."""
+
+    random: int
+    asked: int
+    scored: int
+    dropped: int
+    left: int
+    strategy: str
+    why: str
+
+
+def ask(home: Home, family: str, now: datetime, count: int | None = None, progress: Progress = no_progress) -> Asked:
+    """Store the next questions: ``count``, or as many as fill the queue to ``ask.per_day``.
+
+    Raises ``ArtifactCorrupt``, ``BadModel``, ``StoreUnavailable``.
+    """
+    rules = home.settings.ask
+    with home.store.frozen() as tx:  # one view, in which no drawing is erased between its columns and its pixels
+        champion = versions.champion(tx, family)
+        wanted = rules.per_day - pool.open_questions(tx) if count is None else count
+        found = pool.waiting(tx)
+        if champion is None:
+            return Asked(0, 0, 0, 0, len(found), rules.strategy, f"{family} has no champion yet")
+        if not len(found):
+            return Asked(0, 0, 0, 0, 0, rules.strategy, "no drawing waits for a question")
+        candidates = _score(tx, home, champion, found, rules, progress)
+    seed = _seed(home.store, found)
+    plan = queue.plan(_columns(found), candidates, _rules(rules, max(wanted, 0)), seed)
+    with home.store.exclusive() as tx:
+        stored = _keep(tx, found, plan, _Origin(rules.strategy, seed, _columns(found).digest, champion.number, now))
+        dropped = pool.drop(tx, found.ids[_surplus(found, candidates, plan, rules, now)])
+    by_lot = stored[Arm.RANDOM]
+    return Asked(
+        random=by_lot,
+        asked=stored.total() - by_lot,
+        scored=len(found),
+        dropped=dropped,
+        left=len(found) - stored.total() - dropped,
+        strategy=rules.strategy,
+        why=f"{stored.total():,} new questions about {len(found):,} drawings" if wanted > 0 else "the queue is full",
+    )
+
+
+def _score(tx: Session, home: Home, champion: Version, found: Waiting, rules: Asking, progress: Progress) -> Candidates:
+    """The champion's probabilities and embeddings of every drawing; the committee's if the strategy needs it."""
+    model = home.models.get(champion.artifact_digest)
+    others = _committee(tx, champion) if rules.strategy == "committee" else []
+    probabilities, embeddings, votes = [], [], []
+    for begin in range(0, len(found), SCORED_AT_ONCE):
+        pictures = narrow.pixels(tx, found.ids[begin : begin + SCORED_AT_ONCE])
+        reading = model.read(pictures)
+        probabilities.append(_finite(reading.probabilities))
+        embeddings.append(reading.embeddings)
+        told = [_finite(home.models.get(each).probabilities(pictures)) for each in others]
+        votes.append(np.array(told).reshape(len(others), len(pictures), 10))
+        progress("score", min(begin + SCORED_AT_ONCE, len(found)), len(found))
+    known = narrow.pixels(tx, pool.labelled_ids(tx, LABELLED))
+    return Candidates(
+        np.concatenate(probabilities),
+        np.concatenate(embeddings),
+        model.read(known).embeddings if len(known) else np.zeros((0, embeddings[0].shape[1]), np.float32),
+        np.concatenate(votes, axis=1),
+    )
+
+
+def _finite(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Rows that sum to 1; one that does not is as unsure as a row can be."""
+    rows = np.asarray(probabilities, np.float64)
+    sums = rows.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sound = np.isfinite(sums) & (sums > 0) & (rows.min(axis=1, keepdims=True) >= 0)
+        return np.where(sound, rows / sums, 0.1)
+
+
+def _committee(tx: Session, champion: Version) -> list[str]:
+    """The files of the base and of the last champion before this one."""
+    _, base = versions.champion_and_base(tx, champion.family)
+    earlier = {version.number: version for version in versions.every(tx, champion.family)}.get(champion.champion or 0)
+    others = [each.artifact_digest for each in (base, earlier) if each is not None]
+    return [digest for digest in dict.fromkeys(others) if digest != champion.artifact_digest][:COMMITTEE]
+
+
+def _columns(found: Waiting) -> PoolColumns:
+    return PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
+
+
+def _rules(asking: Asking, count: int) -> AskingRules:
+    return AskingRules(
+        count, asking.strategy, asking.random_share, asking.source_share, asking.digit_share, asking.near
+    )
+
+
+def _seed(store: Store, found: Waiting) -> int:
+    """A secret of this store and of this pool: nobody outside can tell which drawings win."""
+    with store.write() as tx:
+        salt = corrections.set_salt(tx)
+    hashed = blake2b(_columns(found).digest.encode(), key=salt.encode()[:64], person=b"asking", digest_size=7).digest()
+    return int.from_bytes(hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What all questions of a round share."""
+
+    strategy: str
+    seed: int
+    pool_digest: str
+    version: int
+    asked_at: datetime
+
+
+def _keep(tx: Session, found: Waiting, plan: Plan, origin: _Origin) -> Counter[Arm]:
+    """Store lottery and questions; drawings that were answered, erased or taken back meanwhile are left out."""
+    still = pool.unasked(tx, found.ids)
+    held = zip(found.ids[plan.new].tolist(), plan.chances.tolist(), strict=True)
+    pool.hold_lottery(tx, {number: chance for number, chance in held if number in still})
+    kept = [question for question in plan.questions if int(found.ids[question.row]) in still]
+    questions.add(tx, [_row(question, int(found.ids[question.row]), origin) for question in kept])
+    return Counter(Arm(question.arm) for question in kept)
+
+
+def _row(question: Planned, correction_id: int, origin: _Origin) -> dict[str, Any]:
+    return asdict(origin) | {
+        "correction_id": correction_id,
+        "arm": question.arm,
+        "score": question.score,
+        "chance": question.chance,
+        "reason": question.reason,
+        "quorum": 1,
+        "status": QuestionStatus.OPEN,
+    }
+
+
+def _surplus(found: Waiting, candidates: Candidates, plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
+    """The rows to drop: too old, exact copies, and past ``pool_size`` the oldest and least informative.
+
+    A drawing's worth is its uncertainty, halved for each third of ``pool_days`` that it has waited.
+    """
+    asked = np.array([question.row for question in plan.questions], np.intp)
+    age_days = (now.timestamp() - found.received) / timedelta(days=1).total_seconds()
+    worth = margin.uncertainty(candidates.probabilities) * 0.5 ** (3 * np.maximum(age_days, 0) / rules.pool_days)
+    worth[asked] = np.inf  # a copy of what is asked goes
+    stays = np.zeros(len(found), np.bool_)
+    order = np.lexsort((found.ids, -worth))
+    digests = np.array(found.digests)
+    first = np.unique(digests[order], return_index=True)[1]  # of copies, the one that is worth most
+    stays[order[first]] = True
+    stays &= age_days <= rules.pool_days
+    stays[asked] = False  # they left the pool
+    kept = order[stays[order]]
+    stays[kept[rules.pool_size :]] = False
+    stays[asked] = True
+    return np.flatnonzero(~stays)

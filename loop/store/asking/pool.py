@@ -1,0 +1,125 @@
+"""The drawings that wait for a question: narrow columns first, pixels only of those that are scored."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+from loop.store.values import Kind, Role, Status
+
+ROWS_AT_ONCE = 10_000
+UPLOAD, QUESTION, SOURCE = tables.Correction, tables.Question, tables.Source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """Drawings without a label and without a question, by id; row i of each array belongs to drawing i.
+
+    ``ids (n,) int64``, ``sources (n,) int64``, ``rates (n,) float64``, ``drawn (n,) bool``: its lottery was held;
+    ``received (n,) float64`` in seconds since 1970, ``digests``: 64 hex characters each.
+    """
+
+    ids: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    rates: NDArray[np.float64]
+    drawn: NDArray[np.bool_]
+    received: NDArray[np.float64]
+    digests: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """The number of drawings."""
+        return len(self.ids)
+
+
+def waiting(tx: Session) -> Waiting:
+    """Every drawing that waits for a question. Flagged ones take part in no lottery: their claims cannot be true."""
+    asked = exists().where(QUESTION.correction_id == UPLOAD.id)
+    query = select(
+        UPLOAD.id,
+        UPLOAD.source_id,
+        UPLOAD.rate,
+        UPLOAD.lottery.is_not(None) | UPLOAD.flag.is_not(None),
+        UPLOAD.received_at,
+        UPLOAD.digest,
+    )
+    query = query.where(UPLOAD.status == Status.PENDING, UPLOAD.kind == Kind.DRAWING, ~asked).order_by(UPLOAD.id)
+    columns: tuple[list[object], ...] = ([], [], [], [], [], [])
+    for part in tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions():
+        for column, values in zip(columns, zip(*part, strict=True), strict=True):
+            column.extend(values)
+    ids, sources, rates, drawn, received, digests = columns
+    return Waiting(
+        np.array(ids, np.int64),
+        np.array(sources, np.int64),
+        np.array(rates, np.float64),
+        np.array(drawn, np.bool_),
+        np.array([moment.timestamp() for moment in received if isinstance(moment, datetime)], np.float64),
+        tuple(str(digest) for digest in digests),
+    )
+
+
+def hold_lottery(tx: Session, chances: Mapping[int, float]) -> None:
+    """Record that these drawings took part in a lottery, with these chances."""
+    if chances:
+        mine = update(UPLOAD).where(UPLOAD.id == bindparam("number")).values(lottery=bindparam("chance"))
+        rows = [{"number": number, "chance": chance} for number, chance in chances.items()]
+        tx.connection().execute(mine, rows)
+
+
+def unasked(tx: Session, ids: NDArray[np.int64]) -> set[int]:
+    """Those of these drawings that still wait without a question."""
+    asked = exists().where(QUESTION.correction_id == UPLOAD.id)
+    found: set[int] = set()
+    for part in _parts(ids):
+        query = select(UPLOAD.id).where(UPLOAD.id.in_(part), UPLOAD.status == Status.PENDING, ~asked)
+        found |= set(tx.scalars(query))
+    return found
+
+
+def drop(tx: Session, ids: NDArray[np.int64]) -> int:
+    """Delete drawings that still wait without a question; the number of them. ``tx`` must be exclusive."""
+    dropped = 0
+    for part in _parts(ids):
+        gone = sorted(unasked(tx, np.array(part, np.int64)))
+        tx.execute(update(UPLOAD).where(UPLOAD.supersedes.in_(gone)).values(supersedes=None))
+        tx.execute(delete(tables.Replay).where(tables.Replay.correction_id.in_(gone)))
+        tx.execute(delete(UPLOAD).where(UPLOAD.id.in_(gone)))
+        dropped += len(gone)
+    return dropped
+
+
+def open_questions(tx: Session) -> int:
+    """How many questions about drawings still wait for answers."""
+    found = select(func.count()).where(QUESTION.status == "open", QUESTION.correction_id.is_not(None))
+    return tx.scalar(found) or 0
+
+
+def labelled_ids(tx: Session, most: int) -> NDArray[np.int64]:
+    """The newest accepted uploads of teaching sources: what the model has been taught."""
+    query = (
+        select(UPLOAD.id)
+        .join(SOURCE)
+        .where(SOURCE.role == Role.TRAIN, UPLOAD.status == Status.ACCEPTED)
+        .order_by(UPLOAD.id.desc())
+        .limit(most)
+    )
+    return np.array(tx.scalars(query).all(), np.int64)
+
+
+def phone_margins(tx: Session, since: datetime) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the drawings that arrived since then: the phone's difference of the two best, and the chance of sending."""
+    query = select(UPLOAD.confidence - UPLOAD.runner_up_confidence, UPLOAD.rate).where(
+        UPLOAD.kind == Kind.DRAWING, UPLOAD.received_at >= since, UPLOAD.runner_up_confidence.is_not(None)
+    )
+    rows = tx.execute(query).all()
+    return np.array([row[0] for row in rows], np.float64), np.array([row[1] for row in rows], np.float64)
+
+
+def _parts(ids: NDArray[np.int64], size: int = 500) -> Iterator[list[int]]:
+    for begin in range(0, len(ids), size):
+        yield ids[begin : begin + size].tolist()

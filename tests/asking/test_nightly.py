@@ -1,0 +1,144 @@
+"""One round of asking on a real store and a real model file."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from loop.asking import nightly, review
+from loop.asking.queue import PoolColumns
+from loop.home import Home
+from loop.home.artifacts import Artifacts
+from loop.home.sections import Asking
+from loop.home.settings import Settings
+from loop.intake import Upload
+from loop.store import Store, tables
+from loop.store.asking import pool
+from loop.store.asking.values import QuestionStatus, Word
+from loop.store.values import Status
+from tests.asking.conftest import drawing, send
+from tests.conftest import NOW
+from tests.feed.conftest import Office
+
+RULES = Asking(per_day=20, random_share=0.25, source_share=0.5, digit_share=1.0)
+
+
+@pytest.fixture
+def home(store: Store, tmp_path: Path) -> Home:
+    """A home with a champion."""
+    home = Home(Settings(home=tmp_path, ask=RULES), store, Artifacts(tmp_path / "artifacts"))
+    Office(home, tmp_path / "feed").register()
+    return home
+
+
+def some(count: int, first: int = 0, rate: float = 1.0) -> list[Upload]:
+    """Drawings of ten people."""
+    return [replace(drawing(f"person {seed % 10}", seed), rate=rate) for seed in range(first, first + count)]
+
+
+def rows(store: Store) -> list[tables.Question]:
+    """Every question."""
+    with store.read() as tx:
+        return list(tx.scalars(select(tables.Question).order_by(tables.Question.id)))
+
+
+def test_a_round_fills_the_queue(home: Home) -> None:
+    """A quarter by lot with a known chance, the rest by margin; each question says how it was chosen."""
+    send(home.store, *some(60))
+    asked = nightly.ask(home, "cnn", NOW)
+    assert (asked.random, asked.asked, asked.scored, asked.dropped, asked.left) == (5, 15, 60, 0, 40)
+    arms = Counter(row.arm for row in rows(home.store))
+    assert arms == {"random": 5, "asked": 15}
+    for row in rows(home.store):
+        assert (row.strategy, row.version, row.quorum, row.status) == ("margin", 1, 1, QuestionStatus.OPEN)
+        assert row.chance == (pytest.approx(5 / 60) if row.arm == "random" else None)
+    with home.store.read() as tx:
+        chances = tx.scalars(select(tables.Correction.lottery)).all()
+    assert chances == pytest.approx([5 / 60] * 60)
+
+
+def test_a_drawing_takes_part_in_one_lottery(home: Home) -> None:
+    """The second round draws lots among what is new; a full queue asks nothing, and an answered one is filled up."""
+    send(home.store, *some(40))
+    nightly.ask(home, "cnn", NOW)
+    assert nightly.ask(home, "cnn", NOW).why == "the queue is full"
+    for question in review.hand_out(home.store, "ada", 20, NOW, 300):
+        review.answer(home.store, "ada", question.id, Word(3), NOW)
+    send(home.store, *some(10, first=1000))
+    before = {row.id for row in rows(home.store)}
+    asked = nightly.ask(home, "cnn", NOW)
+    assert (asked.random, asked.asked, asked.scored) == (5, 15, 30)
+    with home.store.read() as tx:
+        new = {row.correction_id for row in rows(home.store) if row.id not in before and row.arm == "random"}
+        numbers = select(tables.Correction.id).where(tables.Correction.key.like("drawing-10__"))
+        assert new <= set(tx.scalars(numbers))
+
+
+def test_a_choice_can_be_computed_again(home: Home) -> None:
+    """The digest of a question names the pool that it was chosen from."""
+    send(home.store, *some(30))
+    with home.store.read() as tx:
+        found = pool.waiting(tx)
+    columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
+    nightly.ask(home, "cnn", NOW)
+    assert {row.pool_digest for row in rows(home.store)} == {columns.digest}
+    assert len({row.seed for row in rows(home.store)}) == 1
+
+
+def test_the_pool_stays_within_its_bounds(home: Home) -> None:
+    """Past its size the least informative go, past its days the oldest; copies stay once, questions stay."""
+    send(home.store, *some(50))
+    send(home.store, *(replace(drawing("a copier", seed), key=f"copy {seed}") for seed in range(5)))
+    small = replace_ask(home, pool_size=12)
+    asked = nightly.ask(small, "cnn", NOW)
+    assert (asked.scored, asked.left) == (55, 12)
+    with home.store.read() as tx:
+        assert tx.scalar(select(func.count()).where(tables.Correction.status == Status.PENDING)) == 20 + 12
+        digests = dict(tx.execute(select(tables.Correction.id, tables.Correction.digest)).all())
+    in_questions = {row.correction_id for row in rows(home.store)}
+    left = [digest for number, digest in digests.items() if number not in in_questions]
+    assert len(set(left)) == len(left)
+    assert not set(left) & {digests[number] for number in in_questions if number is not None}
+    assert nightly.ask(small, "cnn", NOW + timedelta(days=31)).left == 0
+    assert len(rows(home.store)) == 20
+
+
+def test_nothing_to_ask(home: Home) -> None:
+    """Without drawings, and without a champion, the round says so."""
+    assert nightly.ask(home, "cnn", NOW).why == "no drawing waits for a question"
+    assert nightly.ask(home, "svm", NOW).why == "svm has no champion yet"
+
+
+@pytest.mark.parametrize("strategy", ["committee", "badge", "k-center", "density", "margin-diverse"])
+def test_every_strategy_asks(home: Home, strategy: str) -> None:
+    """Those that need embeddings, labels or other models get them."""
+    send(home.store, *some(25))
+    asked = nightly.ask(replace_ask(home, strategy=strategy), "cnn", NOW, count=5)
+    assert (asked.random + asked.asked, asked.strategy) == (5, strategy)
+
+
+def test_an_erasure_meanwhile_leaves_no_question(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drawing that its source takes back while the pool is scored is not asked about."""
+    send(home.store, *some(8))
+    plan: Callable[..., object] = nightly.queue.plan
+
+    def and_withdraw(*arguments: object) -> object:
+        made = plan(*arguments)
+        with home.store.write() as tx:
+            tx.get_one(tables.Correction, 3).status = Status.WITHDRAWN
+        return made
+
+    monkeypatch.setattr(nightly.queue, "plan", and_withdraw)
+    asked = nightly.ask(home, "cnn", NOW)
+    assert asked.random + asked.asked == 7
+    assert 3 not in {row.correction_id for row in rows(home.store)}
+
+
+def replace_ask(home: Home, **changes: object) -> Home:
+    """The home with other settings of asking."""
+    settings = home.settings.model_copy(update={"ask": replace(home.settings.ask, **changes)})
+    return Home(settings, home.store, home.artifacts)
