@@ -20,7 +20,7 @@ from loop.night import answers
 from loop.operations import files, garbage, verify
 from loop.operations.exclusive import exclusive
 from loop.operations.finding import Severity, worst
-from loop.store import Store, values
+from loop.store import Store, tables, values
 from loop.store.nights import runs, versions
 from loop.store.service import heartbeats
 from tests.feed.client.test_killed import die_at
@@ -68,6 +68,7 @@ def mess(site: Site) -> None:
     with home.store.write() as tx:
         tx.execute(text("UPDATE deliveries SET status = 'delivered'"))
         heartbeats.beat(tx, "dead:x:1", "api", site.now)
+        tx.add(tables.Quota(name_digest="d" * 64, day=site.now.date(), used=3))
     site.now += 40 * DAY
 
 
@@ -89,6 +90,7 @@ def test_what_is_removed(site: Site) -> None:
         "deliveries": (1, None),
         "events": (8, None),  # with the one of the withdrawal, and each version's two
         "replays": (1, None),
+        "quotas": (1, None),
         "signs of life": (1, None),
     }
     assert {each.what: each.count for each in counted} | {"events": 8} == {each.what: each.count for each in swept}

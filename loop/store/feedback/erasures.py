@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import considered, corrections, senders, tombstones
+from loop.store.feedback import considered, corrections, quotas, senders, tombstones
 from loop.store.service import key_values
 from loop.store.values import Status
 
@@ -40,6 +40,8 @@ def erase(tx: Session, name: str, actor: str, now: datetime) -> Gone:
     stored = tx.scalar(select(tables.Source.id).where(tables.Source.name == name)) is not None
     source = senders.hold(tx, [name], 0.0, now)[name]  # its row, made if need be, keeps concurrent uploads waiting
     gone = _delete(tx, source.id)
+    if source.day == now.astimezone(UTC).date():
+        quotas.put(tx, corrections.set_salt(tx), name, source.day, source.used)
     erasure = tombstones.put(tx, name, gone.uploads, actor, now, known=stored)
     if stored:
         key_values.put(tx, UNSCRUBBED_KEY, str(erasure))

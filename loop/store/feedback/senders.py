@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import corrections, tombstones
+from loop.store.feedback import corrections, quotas, tombstones
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
 from loop.store.values import Role
@@ -44,6 +44,7 @@ def hold(tx: Session, names: Collection[str], holdout_share: float, now: datetim
         tx.execute(upsert.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
         for name, erased_at in tombstones.of(tx, salt, missing).items():  # after the insert: it waits for an erasure
             tx.execute(update(SOURCES).where(SOURCES.c.name == name).values(erased_at=erased_at))
+        _spend_again(tx, salt, missing, now.astimezone(UTC).date())
         found |= _senders(tx, missing)  # a source that others stored and erased in between is stored again
     return found
 
@@ -68,6 +69,13 @@ def forget(tx: Session, ids: Collection[int]) -> None:
     if ids:
         left = select(tables.Correction.id).where(tables.Correction.source_id == SOURCES.c.id)
         tx.execute(delete(SOURCES).where(SOURCES.c.id.in_(ids), ~left.exists()))
+
+
+def _spend_again(tx: Session, salt: str, names: Collection[str], day: date) -> None:
+    """Let sources that were erased today begin with the quota that they had used."""
+    for name, used in quotas.of(tx, salt, names, day).items():
+        fresh = (SOURCES.c.name == name) & (SOURCES.c.quota_day.is_(None) | (SOURCES.c.quota_day < day))
+        tx.execute(update(SOURCES).where(fresh).values(quota_day=day, quota_used=used, days_seen=1))
 
 
 def _senders(tx: Session, names: Collection[str]) -> dict[str, Sender]:

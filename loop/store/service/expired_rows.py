@@ -1,7 +1,8 @@
 """Rows past their retention: counted, and deleted a few at a time, so that no writer waits long.
 
 Beside its age, a delivery must be delivered or given up, and an event must have no delivery left. A replay only
-answers a resent upload (the upload keeps its own key). A heartbeat of an ended process is no longer needed. Erasures
+answers a resent upload (the upload keeps its own key). A heartbeat of an ended process is no longer
+needed, nor the quota that an erased source had used on a day that is over. Erasures
 are never deleted: they refuse late uploads, and keep a restored backup from bringing a source back.
 """
 
@@ -35,6 +36,7 @@ EXPIRED: dict[str, tuple[type[Base], Where]] = {
     "deliveries": (tables.Delivery, _settled),
     "events": (tables.Event, _delivered),
     "replays": (tables.Replay, lambda before: tables.Replay.answered_at < before),
+    "quotas": (tables.Quota, lambda before: tables.Quota.day < before.date()),
     "signs of life": (tables.Beat, lambda before: tables.Beat.beat_at < before),
 }
 """In the order of deletion: events after the deliveries that point at them."""
