@@ -19,7 +19,7 @@ from loop.data.handwriting import Person
 from loop.errors import BadImage, BadSettings, ClientError, OpsError
 from loop.evaluation import digit_classifier
 from loop.home import Home
-from loop.intake import Receipt, Upload
+from loop.intake import Receipt, Upload, announced_rates
 from loop.store.values import Kind, Role
 
 
@@ -66,6 +66,13 @@ def replay(home: Home, using: Phone, person: Person, confirm_rate: float, now: d
     """Read one person's digits, and send the uploads that a phone would send."""
     if not 0 <= confirm_rate <= 1:
         raise BadSettings(f"confirm-rate: expected 0 to 1, got {confirm_rate}")
+    with home.store.read() as tx:
+        least = announced_rates.least(tx, home.settings.confirm_rate)
+    if 0 < confirm_rate < least:
+        raise BadSettings(
+            f"confirm-rate: expected 0, or {least:g} or more (half of the lowest announced one), got {confirm_rate:g}; "
+            "confirmations with a lower rate are never weighed"
+        )
     refused: Counter[str] = Counter()
     drawn = list(_drawn(person, refused))
     if not drawn:
