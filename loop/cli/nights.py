@@ -103,6 +103,7 @@ def document(home: Home, done: Night) -> dict[str, Any]:
         "verdict": None if judged is None else judged.outcome,
         "verdicts": {} if judged is None else {name: gate.as_json(each) for name, each in judged.verdicts.items()},
         "lesson": None if done.makeup is None else asdict(done.makeup),
+        "jury": None if judged is None else dict(judged.jury),
         "accuracy": {}
         if judged is None
         else {
@@ -131,6 +132,7 @@ def show(home: Home, done: Night) -> None:
     verdicts.before_and_after(outcome["accuracy"]["before"], outcome["accuracy"]["after"])
     for question, each in outcome["verdicts"].items():
         verdicts.verdict(question, each["outcome"], each["reasons"])
+    say(f"jury: {done.judged.jury['text']}")
     if done.version is not None:
         state = "champion" if outcome["promoted"] else "registered, not promoted"
         say(f"version {done.version.number}: {state}\n{outcome['artifact']['path']}")

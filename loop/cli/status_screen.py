@@ -38,6 +38,7 @@ def show(standing: Standing) -> None:
     line("next night", _next(standing))
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(standing.uploads.items())) or "none"
     line("uploads", Text(f"{counts} since the last night that taught"), Text(_enough(standing)))
+    line("jury", Text(standing.jury_text))
     if standing.corpus == "digits":
         line("corpus", Text("scikit-learn's 1,797 digits instead of MNIST: for demonstrations only", "yellow"))
     line("waiting", Text(f"{standing.arrivals:,} to be scored, {standing.deliveries:,} webhook deliveries"))

@@ -103,6 +103,8 @@ def verdict(number: Number, as_json: Json = False) -> None:
         return
     for each in given:
         verdicts.verdict(f"version {number}, {each.question}", each.outcome, each.document["reasons"])
+    if given and (jury := given[0].document.get("jury")) is not None:  # earlier releases stored none
+        say(f"jury: {jury['text']}")
 
 
 def history(family: OneFamily = None, as_of: AsOf = None, as_json: Json = False) -> None:

@@ -49,7 +49,8 @@ class Drawn:
     @property
     def text(self) -> str:
         """Who judges and who waits, in words."""
-        return f"{self.hands:,} hands judge with {self.items:,} uploads{waiting(self.waiting, self.days)}"
+        with_ = f" with {self.items:,} uploads" if self.hands else ""
+        return jurors.judging(self.hands) + with_ + jurors.too_new(self.waiting, self.days)
 
     def summary(self) -> dict[str, Any]:
         """The figures and the words as JSON values."""
@@ -129,15 +130,6 @@ def weights(pool: Narrow) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):  # a subnormal rate gives infinity, which no limit lets judge
         found[confirmed] = 1 / pool.rates[confirmed]
     return found
-
-
-def waiting(hands: Hands, days: int) -> str:
-    """The end of a sentence: how many hands wait, and for what; empty if none does."""
-    if not hands.waiting:
-        return ""
-    many = "1 more is" if hands.waiting == 1 else f"{hands.waiting:,} more are"
-    first = "" if hands.first is None else f"; the first can judge on {hands.first:%Y-%m-%d}"
-    return f"; {many} too new, a hand judges once it was seen on {days} days{first}"
 
 
 def _confirmed(pool: Narrow) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,8 @@ from loop.operations.finding import Finding, Severity
 from loop.schedule import slots
 from loop.schedule.slots import Pause
 from loop.store import values
-from loop.store.feedback import live_accuracy
+from loop.store.feedback import jurors, live_accuracy
+from loop.store.feedback.jurors import Hands
 from loop.store.feedback.live_accuracy import Live
 from loop.store.nights import runs, versions
 from loop.store.service import health, metric_counts
@@ -48,7 +49,7 @@ class Standing:
     """What ``loop status`` prints.
 
     ``uploads``, by status, are newer than the last night's snapshot. ``to_teach`` of them are from training sources; a
-    night needs ``min_new``.
+    night needs ``min_new``. ``jury`` counts the hands that judge and those that are too new for it.
     """
 
     at: datetime
@@ -61,6 +62,8 @@ class Standing:
     uploads: Mapping[str, int]
     to_teach: int
     min_new: int
+    jury: Hands
+    jury_text: str
     corpus: str
     arrivals: int
     deliveries: int
@@ -75,6 +78,7 @@ def look(home: Home, now: datetime) -> Standing:
         nights = [run for run in runs.recent(tx, 200) if run.kind == "night"]
         ended = [run for run in nights if run.status is not values.RunStatus.RUNNING]
         champions = _champions(tx, home.settings.confirm_rate)
+        hands = jurors.hands(tx, home.settings.jury.days, now.astimezone(UTC).date())
         uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
         arrivals, deliveries = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
@@ -89,6 +93,8 @@ def look(home: Home, now: datetime) -> Standing:
         uploads=uploads,
         to_teach=to_teach,
         min_new=home.settings.min_new,
+        jury=hands,
+        jury_text=jurors.in_words(hands, home.settings.jury.days),
         corpus=home.settings.corpus,
         arrivals=arrivals,
         deliveries=deliveries,

@@ -242,6 +242,9 @@ def test_status_counts_what_a_night_would_count(loop: Shell) -> None:
     assert 0 < teach < sum(one["stored"] for one in replayed)
     assert loop.json("status")["to_teach"] == teach
     assert f"{teach} of them teach; a night needs 1,000" in loop("status")
+    judges = sum(one["role"] == "holdout" for one in replayed)
+    assert loop.json("status")["jury"] == {"ready": judges, "waiting": 0, "first": None}
+    assert f"{judges} hand{' judges' if judges == 1 else 's judge'}" in loop("status")
     assert f"{teach} " in loop.json("retrain")["reason"]
 
 

@@ -18,7 +18,7 @@ from loop.home.sections import Jury
 from loop.intake import Upload
 from loop.night import jury
 from loop.store import Store, tables
-from loop.store.feedback import corrections, senders
+from loop.store.feedback import corrections, jurors, senders
 from loop.store.feedback.jurors import Hands
 from loop.store.values import Kind, Role
 from tests.helpers.people import season
@@ -98,6 +98,15 @@ def test_a_hand_waits_until_it_is_known(people: Store, now: datetime) -> None:
     with people.write() as tx:
         senders.vouch(tx, JUDGES[:2], now)
     assert drawn(people, now).hands == len(JUDGES) - 2
+
+
+def test_the_words(now: datetime) -> None:
+    """How many judge, how many wait, for what and until when."""
+    assert jurors.in_words(Hands(0, 0, None), 3) == "no hand judges yet"
+    assert jurors.in_words(Hands(1, 0, None), 3) == "1 hand judges"
+    assert jurors.in_words(Hands(12, 1, now.date()), 3) == (
+        "12 hands judge; 1 more is too new, a hand judges once it was seen on 3 days; the first can judge on 2026-05-03"
+    )
 
 
 def test_three_days_of_uploads_make_a_judge(store: Store, now: datetime) -> None:

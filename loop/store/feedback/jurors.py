@@ -50,3 +50,22 @@ def hands(tx: Session, days: int, today: date) -> Hands:
         earliest = today + timedelta(days=days - seen - (0 if sent_today else 1))
         first = earliest if first is None else min(first, earliest)
     return Hands(ready, waiting, first)
+
+
+def in_words(found: Hands, days: int) -> str:
+    """How many hands may judge, how many wait, and for what."""
+    return judging(found.ready) + too_new(found, days)
+
+
+def judging(count: int) -> str:
+    """How many hands judge."""
+    return "no hand judges yet" if count == 0 else "1 hand judges" if count == 1 else f"{count:,} hands judge"
+
+
+def too_new(found: Hands, days: int) -> str:
+    """The end of the sentence: how many hands wait, and for what; empty if none does."""
+    if not found.waiting:
+        return ""
+    many = "1 more is" if found.waiting == 1 else f"{found.waiting:,} more are"
+    first = "" if found.first is None else f"; the first can judge on {found.first:%Y-%m-%d}"
+    return f"; {many} too new, a hand judges once it was seen on {days} days{first}"
