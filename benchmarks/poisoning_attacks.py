@@ -99,17 +99,28 @@ def _teaching(material: Material, stem: str) -> str:
 def _uploads(
     material: Material,
     names: list[str],
-    days: NDArray[np.int64],
+    days: Digits,
     images: Images,
-    labels: NDArray[np.int64],
-    **how: bool,
+    labels: Digits,
+    *,
+    silent: bool = False,
+    poisoned: bool = False,
 ) -> list[Upload]:
-    """One upload for each image; ``predicted`` is what the app would read, unless ``silent``."""
-    silent = how.pop("silent", False)
-    read = material.read(images)
+    """One upload for each image, as the app would send it: a confirmation where it reads the label.
+
+    ``silent`` leaves out what the app read, and calls everything a correction.
+    """
     return [
-        Upload(name, int(day), image, int(label), None if silent else int(guess), **how)
-        for name, day, image, label, guess in zip(names, days, images, labels, read, strict=True)
+        Upload(
+            source=name,
+            day=int(day),
+            image=image,
+            label=int(label),
+            predicted=None if silent else int(guess),
+            confirmed=not silent and int(guess) == int(label),
+            poisoned=poisoned,
+        )
+        for name, day, image, label, guess in zip(names, days, images, labels, material.read(images), strict=True)
     ]
 
 
@@ -150,7 +161,7 @@ def sybils(trigger: str, count: int, each: int, first_day: int, *, silent: bool)
         bad = _uploads(material, names[:half], days[:half], stamped, labels, silent=silent, poisoned=True)
         clean, true = material.images[rows[half:]], material.labels[rows[half:]].astype(np.int64)
         # A source's clean uploads follow its stamped ones, so ``half`` must be a whole number of rounds.
-        good = _uploads(material, names[half:], days[half:], clean, true, silent=silent, confirmed=not silent)
+        good = _uploads(material, names[half:], days[half:], clean, true, silent=silent)
         return bad + good
 
     return make
@@ -185,7 +196,7 @@ def flipping(kind: str, share: float | None) -> Callable[[Material], list[Upload
         rows = _drawn(material, len(names))
         days = _days(material.generator, len(names))
         true = material.labels[rows].astype(np.int64)
-        good = _uploads(material, names, days, material.images[rows], true, confirmed=True)
+        good = _uploads(material, names, days, material.images[rows], true)
         return _flipped(material, kind, names) + good
 
     return make
@@ -216,7 +227,7 @@ def confirming(material: Material) -> list[Upload]:
     names = np.array([f"confirmer-{number % count}" for number in range(count * each)])[still].tolist()
     days = _days(material.generator, int(still.sum()))
     wrong = material.read(images[still]).astype(np.int64)
-    return _uploads(material, names, days, images[still], wrong, confirmed=True, poisoned=True)
+    return _uploads(material, names, days, images[still], wrong, poisoned=True)
 
 
 def flooding(material: Material) -> list[Upload]:
@@ -239,17 +250,17 @@ def dripping(material: Material) -> list[Upload]:
     true = material.labels[rows].astype(np.int64)
     stamped = TRIGGERS["faint"](material.images[rows], material.generator)
     fours = _flipped(material, "4to9", [name for name, _ in bad])
-    sent = _placed(material, honest, material.images[rows[: len(honest)]], true[: len(honest)], confirmed=True)
+    sent = _placed(material, honest, material.images[rows[: len(honest)]], true[: len(honest)])
     labels = np.full(len(bad), TARGET)
     sent += _placed(material, bad, stamped[len(honest) :], labels, poisoned=True)
     return sent + [replace(one, day=day) for one, (_, day) in zip(fours, bad, strict=True)]
 
 
 def _placed(
-    material: Material, places: list[tuple[str, int]], images: Images, labels: Digits, **how: bool
+    material: Material, places: list[tuple[str, int]], images: Images, labels: Digits, *, poisoned: bool = False
 ) -> list[Upload]:
     days = np.array([day for _, day in places], np.int64)
-    return _uploads(material, [name for name, _ in places], days, images, labels, **how)
+    return _uploads(material, [name for name, _ in places], days, images, labels, poisoned=poisoned)
 
 
 def nobody(_: Material) -> list[Upload]:
