@@ -57,6 +57,23 @@ class Feed(Published):
     withdrawn: list[Digest] = Field(description="Models that no device may run.")
 
 
+class Asking(BaseModel):
+    """What a phone sends of its own accord. Shares are in a million. Members that a phone does not know are ignored."""
+
+    type: Literal["asking"]
+    format: int
+    epoch: int
+    sequence: int
+    issued: Seconds
+    expires: Seconds
+    margin_ppm: int = Field(description="A drawing is unsure if its two best probabilities differ by less.")
+    unsure_ppm: int = Field(description="The chance with which an unsure drawing is sent.")
+    other_ppm: int = Field(description="The chance with which any other drawing is sent.")
+    ask_user: bool = Field(description="Whether the app asks its user about an unsure drawing.")
+    asked_a_day: int = Field(description="How often a day at most.")
+    critical: list[str] = Field(default=[], description="Members that a phone must understand, or ask nothing.")
+
+
 class FeedKey(Published):
     """A key that may sign feeds."""
 
@@ -95,6 +112,13 @@ class SignedFeed(Published):
 
     signatures: list[Signature]
     signed: Feed
+
+
+class SignedAsking(Published):
+    """The asking policy and its signatures."""
+
+    signatures: list[Signature]
+    signed: Asking
 
 
 class SignedRoot(Published):

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from loop.api import bodies, examples, problems
 from loop.api.guard import Guarded, needs, raw, service_of
 from loop.errors import NotPublished
-from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
+from loop.feed.layout import ASKING_FILE, FEED_FILE, golden_path, model_path, root_path
 
 CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 CACHE_FOR_A_MINUTE = "public, max-age=60"
@@ -40,6 +40,14 @@ def _described(model: str | None, *parameters: dict[str, Any]) -> dict[str, Any]
 async def feed(request: Request) -> Response:
     """Names the model that devices run. docs/feed.md describes how to verify it."""
     data = await run_in_threadpool(service_of(request).published.read, FEED_FILE, None)
+    return _answer(request, data, hashlib.sha256(data).hexdigest(), bodies.JSON, CACHE_FOR_A_MINUTE)
+
+
+@router.get("/asking", operation_id="get_asking", summary="Get the signed asking policy", **_described("SignedAsking"))
+@raw
+async def asking(request: Request) -> Response:
+    """What a phone sends although nobody corrected it, and when it asks its user. 404 where no policy was set."""
+    data = await run_in_threadpool(service_of(request).published.read, ASKING_FILE, None)
     return _answer(request, data, hashlib.sha256(data).hexdigest(), bodies.JSON, CACHE_FOR_A_MINUTE)
 
 
@@ -94,9 +102,18 @@ async def feed_file(request: Request) -> Response:
     return await feed(request)
 
 
+@router.get("/asking.json", include_in_schema=False, openapi_extra=needs())
+@raw
+async def asking_file(request: Request) -> Response:
+    """The policy under its file name."""
+    return await asking(request)
+
+
 for _path, _endpoint in (
     ("/feed", feed),
     ("/feed.json", feed),
+    ("/asking", asking),
+    ("/asking.json", asking),
     ("/root/{name}", root),
     ("/models/{name}", model),
     ("/golden/{name}", golden),

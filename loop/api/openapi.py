@@ -18,6 +18,7 @@ MODELS = (
     schemas.Batch,
     schemas.Problem,
     file_schemas.SignedFeed,
+    file_schemas.SignedAsking,
     file_schemas.SignedRoot,
     file_schemas.Golden,
 )

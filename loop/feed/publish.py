@@ -3,6 +3,7 @@
 ::
 
     feed.json                   replaced by every publication: cache it for minutes at most
+    asking.json                 the same, with the feed's sequence; only if an asking policy was set
     root/1.json, root/2.json …  never changed, like everything below
     models/DIGEST.mlmodel
     golden/DIGEST.json
@@ -24,13 +25,15 @@ from pathlib import Path
 import models
 from loop import durable
 from loop.errors import BadSettings, FeedRefused, NotPublishable
-from loop.feed import authority, canonical, checks, document, envelope, keys, roots, trust
+from loop.feed import asking, authority, canonical, checks, document, envelope, keys, roots, trust
+from loop.feed.asking import AskingPolicy
 from loop.feed.document import Feed, Release
 from loop.feed.keys import Passphrase
-from loop.feed.layout import FEED_FILE, golden_path, model_path, root_path
+from loop.feed.layout import ASKING_FILE, FEED_FILE, golden_path, model_path, root_path
 from loop.feed.trust import Trusted
 from loop.home import Home
 from loop.store import values
+from loop.store.asking import policies
 from loop.store.nights import versions
 from loop.store.phones import feeds
 from loop.store.values import Attribution
@@ -102,7 +105,10 @@ def publish(
             )
             data = _sealed(feed, signers)
             feeds.add_entry(tx, values.FeedEntry(feed.epoch, feed.sequence, data, attribution.actor, now))
+            policy = policies.latest(tx)
         durable.write_whole(to / FEED_FILE, data)
+        if policy is not None:
+            durable.write_whole(to / ASKING_FILE, _asking(feed, AskingPolicy(**policy.document), signers))
         for digest in withdrawn:
             (to / model_path(digest)).unlink(missing_ok=True)
     return feed
@@ -198,6 +204,12 @@ def _sealed(feed: Feed, signers: roots.Keys) -> bytes:
     except FeedRefused as error:
         hint = "; `loop feed rotate --recover` restarts sequences" if feed.sequence > canonical.MAX_INTEGER else ""
         raise NotPublishable(f"no device would accept this feed ({error}){hint}") from None
+
+
+def _asking(feed: Feed, policy: AskingPolicy, signers: roots.Keys) -> bytes:
+    """The policy as a document of the feed's sequence and times."""
+    made = asking.Asking(feed.epoch, feed.sequence, feed.issued, feed.expires, policy)
+    return envelope.seal(asking.asking_bytes(made), signers.values())
 
 
 def _check(files: checks.Files) -> None:

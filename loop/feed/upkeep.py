@@ -5,18 +5,21 @@ failed publication (a missing key, a full disk) is repeated. Without roots there
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import models
 from loop.errors import FeedRefused, LoopError, NotPublishable
 from loop.feed import authority, document, envelope
+from loop.feed.asking import parse_asking
 from loop.feed.document import Feed
 from loop.feed.keys import Passphrase
-from loop.feed.layout import FEED_FILE
+from loop.feed.layout import ASKING_FILE, FEED_FILE
 from loop.home import Home
+from loop.store.asking import policies
 from loop.store.nights import versions
 from loop.store.phones import feeds
 from loop.store.values import Attribution
@@ -94,7 +97,10 @@ def reason(home: Home, feed: Feed | None, now: datetime) -> str | None:
         return "a champion moved"
     with home.store.read() as tx:
         withdrawn = {each.digest for each in feeds.withdrawn(tx)}
-    return "a model was withdrawn" if withdrawn != set(feed.withdrawn) else None
+        policy = policies.latest(tx)
+    if withdrawn != set(feed.withdrawn):
+        return "a model was withdrawn"
+    return "the asking policy changed" if policy is not None and _asks(home) != policy.document else None
 
 
 def published(home: Home) -> Feed | None:
@@ -110,6 +116,15 @@ def published(home: Home) -> Feed | None:
         return document.parse_feed(envelope.unseal(data).body)
     except FeedRefused as error:
         raise NotPublishable(f"{path}: not a feed ({error}); move it away, then run `loop feed publish`") from None
+
+
+def _asks(home: Home) -> dict[str, Any] | None:
+    """The policy in the published folder; None if it has none that can be read: then it is published again."""
+    try:
+        data = (home.settings.published / ASKING_FILE).read_bytes()
+        return asdict(parse_asking(envelope.unseal(data).body).policy)
+    except (OSError, FeedRefused):
+        return None
 
 
 def _champions(home: Home) -> dict[str, str]:

@@ -16,6 +16,7 @@ from schemathesis import checks as general
 from schemathesis.specs.openapi import checks as described
 
 from loop.api import problems
+from loop.asking import announcing
 from loop.feed import upkeep
 from tests.api.conftest import picture
 from tests.api.process import Process, apart
@@ -43,6 +44,7 @@ OPERATION_IDS = {
     "get_source": "GET /v1/sources/{source}",
     "export_source": "GET /v1/sources/{source}/export",
     "erase_source": "DELETE /v1/sources/{source}",
+    "get_asking": "GET /v1/asking",
     "get_feed": "GET /v1/feed",
     "get_root": "GET /v1/root/{name}",
     "get_model": "GET /v1/models/{name}",
@@ -62,6 +64,7 @@ OPERATION_IDS = {
 }
 FORGIVING = {"POST /v1/corrections:batch"}  # answers each correction by itself
 FIXED = {
+    "GET /v1/asking",
     "GET /v1/feed",
     "GET /healthz",
     "GET /readyz",
@@ -88,6 +91,7 @@ def process(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         office.register()
         office.register()
         office.create()
+        announcing.announce(found.home, office.now)
         upkeep.follow(found.home, WHY, office.now)
         yield found
 
@@ -138,7 +142,12 @@ def test_refusals_refer_to_one_schema(document: dict[str, Any]) -> None:
 
 def test_files_have_their_media_type_and_schema(document: dict[str, Any]) -> None:
     """A model is bytes and nothing else; feed, roots and golden vectors are JSON with a schema; each has an ETag."""
-    expected = {"/v1/feed": "SignedFeed", "/v1/root/{name}": "SignedRoot", "/v1/golden/{name}": "Golden"}
+    expected = {
+        "/v1/feed": "SignedFeed",
+        "/v1/asking": "SignedAsking",
+        "/v1/root/{name}": "SignedRoot",
+        "/v1/golden/{name}": "Golden",
+    }
     for path, model in expected.items():
         answer = document["paths"][path]["get"]["responses"]["200"]
         assert answer["content"] == {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}}

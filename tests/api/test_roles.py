@@ -33,6 +33,7 @@ EXPECTED = {  # a new operation needs its roles here, too
     "GET /v1/sources/{source}": {"app", "ops"},
     "GET /v1/sources/{source}/export": {"app", "ops"},
     "DELETE /v1/sources/{source}": {"app", "ops"},
+    "GET /v1/asking": ANYBODY,
     "GET /v1/feed": ANYBODY,
     "GET /v1/root/{name}": ANYBODY,
     "GET /v1/models/{name}": ANYBODY,
@@ -149,8 +150,9 @@ def test_every_route_is_guarded(house: House) -> None:
     hidden = [route for route in found if isinstance(route, Guarded) and not route.include_in_schema]
     assert all(route.methods <= {"GET", "HEAD"} and not route.roles for route in hidden)
     named = {(route.path, method) for route in hidden for method in route.methods if route.path not in pages.pages()}
-    files = {"/v1/feed", "/v1/feed.json", "/v1/root/{name}", "/v1/models/{name}", "/v1/golden/{name}"}
-    assert named == {("/v1/feed.json", "GET")} | {(path, "HEAD") for path in files}
+    files = {"/v1/feed", "/v1/feed.json", "/v1/asking", "/v1/asking.json"}
+    files |= {"/v1/root/{name}", "/v1/models/{name}", "/v1/golden/{name}"}
+    assert named == {("/v1/feed.json", "GET"), ("/v1/asking.json", "GET")} | {(path, "HEAD") for path in files}
 
 
 def walk(owner: object) -> Iterator[object]:

@@ -1,0 +1,36 @@
+"""The asking policies that were set; the newest counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from loop.store import tables
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
+    """A policy as plain JSON values, and why it was set."""
+
+    document: dict[str, Any]
+    reasons: tuple[str, ...]
+    actor: str
+    set_at: datetime
+
+
+def latest(tx: Session) -> SetPolicy | None:
+    """The policy that counts, or None if none was ever set."""
+    row = tx.scalars(select(tables.AskingPolicy).order_by(tables.AskingPolicy.id.desc()).limit(1)).first()
+    return None if row is None else SetPolicy(dict(row.document), tuple(row.reasons), row.actor, row.set_at)
+
+
+def add(tx: Session, policy: SetPolicy) -> None:
+    """Set a policy."""
+    tx.add(
+        tables.AskingPolicy(
+            document=policy.document, reasons=list(policy.reasons), actor=policy.actor, set_at=policy.set_at
+        )
+    )
+    tx.flush()
