@@ -14,6 +14,7 @@ lacks, or after ``REFRESH_SECONDS``. So no phone that follows the newest feed is
 sender of nonsense costs one small query for each batch.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,18 +24,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from loop.errors import BadRate, ClientError, RateNotAnnounced
+from loop.errors import BadRate, ClientError, FeedRefused, RateNotAnnounced
 from loop.feed import document, envelope
 from loop.intake.upload import Prepared, known_time
 from loop.store import Store
 from loop.store.nights import versions
 from loop.store.phones import feeds
-from loop.store.values import Flag, Kind
+from loop.store.values import FeedEntry, Flag, Kind
 
 LATE = timedelta(days=30)
 """Background uploads of a phone that was offline arrive within this time."""
 TOLERANCE = 2.0
 REFRESH_SECONDS = 1.0
+log = logging.getLogger(__name__)
 _NEAR = math.log(TOLERANCE) + 1e-9
 
 
@@ -109,7 +111,7 @@ class AnnouncedRates:
         with self._store.read() as tx:
             new = feeds.after(tx, *self._last)
             self._versions = versions.numbers(tx)
-        self._timeline = self._timeline.after(_announcement(entry.document) for entry in new)
+        self._timeline = self._timeline.after(filter(None, map(_announcement, new)))
         if new:
             self._last = (new[-1].epoch, new[-1].sequence)
         self._read_at = asked_at
@@ -121,6 +123,8 @@ class AnnouncedRates:
         version = upload.columns["version"]
         known = version is None or version in self._versions
         flag = upload.columns["flag"] if known else Flag.UNKNOWN_VERSION
+        if rate == upload.columns["rate"] and flag == upload.columns["flag"]:
+            return upload
         return replace(upload, columns=upload.columns | {"rate": rate, "flag": flag})
 
     def _rate(self, columns: Mapping[str, Any], stated: float | None) -> float | ClientError:
@@ -152,9 +156,18 @@ def announced(rate: float) -> float:
     return round(rate * document.MILLION) / document.MILLION
 
 
-def _announcement(data: bytes) -> Announcement:
-    """What a feed in the store announced; it was parsed before it was signed."""
-    feed = document.parse_feed(envelope.unseal(data).body)
+def _announcement(entry: FeedEntry) -> Announcement | None:
+    """What a feed in the store announced. It was readable when it was signed; if it is not, uploads go on without it."""
+    try:
+        feed = document.parse_feed(envelope.unseal(entry.document).body)
+    except FeedRefused as error:
+        log.error(
+            "feed %s of epoch %s in the store cannot be read (%s); its rate is unknown",
+            entry.sequence,
+            entry.epoch,
+            error,
+        )
+        return None
     named = frozenset(release.version for release in feed.channels.values())
     return Announcement(feed.issued, feed.confirm_ppm / document.MILLION, named)
 

@@ -8,7 +8,8 @@ from loop import intake
 from loop.errors import BadRate, RateNotAnnounced
 from loop.intake import Receipt, Upload, announced_rates
 from loop.intake.announced_rates import AnnouncedRates, Announcement, Timeline
-from loop.store import Store, tables
+from loop.store import Store, tables, values
+from loop.store.phones import feeds
 from loop.store.values import Flag, Kind
 from tests.helpers.announcing import announce
 from tests.intake.test_intake import drawn
@@ -159,6 +160,18 @@ def test_a_long_history_is_a_few_periods(now: datetime) -> None:
     at = now + 1000 * DAY
     assert timeline.rates(9, at, at) == [0.1]
     assert timeline.rates(3, at, at) == [0.1, 0.05]
+
+
+def test_a_feed_that_cannot_be_read_stops_no_upload(
+    store: Store, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged row is logged once, and the other feeds count."""
+    announce(store, 1, 0.4, now - DAY)
+    with store.exclusive() as tx:
+        feeds.add_entry(tx, values.FeedEntry(1, 2, b"damaged", "tests", now))
+    rates = AnnouncedRates(store, 0.05)
+    assert [stored_rate(store, confirmation(None, seed), now, rates) for seed in range(2)] == [0.4, 0.4]
+    assert caplog.text.count("feed 2 of epoch 1 in the store cannot be read") == 1
 
 
 def flags(store: Store) -> list[str | None]:

@@ -46,11 +46,15 @@ def after(tx: Session, epoch: int, sequence: int) -> list[values.FeedEntry]:
 
 
 def announced_ppm(tx: Session) -> set[int]:
-    """Every confirmation rate that a signed feed announced, in millionths; no document is parsed for it."""
+    """Every confirmation rate that a signed feed announced, in millionths, read without parsing a document.
+
+    A document without one is damaged and does not count.
+    """
     document, field = tables.FeedEntry.document, '"confirm_ppm":'  # canonical JSON: no blank, and digits follow
     find = func.strpos if dialect(tx) == "postgresql" else func.instr
-    rest = func.substr(document, find(document, field) + len(field), 8)
-    return {int(text.partition(",")[0]) for text in tx.scalars(select(rest).distinct())}
+    place = find(document, field)
+    found = tx.scalars(select(func.substr(document, place + len(field), 8)).where(place > 0).distinct())
+    return {int(digits) for digits in (text.partition(",")[0] for text in found) if digits.isdecimal()}
 
 
 def withdraw(tx: Session, withdrawal: values.Withdrawal) -> None:
