@@ -161,12 +161,7 @@ def _announcement(entry: FeedEntry) -> Announcement | None:
     try:
         feed = document.parse_feed(envelope.unseal(entry.document).body)
     except FeedRefused as error:
-        log.error(
-            "feed %s of epoch %s in the store cannot be read (%s); its rate is unknown",
-            entry.sequence,
-            entry.epoch,
-            error,
-        )
+        log.error("feed %s of epoch %s in the store cannot be read (%s)", entry.sequence, entry.epoch, error)
         return None
     named = frozenset(release.version for release in feed.channels.values())
     return Announcement(feed.issued, feed.confirm_ppm / document.MILLION, named)

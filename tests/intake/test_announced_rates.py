@@ -171,6 +171,8 @@ def test_a_feed_that_cannot_be_read_stops_no_upload(
         feeds.add_entry(tx, values.FeedEntry(1, 2, b"damaged", "tests", now))
     rates = AnnouncedRates(store, 0.05)
     assert [stored_rate(store, confirmation(None, seed), now, rates) for seed in range(2)] == [0.4, 0.4]
+    with store.read() as tx:
+        assert announced_rates.least(tx, 0.05) == 0.2
     assert caplog.text.count("feed 2 of epoch 1 in the store cannot be read") == 1
 
 
