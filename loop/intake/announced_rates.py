@@ -157,7 +157,7 @@ def announced(rate: float) -> float:
 
 
 def _announcement(entry: FeedEntry) -> Announcement | None:
-    """What a feed in the store announced. It was readable when it was signed; if it is not, uploads go on without it."""
+    """What a feed in the store announced. Uploads go on without one that was damaged since it was signed."""
     try:
         feed = document.parse_feed(envelope.unseal(entry.document).body)
     except FeedRefused as error:
