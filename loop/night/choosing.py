@@ -5,7 +5,7 @@ turns are taken again, so that another upload gets its place; after some rounds 
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -72,12 +72,20 @@ class Makeup:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """The chosen uploads, ordered by id, with the trust of every source as this night assessed it."""
+    """The chosen uploads, ordered by id, with the trust of every source as this night assessed it.
+
+    Row i of ``offers`` and of ``fresh (n,) float64`` (what an observation about it weighs) belongs to upload i of
+    ``pool``; row j of ``senders`` to source j of ``sources``.
+    """
 
     pool: Pool
     makeup: Makeup
     sources: Sources
     assessed: Assessment
+    offers: Offers
+    fresh: NDArray[np.float64]
+    senders: Senders
+    shares: Shares
 
 
 def choose(store: Store, settings: Settings, now: datetime, without: Without = NOBODY) -> Chosen:
@@ -112,7 +120,8 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     offers = Offers(
         uploads.ids[rows], uploads.sources[rows], uploads.labels[rows], uploads.corrected[rows], uploads.digests[rows]
     )
-    pool, taken, near = _settled(store, offers, senders, _shares(settings))
+    shares = _shares(settings)
+    pool, taken, near = _settled(store, offers, senders, shares)
     witnessed = trust.near_witnesses(sources, uploads, rows[near])
     fresh = trust.freshness(today - uploads.days, settings.trust.half_life_days)
     evidence.append(trust.agreement(trust.OTHERS, sources, uploads, witnessed, fresh))
@@ -122,7 +131,31 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
         _makeup(offers, senders, taken, len(near), flagged),
         sources,
         trust.assess(evidence, sources.vouched, settings.trust.prior),
+        offers[taken],
+        fresh[rows[taken]],
+        senders,
+        shares,
     )
+
+
+def heard(chosen: Chosen, agrees: NDArray[np.bool_], settings: Settings) -> Chosen:
+    """The same lesson, after an independent reader has read it: ``agrees (n,)`` with the label of each upload."""
+    read = trust.observed(trust.READER, chosen.offers.sources, agrees, chosen.fresh, len(chosen.sources))
+    evidence = (*chosen.assessed.evidence, read)
+    return replace(chosen, assessed=trust.assess(evidence, chosen.sources.vouched, settings.trust.prior))
+
+
+def holding_back(chosen: Chosen, ids: NDArray[np.int64]) -> Chosen:
+    """The lesson without these uploads; its shares hold of what is left. No other upload gets their places."""
+    if not np.isin(chosen.pool.ids, ids).any():
+        return chosen
+    rows = np.sort(lesson.choose(chosen.offers, chosen.senders, chosen.shares, np.isin(chosen.offers.ids, ids)))
+    offers = chosen.offers[rows]
+    young = (chosen.senders.young & ~chosen.senders.vouched)[offers.sources]
+    makeup = replace(
+        chosen.makeup, taught=len(rows), teaching=len(np.unique(offers.sources)), young=int(np.count_nonzero(young))
+    )
+    return replace(chosen, pool=chosen.pool[rows], makeup=makeup, offers=offers, fresh=chosen.fresh[rows])
 
 
 def remember(store: Store, chosen: Chosen, now: datetime) -> int:

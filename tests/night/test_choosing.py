@@ -170,6 +170,35 @@ def test_vouching(store: Store, digits: Images, now: datetime) -> None:
         assert stored.get(tx, "a").value == pytest.approx(0.52, abs=0.01)
 
 
+def test_what_screening_holds_back(store: Store, digits: Images, now: datetime) -> None:
+    """Without the held uploads, the shares hold of the smaller lesson, and nobody else gets their places."""
+    for number in range(10):
+        send(store, f"old-{number}", digits[30 * number : 30 * number + 30], now)
+    people.season(store)
+    send(store, "young", digits[300:400], now)
+    rules = Settings(trust=Trust(young_share=0.1, source_share=1.0, floor=0, source_floor=0))
+    chosen = choosing.choose(store, rules, now)
+    assert (chosen.makeup.taught, chosen.makeup.young) == (333, 33)
+    held = chosen.pool.ids[:120]
+    left = choosing.holding_back(chosen, held)
+    assert (left.makeup.taught, left.makeup.young, len(left.pool)) == (200, 20, 200)
+    assert not set(left.pool.ids.tolist()) & set(held.tolist())
+    assert left.pool.ids.tolist() == left.offers.ids.tolist()
+    assert choosing.holding_back(chosen, np.array([10**6])) is chosen
+
+
+def test_an_independent_reader_is_heard(store: Store, digits: Images, now: datetime) -> None:
+    """Agreement raises trust a little, disagreement lowers it; the reason says how often."""
+    send(store, "right", digits[:40], now)
+    send(store, "wrong", digits[40:80], now)
+    chosen = choosing.choose(store, OPEN, now)
+    choosing.remember(store, choosing.heard(chosen, np.arange(80) < 40, OPEN), now)
+    with store.read() as tx:
+        right, wrong = stored.get(tx, "right"), stored.get(tx, "wrong")
+    assert wrong.value < 0.35 < 0.6 < right.value  # type: ignore[operator]
+    assert "an independent reader agrees with 0 of its uploads, not with 40" in [r["text"] for r in wrong.reasons]
+
+
 def test_read_in_parts(store: Store, digits: Images, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of three rows give the same columns as one part."""
     for number in range(5):
