@@ -58,15 +58,12 @@ class Makeup:
     """Uploads of sources that were first seen less than ``trust.days`` ago."""
     copies: int
     """Uploads that were left out because another one is the same drawing."""
-    flagged: int
-    """Uploads that are never weighed, and so not offered."""
 
     @property
     def text(self) -> str:
         """One line for a log."""
         line = f"{self.taught:,} of {self.offered:,} uploads, from {self.teaching:,} of {self.offering:,} sources"
         parts = [f"{self.young:,} from young sources", f"{self.copies:,} copies left out"]
-        parts += [f"{self.flagged:,} flagged"] if self.flagged else []
         return f"{line}; {', '.join(parts)}"
 
 
@@ -116,7 +113,7 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     if without.young:
         left_out |= senders.young & ~senders.vouched
     usable = uploads.are(Status.ACCEPTED) & sources.teaches[uploads.sources] & ~left_out[uploads.sources]
-    rows = np.flatnonzero(usable & ~uploads.flagged)
+    rows = np.flatnonzero(usable)
     offers = Offers(
         uploads.ids[rows], uploads.sources[rows], uploads.labels[rows], uploads.corrected[rows], uploads.digests[rows]
     )
@@ -125,10 +122,9 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     witnessed = trust.near_witnesses(sources, uploads, rows[near])
     fresh = trust.freshness(today - uploads.days, settings.trust.half_life_days)
     evidence.append(trust.agreement(trust.OTHERS, sources, uploads, witnessed, fresh))
-    flagged = int(np.count_nonzero(usable & uploads.flagged))
     return Chosen(
         pool,
-        _makeup(offers, senders, taken, len(near), flagged),
+        _makeup(offers, senders, taken, len(near)),
         sources,
         trust.assess(evidence, sources.vouched, settings.trust.prior),
         offers[taken],
@@ -259,7 +255,7 @@ def _repeats(offers: Offers, senders: Senders, near: Rows) -> NDArray[np.bool_]:
     return again
 
 
-def _makeup(offers: Offers, senders: Senders, taken: Rows, near: int, flagged: int) -> Makeup:
+def _makeup(offers: Offers, senders: Senders, taken: Rows, near: int) -> Makeup:
     exact = len(offers) - len(np.unique(offers.digests))
     sources = offers.sources[taken]
     return Makeup(
@@ -269,5 +265,4 @@ def _makeup(offers: Offers, senders: Senders, taken: Rows, near: int, flagged: i
         teaching=len(np.unique(sources)),
         young=int((senders.young & ~senders.vouched)[sources].sum()),
         copies=exact + near,
-        flagged=flagged,
     )

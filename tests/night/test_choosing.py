@@ -45,22 +45,22 @@ def set_status(store: Store, ids: list[int], status: Status) -> None:
 
 
 def test_all_accepted_uploads_of_teaching_sources(store: Store, digits: Images, now: datetime) -> None:
-    """Few uploads are all taught; judges, other statuses and flagged uploads are not."""
+    """Few uploads are all taught, flagged ones too, which are only never weighed; judges and other statuses are not."""
     taught = send(store, "a", digits[:10], now)
     others = [send(store, "b", digits[10 * n : 10 * n + 2], now) for n in range(1, 5)]
     for ids, status in zip(
         others, (Status.QUARANTINED, Status.REJECTED, Status.SUPERSEDED, Status.WITHDRAWN), strict=True
     ):
         set_status(store, ids, status)
-    flagged = send(store, "a", digits[60:62], now)
+    taught += send(store, "a", digits[60:62], now)
     with store.exclusive() as tx:
-        tx.execute(update(tables.Correction).where(tables.Correction.id.in_(flagged)).values(flag="captured-at"))
+        tx.execute(update(tables.Correction).where(tables.Correction.id == taught[-1]).values(flag="captured-at"))
     send(store, "judge", digits[70:75], now)
     with store.exclusive() as tx:
         tx.execute(update(tables.Source).where(tables.Source.name == "judge").values(role=Role.HOLDOUT))
     chosen = choosing.choose(store, OPEN, now)
     assert chosen.pool.ids.tolist() == taught
-    assert (chosen.makeup.offered, chosen.makeup.taught, chosen.makeup.flagged) == (10, 10, 2)
+    assert (chosen.makeup.offered, chosen.makeup.taught) == (12, 12)
     with store.read() as tx:
         wide = corrections.pool(tx, Role.TRAIN)
     np.testing.assert_array_equal(chosen.pool.pixels, wide.pixels[np.isin(wide.ids, taught)])

@@ -45,7 +45,7 @@ class Columns:
 
     ``ids (n,) int64``, ``sources (n,) int32`` (rows of ``Sources``), ``labels (n,) uint8``, ``corrected (n,) bool``,
     ``digests (n,) uint64`` (the first eight bytes of the image's SHA-256), ``days (n,) float32`` (received, in days
-    since 1970), ``statuses (n,) uint8`` (places in ``STATUSES``), ``flagged (n,) bool`` (never weighed).
+    since 1970), ``statuses (n,) uint8`` (places in ``STATUSES``).
     """
 
     ids: NDArray[np.int64]
@@ -55,7 +55,6 @@ class Columns:
     digests: NDArray[np.uint64]
     days: NDArray[np.float32]
     statuses: NDArray[np.uint8]
-    flagged: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of uploads."""
@@ -72,7 +71,7 @@ def read(tx: Session) -> tuple[Sources, Columns]:
     sources = _sources(tx)
     upload = tables.Correction
     columns = (upload.id, upload.source_id, upload.label, upload.kind, upload.digest, upload.received_at)
-    query = select(*columns, upload.status, upload.flag).where(upload.label.is_not(None))
+    query = select(*columns, upload.status).where(upload.label.is_not(None))
     parts = [_part(rows, sources.ids) for rows in _paged(tx, query, upload.id)]
     if not parts:
         parts = [_part([], sources.ids)]
@@ -107,7 +106,6 @@ def _part(rows: Sequence[Any], source_ids: NDArray[np.int64]) -> tuple[NDArray[A
         np.frombuffer(first_bytes, ">u8").astype(np.uint64),
         np.array([row.received_at.timestamp() / SECONDS_A_DAY for row in rows], np.float32),
         np.array([STATUSES.index(Status(row.status)) for row in rows], np.uint8),
-        np.array([row.flag is not None for row in rows], np.bool_),
     )
 
 
