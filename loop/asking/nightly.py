@@ -6,7 +6,7 @@ the model, and the random arm does not.
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -32,6 +32,7 @@ from models.family import Progress, no_progress
 SCORED_AT_ONCE = 2_048
 LABELLED = 1_000
 """Labelled digits that strategies of distance compare with."""
+ENOUGH = "enough questions are open or were asked today"
 COMMITTEE = 2
 """Earlier models beside the champion; only the strategy ``committee`` costs their time."""
 
@@ -50,14 +51,15 @@ class Asked:
 
 
 def ask(home: Home, family: str, now: datetime, count: int | None = None, progress: Progress = no_progress) -> Asked:
-    """Store the next questions: ``count``, or as many as fill the queue to ``ask.per_day``.
+    """Store the next questions: ``count``, or as many as fill the queue to ``ask.per_day``, which is also the most that
+    are asked on one UTC day.
 
     Raises ``ArtifactCorrupt``, ``BadModel``, ``StoreUnavailable``.
     """
     rules = home.settings.ask
     with home.store.frozen() as tx:  # one view, in which no drawing is erased between its columns and its pixels
         champion = versions.champion(tx, family)
-        wanted = rules.per_day - pool.open_questions(tx) if count is None else count
+        wanted = _wanted(tx, rules, now) if count is None else count
         found = pool.waiting(tx)
         if champion is None:
             return Asked(0, 0, 0, 0, len(found), rules.strategy, f"{family} has no champion yet")
@@ -77,8 +79,13 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
         dropped=dropped,
         left=len(found) - stored.total() - dropped,
         strategy=rules.strategy,
-        why=f"{stored.total():,} new questions about {len(found):,} drawings" if wanted > 0 else "the queue is full",
+        why=f"{stored.total():,} new questions about {len(found):,} drawings" if wanted > 0 else ENOUGH,
     )
+
+
+def _wanted(tx: Session, rules: Asking, now: datetime) -> int:
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return rules.per_day - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
 
 
 def _score(tx: Session, home: Home, champion: Version, found: Waiting, rules: Asking, progress: Progress) -> Candidates:

@@ -5,9 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from loop.asking import upkeep as asking
+from loop.asking.nightly import Asked
 from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, emit, open_home, progress, say
 from loop.cli.setup import known_family
+from loop.clock import utc_now
 from loop.errors import RunInProgress, SlotTaken, StoreUnavailable
 from loop.evaluation import gate, power, scoring
 from loop.home import Home, logs
@@ -55,10 +58,12 @@ def retrain(
     force = force or not leaving_out.nobody
     with progress(quiet=as_json) as report:
         done = nightly.run(home, family, dry_run=dry_run, force=force, without=leaving_out, progress=report)
+        asked = None if dry_run else asking.follow(home, family, utc_now())
     if as_json:
-        emit(document(home, done))
+        emit(document(home, done) | {"asked": None if asked is None else asdict(asked)})
     else:
         show(home, done)
+        _show_questions(asked)
 
 
 def _take(home: Home, slot: str) -> None:
@@ -68,6 +73,7 @@ def _take(home: Home, slot: str) -> None:
         with home.store.read() as tx:
             family = slots.get(tx, slot).family
         show(home, nightly.run(home, family, slot=slot))
+        _show_questions(asking.follow(home, family, utc_now()))
     except (RunInProgress, SlotTaken, StoreUnavailable) as error:
         say(str(error))
         raise typer.Exit(night_process.EXIT_TRY_LATER) from None
@@ -89,6 +95,11 @@ def gate_power(
         emit(asdict(simulated))
     else:
         say(simulated.markdown())
+
+
+def _show_questions(asked: Asked | None) -> None:
+    if asked is not None and asked.scored:
+        say(f"questions: {asked.why}")
 
 
 def document(home: Home, done: Night) -> dict[str, Any]:

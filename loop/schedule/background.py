@@ -1,6 +1,7 @@
 """The scheduler's background tasks.
 
-They keep the feed up to date, warn before it expires, deliver webhooks, and remove erased data from the disk.
+They keep the feed up to date, warn before it expires, deliver webhooks, remove erased data from the disk, and refill
+the queue of questions.
 """
 
 from loop import webhooks
@@ -12,6 +13,7 @@ from loop.schedule.scheduler import BackgroundTask
 from loop.store.values import Attribution
 
 FEED_INTERVAL_SECONDS, WEBHOOK_INTERVAL_SECONDS, SCRUB_INTERVAL_SECONDS = 60.0, 5.0, 60.0
+QUESTIONS_INTERVAL_SECONDS = 600.0
 
 
 def tasks(home: Home, clock: Clock = utc_now) -> list[BackgroundTask]:
@@ -22,4 +24,11 @@ def tasks(home: Home, clock: Clock = utc_now) -> list[BackgroundTask]:
         BackgroundTask("feed expiry", FEED_INTERVAL_SECONDS, lambda: expiry.warn(home, clock())),
         BackgroundTask("webhooks", WEBHOOK_INTERVAL_SECONDS, lambda: webhooks.deliver_due(home, clock)),
         BackgroundTask("scrub", SCRUB_INTERVAL_SECONDS, lambda: erasure.scrub(home)),
+        BackgroundTask("questions", QUESTIONS_INTERVAL_SECONDS, lambda: _questions(home, clock)),
     ]
+
+
+def _questions(home: Home, clock: Clock) -> None:
+    from loop.asking import upkeep as asking  # here, because it loads NumPy and the Core ML runtime
+
+    asking.refill(home, home.settings.schedule.family, clock())

@@ -65,12 +65,13 @@ def test_a_drawing_takes_part_in_one_lottery(home: Home) -> None:
     """The second round draws lots among what is new; a full queue asks nothing, and an answered one is filled up."""
     send(home.store, *some(40))
     nightly.ask(home, "cnn", NOW)
-    assert nightly.ask(home, "cnn", NOW).why == "the queue is full"
+    assert nightly.ask(home, "cnn", NOW).why == nightly.ENOUGH
     for question in review.hand_out(home.store, "ada", 20, NOW, 300):
         review.answer(home.store, "ada", question.id, Word(3), NOW)
     send(home.store, *some(10, first=1000))
     before = {row.id for row in rows(home.store)}
-    asked = nightly.ask(home, "cnn", NOW)
+    assert nightly.ask(home, "cnn", NOW).why == nightly.ENOUGH
+    asked = nightly.ask(home, "cnn", NOW + timedelta(days=1))
     assert (asked.random, asked.asked, asked.scored) == (5, 15, 30)
     with home.store.read() as tx:
         new = {row.correction_id for row in rows(home.store) if row.id not in before and row.arm == "random"}

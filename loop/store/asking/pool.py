@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
@@ -38,7 +38,6 @@ class Waiting:
 
 def waiting(tx: Session) -> Waiting:
     """Every drawing that waits for a question. Flagged ones take part in no lottery: their claims cannot be true."""
-    asked = exists().where(QUESTION.correction_id == UPLOAD.id)
     query = select(
         UPLOAD.id,
         UPLOAD.source_id,
@@ -47,7 +46,7 @@ def waiting(tx: Session) -> Waiting:
         UPLOAD.received_at,
         UPLOAD.digest,
     )
-    query = query.where(UPLOAD.status == Status.PENDING, UPLOAD.kind == Kind.DRAWING, ~asked).order_by(UPLOAD.id)
+    query = query.where(*_waits()).order_by(UPLOAD.id)
     columns: tuple[list[object], ...] = ([], [], [], [], [], [])
     for part in tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions():
         for column, values in zip(columns, zip(*part, strict=True), strict=True):
@@ -73,11 +72,9 @@ def hold_lottery(tx: Session, chances: Mapping[int, float]) -> None:
 
 def unasked(tx: Session, ids: NDArray[np.int64]) -> set[int]:
     """Those of these drawings that still wait without a question."""
-    asked = exists().where(QUESTION.correction_id == UPLOAD.id)
     found: set[int] = set()
     for part in _parts(ids):
-        query = select(UPLOAD.id).where(UPLOAD.id.in_(part), UPLOAD.status == Status.PENDING, ~asked)
-        found |= set(tx.scalars(query))
+        found |= set(tx.scalars(select(UPLOAD.id).where(UPLOAD.id.in_(part), *_waits())))
     return found
 
 
@@ -93,9 +90,20 @@ def drop(tx: Session, ids: NDArray[np.int64]) -> int:
     return dropped
 
 
+def any_waiting(tx: Session) -> bool:
+    """Whether a drawing waits for a question."""
+    return bool(tx.scalar(select(exists().where(*_waits()))))
+
+
 def open_questions(tx: Session) -> int:
     """How many questions about drawings still wait for answers."""
     found = select(func.count()).where(QUESTION.status == "open", QUESTION.correction_id.is_not(None))
+    return tx.scalar(found) or 0
+
+
+def asked_since(tx: Session, moment: datetime) -> int:
+    """How many questions about drawings were asked since then."""
+    found = select(func.count()).where(QUESTION.asked_at >= moment, QUESTION.correction_id.is_not(None))
     return tx.scalar(found) or 0
 
 
@@ -118,6 +126,11 @@ def phone_margins(tx: Session, since: datetime) -> tuple[NDArray[np.float64], ND
     )
     rows = tx.execute(query).all()
     return np.array([row[0] for row in rows], np.float64), np.array([row[1] for row in rows], np.float64)
+
+
+def _waits() -> tuple[ColumnElement[bool], ...]:
+    asked = exists().where(QUESTION.correction_id == UPLOAD.id)
+    return UPLOAD.status == Status.PENDING, UPLOAD.kind == Kind.DRAWING, ~asked
 
 
 def _parts(ids: NDArray[np.int64], size: int = 500) -> Iterator[list[int]]:

@@ -1,0 +1,41 @@
+"""Keep asking: after each night, and whenever the queue runs low, ask what helps most, and tell phones what to send."""
+
+import logging
+from datetime import datetime
+
+from loop.asking import announcing, nightly
+from loop.asking.nightly import Asked
+from loop.errors import LoopError
+from loop.feed import upkeep as feed_upkeep
+from loop.home import Home
+from loop.store.asking import pool
+from loop.store.values import Attribution
+
+LOW = 1 / 4
+"""The queue runs low below this share of ``ask.per_day``."""
+
+log = logging.getLogger(__name__)
+
+
+def follow(home: Home, family: str, now: datetime) -> Asked | None:
+    """Ask the next questions, and set and publish the phones' policy. An error is logged: no night fails by it."""
+    try:
+        asked = nightly.ask(home, family, now)
+        proposal = announcing.announce(home, now)
+    except LoopError as error:
+        log.error("no questions were asked: %s", error)
+        return None
+    log.info("questions: %s", asked.why)
+    if proposal is not None:
+        reasons = "; ".join(proposal.reasons)
+        log.info("the asking policy changed: %s", reasons)
+        feed_upkeep.tell(home, Attribution(home.actor, f"asking policy: {reasons}"[:1000]), now)
+    return asked
+
+
+def refill(home: Home, family: str, now: datetime) -> Asked | None:
+    """``nightly.ask`` if the queue runs low and drawings wait. Raises ``StoreUnavailable``, ``ArtifactCorrupt``."""
+    with home.store.read() as tx:
+        low = pool.open_questions(tx) < LOW * home.settings.ask.per_day
+        waits = low and pool.any_waiting(tx)
+    return nightly.ask(home, family, now) if waits else None
