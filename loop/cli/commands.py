@@ -45,6 +45,9 @@ PANELS: dict[str, dict[str, Entry]] = {
             "sources:app",
             "List sources with their role, the number of their uploads and their trust; show one, or vouch for it.",
         ),
+        "quarantine": Entry(
+            "quarantine:app", "List the uploads that screening held back; show, accept or reject them."
+        ),
         "erase": Entry("sources:erase", "Erase every upload of a source, and name the versions that learned from it."),
     },
     "Devices and feed": {

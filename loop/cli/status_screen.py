@@ -39,6 +39,8 @@ def show(standing: Standing) -> None:
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(standing.uploads.items())) or "none"
     line("uploads", Text(f"{counts} since the last night that taught"), Text(_enough(standing)))
     line("jury", Text(standing.jury_text))
+    if standing.quarantined:
+        line("held back", Text(f"{standing.quarantined:,} uploads wait for a reviewer: `loop quarantine`", "yellow"))
     if standing.corpus == "digits":
         line("corpus", Text("scikit-learn's 1,797 digits instead of MNIST: for demonstrations only", "yellow"))
     line("waiting", Text(f"{standing.arrivals:,} to be scored, {standing.deliveries:,} webhook deliveries"))

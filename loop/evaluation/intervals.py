@@ -170,3 +170,16 @@ def _bisect(rising: Callable[[float], float], low: float, high: float) -> float:
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if rising(middle) < 0 else (low, middle)
     return middle
+
+
+def binomial_at_least(count: int, n: int, share: float) -> float:
+    """Return the probability of at least ``count`` successes in ``n`` independent trials of chance ``share``."""
+    if count <= 0:
+        return 1.0
+    if not 0 < share < 1:
+        return float(share >= 1 and count <= n)
+    log_odds, logs = math.log(share) - math.log1p(-share), []
+    for k in range(count, n + 1):
+        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        logs.append(ways + k * log_odds + n * math.log1p(-share))
+    return min(1.0, math.fsum(map(math.exp, logs)))

@@ -217,3 +217,11 @@ class Asking:
         for name in ("pool_size", "pool_days"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Whether the uploads of a lesson are screened before it is frozen (``night/screening``, ADR 19)."""
+
+    on: bool = True
+    """Hold back uploads that look poisoned, as questions for a reviewer; off, they are taught."""

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from loop import durable
 from loop.errors import BadSettings
 from loop.evaluation.verdict import ExportLimits, Policy
-from loop.home.sections import Asking, Canary, Jury, Schedule, Serving, Trust
+from loop.home.sections import Asking, Canary, Jury, Schedule, Screen, Serving, Trust
 from loop.store.engine import masked
 
 PREFIX = "LOOP_"
@@ -78,6 +78,7 @@ class Settings(BaseModel):
     serve: Serving = Field(default_factory=Serving, description="the API's address, limits and quotas")
     schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, and their limits")
     trust: Trust = Field(default_factory=Trust, description="shares of a lesson, and how trust is computed")
+    screen: Screen = Field(default_factory=Screen, description="screening of a lesson before it is taught")
     jury: Jury = Field(default_factory=Jury, description="which uploads of holdout sources judge")
     ask: Asking = Field(default_factory=Asking, description="which drawings become questions")
     canary: Canary = Field(default_factory=Canary, description="how each challenger is probed for back doors")

@@ -1,1 +1,1 @@
-"""One night: freeze a snapshot, teach a challenger, judge it, publish it."""
+"""One night: choose and screen a lesson, teach a challenger, judge it, publish it."""

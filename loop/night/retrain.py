@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 import models
 from loop import home as homes
 from loop.clock import Clock, utc_now
@@ -17,7 +19,7 @@ from loop.evaluation.scoring import Slice
 from loop.evaluation.verdict import Outcome
 from loop.feed import upkeep
 from loop.home import Home, artifacts
-from loop.night import choosing, jury, lease, probing, publishing, snapshot
+from loop.night import choosing, jury, lease, probing, publishing, screening, snapshot
 from loop.night.choosing import Makeup, Without
 from loop.night.lease import HeldRun
 from loop.night.publishing import Judged, Lineage
@@ -100,7 +102,14 @@ def _attempt(
         if not dry_run:
             choosing.remember(home.store, chosen, clock())
         log.info("lesson: %s", chosen.makeup.text, extra={"run": held.run.id})
-        frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, chosen.pool, clock())
+    with held.step("screen"):
+        screened = screening.screen(home, chosen, (base, champion), corpus, clock())
+        log.info("screening: %s", screened.text, extra={"run": held.run.id})
+        if not dry_run:
+            screening.quarantine(home.store, screened, held.run.id, clock())
+    with held.step("freeze"):
+        pool = chosen.pool[~np.isin(chosen.pool.ids, screened.ids)]
+        frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, pool, clock())
         drawn = jury.draw(home.store, corpus, settings.jury, settings.confirm_rate, clock())
         lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
         with home.store.read() as tx:

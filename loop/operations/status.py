@@ -17,7 +17,7 @@ from loop.operations.finding import Finding, Severity
 from loop.schedule import slots
 from loop.schedule.slots import Pause
 from loop.store import values
-from loop.store.feedback import jurors, live_accuracy
+from loop.store.feedback import jurors, live_accuracy, quarantines
 from loop.store.feedback.jurors import Hands
 from loop.store.feedback.live_accuracy import Live
 from loop.store.nights import runs, versions
@@ -48,8 +48,8 @@ class Feed:
 class Standing:
     """What ``loop status`` prints.
 
-    ``uploads``, by status, are newer than the last night's snapshot. ``to_teach`` of them are from training sources; a
-    night needs ``min_new``. ``jury`` counts the hands that judge and those that are too new for it.
+    ``quarantined`` uploads wait for a reviewer. ``uploads``, by status, are newer than the last night's snapshot;
+    ``to_teach`` of them are from training sources, and a night needs ``min_new``.
     """
 
     at: datetime
@@ -59,6 +59,7 @@ class Standing:
     under_way: values.Run | None
     next_due: datetime | None
     paused: Pause | None
+    quarantined: int
     uploads: Mapping[str, int]
     to_teach: int
     min_new: int
@@ -80,6 +81,7 @@ def look(home: Home, now: datetime) -> Standing:
         champions = _champions(tx, home.settings.confirm_rate)
         hands = jurors.hands(tx, home.settings.jury.days, now.astimezone(UTC).date())
         uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
+        held = quarantines.count(tx)
         arrivals, deliveries = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
     return Standing(
@@ -90,6 +92,7 @@ def look(home: Home, now: datetime) -> Standing:
         under_way=under_way,
         next_due=_next(home, now),
         paused=slots.paused(home),
+        quarantined=held,
         uploads=uploads,
         to_teach=to_teach,
         min_new=home.settings.min_new,

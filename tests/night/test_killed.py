@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["home"]  # the fixture
 
-STEPS = ("snapshot", "teach", "export", "evaluate", "probe", "judge", "publish")
+STEPS = ("snapshot", "screen", "freeze", "teach", "export", "evaluate", "probe", "judge", "publish")
 POINTS = [f"before:{step}" for step in STEPS] + ["put:1", "put:2", "put:3", "put:4", "commit", "after:publish"]
 
 

@@ -129,7 +129,17 @@ def test_a_night_teaches_judges_and_publishes(home: Home) -> None:
     assert model.metadata["loop.base"] == done.version.base_digest
     assert model.metadata["loop.recipe"] == done.version.recipe_digest
     assert model.metadata["loop.accuracy.digits"].startswith(f"{after.scores[0].accuracy:.4f}")
-    assert set(done.seconds) == {"snapshot", "teach", "export", "evaluate", "probe", "judge", "publish"}
+    assert set(done.seconds) == {
+        "snapshot",
+        "screen",
+        "freeze",
+        "teach",
+        "export",
+        "evaluate",
+        "probe",
+        "judge",
+        "publish",
+    }
 
 
 @pytest.mark.slow

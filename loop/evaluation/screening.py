@@ -1,0 +1,156 @@
+"""Which uploads of a lesson a reviewer should see before they are taught, and why: readings → reasons by row.
+
+Rules:
+- ``ink``: an upload with much ink where digits have none is held back.
+- ``mark``: drawings of a source, or of a label, that share a mark which no drawing of the corpus has, are held back.
+- ``source``: of a source that contradicts every reader more often than honest people do, each upload is held back
+  if no reader sees its label, or if confident learning finds it mislabelled.
+- ``pair`` and ``label``: uploads whose labels lie together, whoever sent them (``contradictions``), are held back.
+- Readers that contradict most people are no witnesses: then only ``ink`` and ``mark`` count.
+- Nothing else is held back. A contradiction alone is a correction; confident learning alone flags too many of them.
+- ``exempt`` uploads (a reviewer accepted them, an operator vouches for their source) are neither held nor counted.
+
+Thresholds were chosen on MNIST's last 10,000 training images and the four development writers; see docs/results.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.evaluation import contradictions, label_noise, odd_ink
+from loop.evaluation.contradictions import Contradictions
+from loop.evaluation.odd_ink import Likeness
+
+Mask = NDArray[np.bool_]
+
+ODD_INK = 400
+"""Sum of levels where digits have none. 5 of MNIST's last 10,000 training images have as much, no writer's of 2,077."""
+USUAL_SHARE, USUAL_MIN = 0.25, 50
+"""A mark that this share of others' uploads carries, of at least so many, is none."""
+SIGNALS = ("ink", "mark", "source", "pair", "label")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """What is known about n uploads: ``pixels (n, 28, 28) uint8``, ``labels (n,) uint8`` and ``sources (n,)``;
+    probabilities ``(n, 10)`` of ``base``, ``champion`` and the independent ``reader``; ``atypical (n,)`` as
+    ``contradictions`` defines it; ``exempt (n,) bool``; ``known (n,) bool``: whether its source is no longer young.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    sources: NDArray[np.int64]
+    base: NDArray[np.floating]
+    champion: NDArray[np.floating]
+    reader: NDArray[np.floating]
+    atypical: NDArray[np.float64]
+    exempt: Mask
+    known: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an upload is held back: one of ``SIGNALS``, a sentence, and the numbers behind it."""
+
+    signal: str
+    text: str
+    numbers: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"signal": self.signal, "text": self.text, "numbers": dict(self.numbers)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``reasons``: the rows to hold back, ascending, each with at least one. ``credible``: whether the readers are
+    witnesses; if not, no contradiction held anything back.
+    """
+
+    reasons: Mapping[int, tuple[Reason, ...]]
+    credible: bool
+
+
+def screen(items: Items, like: Likeness) -> Found:
+    """Return what to hold back. A pure function of its arguments."""
+    rows = np.flatnonzero(~items.exempt)
+    items = _at(items, rows)
+    found = contradictions.find(items.labels, (items.base, items.champion), items.reader, items.atypical)
+    reasons: dict[int, list[Reason]] = {}
+    signals = [_ink(items, like), _marks(items, found, like)]
+    if credible := contradictions.credible(found, items.sources, items.known):
+        lying = contradictions.by_source(found, items.labels, items.sources)
+        signals += [_by_source(items, found, lying), _together(items, found, lying)]
+    for signal in signals:
+        for row, reason in signal:
+            reasons.setdefault(row, []).append(reason)
+    return Found({int(rows[row]): tuple(reasons[row]) for row in sorted(reasons)}, credible)
+
+
+def _at(items: Items, rows: NDArray[np.intp]) -> Items:
+    return Items(*(getattr(items, name)[rows] for name in Items.__slots__))
+
+
+def _ink(items: Items, like: Likeness) -> Iterator[tuple[int, Reason]]:
+    amounts = odd_ink.amounts(items.pixels, like)
+    if items.known.sum() >= USUAL_MIN and (amounts[items.known] >= ODD_INK).mean() >= USUAL_SHARE:
+        return  # known people's app places digits there
+    for row in np.flatnonzero(amounts >= ODD_INK):
+        text = f"ink where digits have none: levels sum to {amounts[row]}, expected less than {ODD_INK}"
+        yield int(row), Reason("ink", text, {"amount": float(amounts[row])})
+
+
+def _marks(items: Items, found: Contradictions, like: Likeness) -> Iterator[tuple[int, Reason]]:
+    """Marks that a source's drawings share, or those of one label."""
+    for what, groups in (("this source", items.sources), ("this label", items.labels)):
+        for group in np.unique(groups):
+            at = np.flatnonzero(groups == group)
+            shared = odd_ink.mark(items.pixels[at], found.read[at], like)
+            if shared is None or _usual(shared, items, groups != group):
+                continue
+            middle = np.argwhere(shared).mean(axis=0)
+            carried = at[odd_ink.carriers(items.pixels[at], shared)]
+            text = (
+                f"drawings of different digits from {what} share a mark of {shared.sum()} pixels "
+                f"around row {middle[0]:.0f}, column {middle[1]:.0f}; {len(carried)} carry it"
+            )
+            numbers = {"pixels": float(shared.sum()), "row": float(middle[0]), "column": float(middle[1])}
+            for row in carried:
+                yield int(row), Reason("mark", text, numbers | {"carriers": float(len(carried))})
+
+
+def _usual(shared: Mask, items: Items, others: Mask) -> bool:
+    """Whether known people outside the group have ink there too: then it is how an app places its digits, no mark."""
+    rows = others & items.known if (others & items.known).sum() >= USUAL_MIN else others
+    return bool(rows.sum() >= USUAL_MIN and odd_ink.carriers(items.pixels[rows], shared).mean() >= USUAL_SHARE)
+
+
+def _by_source(items: Items, found: Contradictions, lying: Mapping[int, float]) -> Iterator[tuple[int, Reason]]:
+    noisy = label_noise.issues(items.labels, items.reader)
+    for row in np.flatnonzero(np.isin(items.sources, list(lying)) & (found.against | noisy)):
+        own = items.sources == items.sources[row]
+        text = (
+            f"label {items.labels[row]}, read as {found.read[row]}; every reader contradicts {found.sure[own].sum()} "
+            f"of this source's {own.sum()} uploads"
+        )
+        numbers = {"read": float(found.read[row]), "contradicted": float(found.sure[own].mean())}
+        yield int(row), Reason("source", text, numbers | {"chance": lying[int(items.sources[row])]})
+
+
+def _together(items: Items, found: Contradictions, lying: Mapping[int, float]) -> Iterator[tuple[int, Reason]]:
+    """Labels that lie together across sources, apart from those that lie by themselves."""
+    others = np.flatnonzero(~np.isin(items.sources, list(lying)))
+    labels, sources = items.labels[others], items.sources[others]
+    found = Contradictions(*(getattr(found, name)[others] for name in Contradictions.__slots__))
+    tests: tuple[tuple[str, Callable[..., Mask], str], ...] = (
+        ("pair", contradictions.by_pair, "as are many plain drawings of that digit with this label"),
+        ("label", contradictions.by_label, "and drawings with this label are read as many different digits"),
+    )
+    for signal, test, why in tests:
+        for row in np.flatnonzero(test(found, labels, sources)):
+            text = f"label {labels[row]}, which no reader sees; read as {found.read[row]}, {why}"
+            numbers = {"read": float(found.read[row]), "atypical": round(float(found.atypical[row]), 3)}
+            yield int(others[row]), Reason(signal, text, numbers)
