@@ -50,6 +50,7 @@ class Standing:
 
     ``quarantined`` uploads wait for a reviewer. ``uploads``, by status, are newer than the last night's snapshot;
     ``to_teach`` of them are from training sources, and a night needs ``min_new``.
+    ``jury`` counts the hands that judge and those that are too new for it.
     """
 
     at: datetime
