@@ -71,7 +71,7 @@ class Makeup:
 class Chosen:
     """The chosen uploads, ordered by id, with the trust of every source as this night assessed it.
 
-    Row i of ``offers`` and of ``fresh (n,) float64`` (what an observation about it weighs) belongs to upload i of
+    Row i of ``offers`` and of ``fresh (n,) float32`` (what an observation about it weighs) belongs to upload i of
     ``pool``; row j of ``senders`` to source j of ``sources``.
     """
 
@@ -80,7 +80,7 @@ class Chosen:
     sources: Sources
     assessed: Assessment
     offers: Offers
-    fresh: NDArray[np.float64]
+    fresh: NDArray[np.float32]
     senders: Senders
     shares: Shares
 
@@ -120,15 +120,15 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     shares = _shares(settings)
     pool, taken, near = _settled(store, offers, senders, shares)
     witnessed = trust.near_witnesses(sources, uploads, rows[near])
-    fresh = trust.freshness(today - uploads.days, settings.trust.half_life_days)
-    evidence.append(trust.agreement(trust.OTHERS, sources, uploads, witnessed, fresh))
+    half_life = settings.trust.half_life_days
+    evidence.append(trust.agreement(trust.NEARLY, sources, uploads, witnessed, today, half_life))
     return Chosen(
         pool,
         _makeup(offers, senders, taken, len(near)),
         sources,
         trust.assess(evidence, sources.vouched, settings.trust.prior),
         offers[taken],
-        fresh[rows[taken]],
+        trust.freshness(today - uploads.days[rows[taken]], half_life),
         senders,
         shares,
     )

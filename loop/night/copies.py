@@ -16,11 +16,16 @@ NEAREST = 0.06
 """
 FAINT = 32  # of 255: fainter pixels are noise
 SIDE, HALF = 28, 14
-BLOCK = 512  # rows of the matrix of distances that are in memory at once
+BLOCK = 512  # images that are worked on at once
 
 
 def fingerprints(images: Images) -> NDArray[np.float32]:
     """One row of length 1 per image ``(n, 28, 28) uint8``: ``(n, 196) float32``. A blank image has zeros."""
+    parts = [_fingerprints(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK)]
+    return np.concatenate(parts) if parts else np.empty((0, HALF * HALF), np.float32)
+
+
+def _fingerprints(images: Images) -> NDArray[np.float32]:
     ink = np.where(images < FAINT, 0, images).astype(np.float32)
     total = np.maximum(ink.sum(axis=(1, 2)), 1)
     grid, middle = np.arange(SIDE, dtype=np.float32), (SIDE - 1) / 2
@@ -30,6 +35,17 @@ def fingerprints(images: Images) -> NDArray[np.float32]:
     lengths = np.linalg.norm(halved, axis=1, keepdims=True)
     made: NDArray[np.float32] = (halved / np.maximum(lengths, np.float32(1e-9))).astype(np.float32)
     return made
+
+
+def repeated(digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which rows have a digest that another row has too: ``(n,) bool``."""
+    order = np.argsort(digests)
+    ordered = digests[order]
+    same = ordered[1:] == ordered[:-1]
+    found = np.zeros(len(digests), np.bool_)
+    found[order[1:][same]] = True
+    found[order[:-1][same]] = True
+    return found
 
 
 def pairs(prints: NDArray[np.float32], fresh: int = 0) -> NDArray[np.int64]:

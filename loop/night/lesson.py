@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loop.night import copies
 from loop.night.trust import NEUTRAL
 
 Rows = NDArray[np.int64]
@@ -113,12 +114,14 @@ def fit(counts: NDArray[np.int64], senders: Senders, shares: Shares) -> Limits:
 
 def turns(offers: Offers, senders: Senders, rows: Rows) -> Rows:
     """The rows in the order of their turns."""
-    ids, labels, late = -offers.ids[rows], offers.labels[rows], ~offers.corrected[rows]
-    sources = offers.sources[rows]
+    labels, late, sources = offers.labels[rows], ~offers.corrected[rows], offers.sources[rows]
+    ids = np.empty(len(rows), np.int32)  # smaller for a newer upload; a million uploads must need little memory
+    ids[np.argsort(offers.ids[rows])[::-1]] = np.arange(len(rows), dtype=np.int32)
     by_digit = _turn(np.lexsort((ids, labels, late, sources)), sources, late, labels)
     own = _turn(np.lexsort((labels, by_digit, late, sources)), sources)
-    trust = np.where(senders.vouched, 1.0, np.clip(senders.trust, LEAST_TRUST, 1.0))[sources]
-    rounds = np.ceil((own + 1) / trust - 1e-9).astype(np.int64)
+    trust = np.where(senders.vouched, 1.0, np.clip(senders.trust, LEAST_TRUST, 1.0)).astype(np.float32)[sources]
+    rounds = np.ceil((own + 1) / trust - np.float32(1e-4)).astype(np.int32)
+    del trust, own
     by_digit = _turn(np.lexsort((ids, labels, late, rounds)), rounds, late, labels)
     ordered: Rows = rows[np.lexsort((ids, labels, by_digit, late, rounds))]
     return ordered
@@ -151,29 +154,31 @@ def _limits(size: int, counts: NDArray[np.int64], senders: Senders, shares: Shar
 
 def _first_of_each(offers: Offers, senders: Senders, rows: Rows) -> Mask:
     """Which rows are the one that stays of their exact copies."""
-    ranked = precedence(offers, senders, rows)
+    kept = ~copies.repeated(offers.digests[rows])
+    ranked = precedence(offers, senders, rows[~kept])
     _, first = np.unique(offers.digests[ranked], return_index=True)
     stays = np.zeros(len(offers), np.bool_)
     stays[ranked[first]] = True
-    kept: Mask = stays[rows]
+    kept |= stays[rows]
     return kept
 
 
-def _turn(order: Rows, *keys: NDArray[np.generic]) -> Rows:
+def _turn(order: Rows, *keys: NDArray[np.generic]) -> NDArray[np.int32]:
     """For each element, how many of its group come before it in ``order``, which keeps groups (equal keys) together."""
     if not len(order):
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int32)
     begins = np.zeros(len(order), np.bool_)
     begins[0] = True
     for key in keys:
         begins[1:] |= key[order][1:] != key[order][:-1]
     starts = np.flatnonzero(begins)
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    found = np.empty(len(order), np.int64)
+    place = np.arange(len(order), dtype=np.int32)
+    place -= np.repeat(starts.astype(np.int32), np.diff(np.append(starts, len(order))))
+    found = np.empty(len(order), np.int32)
     found[order] = place
     return found
 
 
-def _rank(groups: NDArray[np.int32]) -> Rows:
+def _rank(groups: NDArray[np.int32]) -> NDArray[np.int32]:
     """For each element, how many earlier elements have its group."""
     return _turn(np.argsort(groups, kind="stable"), groups)

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loop.home.sections import Trust
+from loop.night import copies
 from loop.store.feedback.labelled import Columns, Sources
 from loop.store.values import Status
 
 NEUTRAL = 0.5
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
+"""Of single precision: there may be as many sources as uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,12 @@ class Signal:
 
 REVIEWERS = Signal("reviewers", 3.0, np.inf, "reviewers accepted {for_:g} and rejected {against:g} of its uploads")
 OTHERS = Signal("others", 1.0, 5.0, "earlier sources agree with {for_:g} and contradict {against:g} of its drawings")
+NEARLY = Signal("near copies", 1.0, 5.0, "the same about near copies of its drawings: {for_:g} and {against:g}")
 READER = Signal("reader", 0.25, 10.0, "an independent reader agrees with {for_:g} of its uploads, not with {against:g}")
 DAYS = Signal("days", 0.5, 5.0, "uploads on {for_:g} days")
 WAITING = Signal("quarantine", 0.5, np.inf, "{against:g} of its uploads wait for a reviewer")
 TAKEN_BACK = Signal("taken back", 0.1, 5.0, "took back {against:g} of its uploads")
 REPLACED = Signal("replaced", 0.05, 5.0, "gave another label later for {against:g} of its drawings")
-SIGNALS = (REVIEWERS, OTHERS, READER, DAYS, WAITING, TAKEN_BACK, REPLACED)
 MOST_AGAINST = 50.0
 """Observations against a source that count at most, of each signal: time must be able to heal."""
 
@@ -59,7 +61,7 @@ class Evidence:
 class Assessment:
     """The trust of every source: ``values (m,) float64``, and the evidence behind it."""
 
-    values: Floats
+    values: NDArray[np.float64]
     evidence: tuple[Evidence, ...]
     vouched: NDArray[np.bool_]
 
@@ -78,7 +80,8 @@ class Assessment:
 def assess(evidence: Iterable[Evidence], vouched: NDArray[np.bool_], prior: float) -> Assessment:
     """Combine the evidence into a value for each source."""
     every = tuple(evidence)
-    pro, contra = np.full(len(vouched), NEUTRAL * prior), np.full(len(vouched), (1 - NEUTRAL) * prior)
+    pro = np.full(len(vouched), NEUTRAL * prior)
+    contra = pro.copy()
     for each in every:
         pro += np.minimum(each.signal.weight * each.fresh_for, each.signal.most)
         contra += each.signal.weight * np.minimum(each.fresh_against, MOST_AGAINST)
@@ -92,7 +95,7 @@ def observed(
 
     def total(which: NDArray[np.bool_], weights: Floats | None = None) -> Floats:
         chosen = None if weights is None else weights[which]
-        return np.bincount(sources[which], chosen, count).astype(np.float64)
+        return np.bincount(sources[which], chosen, count).astype(np.float32)
 
     pros, cons = speaks_for, ~speaks_for
     return Evidence(signal, total(pros), total(cons), total(pros, freshness), total(cons, freshness))
@@ -100,20 +103,17 @@ def observed(
 
 def freshness(ages_days: NDArray[Any], half_life_days: float) -> Floats:
     """The weight of observations of these ages: 1 now, 0.5 after the half-life."""
-    weights: Floats = 0.5 ** (np.maximum(ages_days.astype(np.float64), 0) / half_life_days)
+    weights: Floats = (0.5 ** (np.maximum(ages_days, 0) / half_life_days)).astype(np.float32)
     return weights
 
 
 def history(sources: Sources, uploads: Columns, today: float, settings: Trust) -> list[Evidence]:
     """What the store alone knows: days, quarantines, words taken back or replaced, and exact copies.
 
-    ``today`` is the time in days since 1970. Rejected uploads, and those that a reviewer accepted out of quarantine,
-    are in ``reviewed``.
+    ``today`` is the time in days since 1970. Reviewers' decisions are another evidence.
     """
-    fresh = freshness(today - uploads.days, settings.half_life_days)
-    count = len(sources)
-    days = sources.days_seen.astype(np.float64)
-    none = np.zeros(count)
+    count, half_life = len(sources), settings.half_life_days
+    days, none = sources.days_seen.astype(np.float32), np.zeros(count, np.float32)
     found = [Evidence(DAYS, days, none, days, none)]
     for signal, status in (
         (WAITING, Status.QUARANTINED),
@@ -122,29 +122,26 @@ def history(sources: Sources, uploads: Columns, today: float, settings: Trust) -
     ):
         rows = np.flatnonzero(uploads.are(status))
         against = np.zeros(len(rows), np.bool_)
-        found.append(observed(signal, uploads.sources[rows], against, fresh[rows], count))
-    witnessed = exact_witnesses(sources, uploads)
-    found.append(agreement(OTHERS, sources, uploads, witnessed, fresh))
+        fresh = freshness(today - uploads.days[rows], half_life)
+        found.append(observed(signal, uploads.sources[rows], against, fresh, count))
+    found.append(agreement(OTHERS, sources, uploads, exact_witnesses(sources, uploads), today, half_life))
     return found
 
 
-def reviewed(
-    rows: NDArray[np.int64], accepted: NDArray[np.bool_], ages_days: Floats, half_life: float, count: int
+def agreement(
+    signal: Signal, sources: Sources, uploads: Columns, pairs: NDArray[np.int64], today: float, half_life: float
 ) -> Evidence:
-    """Evidence from reviewers' decisions about the sources ``rows``."""
-    return observed(REVIEWERS, rows, accepted, freshness(ages_days, half_life), count)
-
-
-def agreement(signal: Signal, sources: Sources, uploads: Columns, pairs: NDArray[np.int64], fresh: Floats) -> Evidence:
     """Evidence from pairs ``(n, 2)`` of uploads of one drawing: the first is the witness about the second."""
     witness, about = pairs[:, 0], pairs[:, 1]
     agrees = uploads.labels[witness] == uploads.labels[about]
-    return observed(signal, uploads.sources[about], agrees, fresh[about], len(sources))
+    fresh = freshness(today - uploads.days[about], half_life)
+    return observed(signal, uploads.sources[about], agrees, fresh, len(sources))
 
 
 def exact_witnesses(sources: Sources, uploads: Columns) -> NDArray[np.int64]:
     """Pairs of accepted uploads of the very same image by two sources: the most senior one, and each later one."""
-    rows = np.flatnonzero(uploads.are(Status.ACCEPTED, Status.QUARANTINED, Status.REJECTED))
+    rows = np.flatnonzero(copies.repeated(uploads.digests))
+    rows = rows[uploads.are(Status.ACCEPTED, Status.QUARANTINED, Status.REJECTED)[rows]]
     # A rejected word is no witness, but it is contradicted by one.
     credible = uploads.statuses[rows] == _place(Status.ACCEPTED)
     order = np.lexsort(

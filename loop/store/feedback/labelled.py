@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from loop.store import tables
 from loop.store.values import Kind, Role, Status
 
-PART = 20_000  # rows that are in memory as Python objects at once
+PART = 10_000  # rows that are in memory as Python objects at once
 SECONDS_A_DAY = 86_400
 STATUSES = tuple(Status)
 
