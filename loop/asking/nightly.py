@@ -67,9 +67,12 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
             return Asked(0, 0, 0, 0, 0, rules.strategy, "no drawing waits for a question")
         candidates = _score(tx, home, champion, found, rules, progress)
     seed = _seed(home.store, found)
+    quorum = home.settings.review.min_agree
     plan = queue.plan(_columns(found), candidates, _rules(rules, max(wanted, 0)), seed)
     with home.store.exclusive() as tx:
-        stored = _keep(tx, found, plan, _Origin(rules.strategy, seed, _columns(found).digest, champion.number, now))
+        stored = _keep(
+            tx, found, plan, _Origin(rules.strategy, seed, _columns(found).digest, champion.number, quorum, now)
+        )
         dropped = pool.drop(tx, found.ids[_surplus(found, candidates, plan, rules, now)])
     by_lot = stored[Arm.RANDOM]
     return Asked(
@@ -153,6 +156,7 @@ class _Origin:
     seed: int
     pool_digest: str
     version: int
+    quorum: int
     asked_at: datetime
 
 
@@ -173,7 +177,6 @@ def _row(question: Planned, correction_id: int, origin: _Origin) -> dict[str, An
         "score": question.score,
         "chance": question.chance,
         "reason": question.reason,
-        "quorum": 1,
         "status": QuestionStatus.OPEN,
     }
 

@@ -41,6 +41,10 @@ PANELS: dict[str, dict[str, Entry]] = {
     "Feedback": {
         "import": Entry("feedback:import_", "Store labelled handwriting as corrections of one source."),
         "replay": Entry("feedback:replay", "Send labelled handwriting through the champion, as phones would."),
+        "ask": Entry(
+            "review:ask", "Choose the next questions from the drawings that wait, and set the phones' policy."
+        ),
+        "review": Entry("review:app", "Answer questions: look at a digit, press its key."),
         "sources": Entry(
             "sources:app",
             "List sources with their role, the number of their uploads and their trust; show one, or vouch for it.",

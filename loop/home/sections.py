@@ -1,5 +1,6 @@
 """The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson,
-``jury.*`` for the judging hands, ``canary.*`` for the probes of a challenger, ``ask.*`` for the questions.
+``jury.*`` for the judging hands, ``canary.*`` for the probes of a challenger, ``ask.*`` for the questions, ``review.*``
+for the answers.
 """
 
 import ipaddress
@@ -225,3 +226,27 @@ class Screen:
 
     on: bool = True
     """Hold back uploads that look poisoned, as questions for a reviewer; off, they are taught."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """How reviewers answer."""
+
+    hold_seconds: float = 300.0
+    """How long a question is kept for a reviewer who got it; then others get it."""
+    gold_every: int = 20
+    """One of so many questions has a known answer, to measure reviewers; 0: none."""
+    min_agree: int = 1
+    """Equal answers that close a question about a drawing."""
+    min_agree_disputed: int = 2
+    """The same for a question about an upload that is disputed or held back."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a number outside its range."""
+        if not 1 <= self.hold_seconds <= 86_400:
+            raise ValueError(f"hold_seconds: expected 1 to 86,400, got {self.hold_seconds}")
+        if not (self.gold_every == 0 or self.gold_every >= 2):
+            raise ValueError(f"gold_every: expected 0 or at least 2, got {self.gold_every}")
+        for name in ("min_agree", "min_agree_disputed"):
+            if not 1 <= getattr(self, name) <= 5:
+                raise ValueError(f"{name}: expected 1 to 5, got {getattr(self, name)}")

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from loop import durable
 from loop.errors import BadSettings
 from loop.evaluation.verdict import ExportLimits, Policy
-from loop.home.sections import Asking, Canary, Jury, Schedule, Screen, Serving, Trust
+from loop.home.sections import Asking, Canary, Jury, Review, Schedule, Screen, Serving, Trust
 from loop.store.engine import masked
 
 PREFIX = "LOOP_"
@@ -80,6 +80,7 @@ class Settings(BaseModel):
     trust: Trust = Field(default_factory=Trust, description="shares of a lesson, and how trust is computed")
     screen: Screen = Field(default_factory=Screen, description="screening of a lesson before it is taught")
     jury: Jury = Field(default_factory=Jury, description="which uploads of holdout sources judge")
+    review: Review = Field(default_factory=Review, description="how reviewers answer questions")
     ask: Asking = Field(default_factory=Asking, description="which drawings become questions")
     canary: Canary = Field(default_factory=Canary, description="how each challenger is probed for back doors")
     gate: Policy = Field(default_factory=Policy, description="the gate's margins and minimum sizes")

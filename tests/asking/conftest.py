@@ -1,7 +1,7 @@
 """Drawings in a store, and questions about them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -34,9 +34,9 @@ def drawing(source: str, seed: int) -> Upload:
     )
 
 
-def send(store: Store, *uploads: Upload) -> list[Receipt]:
+def send(store: Store, *uploads: Upload, at: datetime = NOW) -> list[Receipt]:
     """Store uploads; each is accepted."""
-    receipts = intake.accept_many(store, uploads, 0.0, NOW)
+    receipts = intake.accept_many(store, uploads, 0.0, at)
     assert all(isinstance(each, Receipt) for each in receipts), receipts
     return [each for each in receipts if isinstance(each, Receipt)]
 

@@ -1,0 +1,151 @@
+"""``loop review``: answer questions in the terminal. ``loop ask``: ask the next questions now."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from loop.asking import announcing, nightly, review
+from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, say
+from loop.cli.setup import known_family
+from loop.cli.terminal_digit import drawn
+from loop.clock import utc_now
+from loop.errors import BadSettings, QuestionClosed, UnknownQuestion
+from loop.home import Home
+from loop.store.asking import policies, questions
+from loop.store.asking.values import Flag, Question, QuestionStatus, Word
+
+AHEAD = 5
+"""Questions that are fetched at once, so that an answer needs no wait."""
+FLAGS = {"n": Flag.NOT_A_DIGIT, "u": Flag.UNREADABLE, "t": Flag.TWO_DIGITS}
+KEYS = "0-9 answers · s skips · n not a digit · u unreadable · t two digits · z undoes · q ends"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+Reviewer = Annotated[str | None, typer.Option("--as", help="Name of the reviewer; default: the actor of the settings.")]
+
+
+@dataclass
+class Session:
+    """One reviewer at one terminal: what was fetched and not answered yet, and how much was answered."""
+
+    home: Home
+    reviewer: str
+    fetched: list[Question] = field(default_factory=list)
+    answered: int = 0
+
+    def next(self) -> Question | None:
+        """The next question; None if there is none."""
+        rules = self.home.settings.review
+        if not self.fetched:
+            self.fetched = review.hand_out(
+                self.home.store, self.reviewer, AHEAD, utc_now(), rules.hold_seconds, rules.gold_every
+            )
+        return self.fetched[0] if self.fetched else None
+
+    def answer(self, question: Question, word: Word, seconds: float) -> str:
+        """Answer a question; what became of it, in words."""
+        self.fetched = [each for each in self.fetched if each.id != question.id]
+        try:
+            done = review.answer(self.home.store, self.reviewer, question.id, word, utc_now(), seconds)
+        except (QuestionClosed, UnknownQuestion) as refused:
+            return str(refused)
+        self.answered += 1
+        guess = "" if question.predicted is None else f"; the phone's model: {question.predicted}"
+        return f"{_said(word)}{guess}{' – agreed' if done.status is QuestionStatus.ANSWERED else ''}"
+
+    def undo(self) -> str:
+        """Undo the last answer; its question comes next."""
+        undone = review.undo(self.home.store, self.reviewer, utc_now())
+        self.close()
+        self.fetched = []
+        self.answered -= 1
+        return f"undone: question {undone.question_id}"
+
+    def close(self) -> None:
+        """Give back what was fetched and not answered."""
+        review.give_back(self.home.store, self.reviewer, [question.id for question in self.fetched])
+
+
+@app.callback(invoke_without_command=True)
+def review_(context: typer.Context, reviewer: Reviewer = None) -> None:
+    """Answer questions: look at a digit, press its key. The model's guess is shown after the answer."""
+    if context.invoked_subcommand is not None:
+        return
+    if not console.is_terminal:
+        raise BadSettings("loop review: expected a terminal; use the page /review, or `loop review status --json`")
+    home = open_home()
+    session = Session(home, reviewer or home.actor)
+    say(KEYS)
+    try:
+        while (question := session.next()) is not None:
+            if not _ask(session, question):
+                break
+        else:
+            say("no question is open; thank you")
+    finally:
+        session.close()
+    say(f"{session.answered} answered")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Count questions by arm and status."""
+    home = open_home()
+    with home.store.read() as tx:
+        counts, policy = questions.counts(tx), policies.latest(tx)
+    if as_json:
+        rows = [{"arm": arm, "status": state, "n": n} for (arm, state), n in counts.items()]
+        emit({"questions": rows, "policy": None if policy is None else asdict(policy)})
+        return
+    if not counts:
+        say("no question was asked yet; `loop ask` asks about the drawings that wait")
+    for (arm, state), n in sorted(counts.items()):
+        say(f"{arm}, {state}: {n:,}")
+
+
+def ask(
+    family: FamilyName = "cnn",
+    count: Annotated[
+        int | None, typer.Option(min=0, max=100_000, help="Questions; default: up to ask.per_day.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Choose the next questions from the drawings that wait, and set the policy that phones follow."""
+    known_family(family)
+    home = open_home()
+    with progress(quiet=as_json) as report:
+        asked = nightly.ask(home, family, utc_now(), count, report)
+    proposal = announcing.announce(home, utc_now())
+    if as_json:
+        emit(asdict(asked) | {"policy": None if proposal is None else asdict(proposal)})
+        return
+    say(asked.why, "bold")
+    say(f"{asked.random:,} by lot, {asked.asked:,} by {asked.strategy}")
+    say(f"{asked.left:,} drawings wait, {asked.dropped:,} were dropped")
+    for reason in () if proposal is None else proposal.reasons:
+        say(f"policy: {reason}")
+
+
+def _ask(session: Session, question: Question) -> bool:
+    """Show one question and take one key; False to end."""
+    pixels = np.frombuffer(question.pixels, np.uint8).reshape(28, 28)
+    console.print(drawn(pixels, colours=console.color_system is not None), end="")
+    shown = utc_now()
+    while True:
+        key = typer.getchar().lower()
+        seconds = (utc_now() - shown).total_seconds()
+        if key in {"q", "\x03", "\x04"}:
+            return False
+        if key == "z":
+            say(session.undo())
+            return True
+        if key == "s" or key in FLAGS or (key.isascii() and key.isdigit()):
+            word = Word(int(key)) if key.isdigit() else Word(flag=FLAGS.get(key))
+            say(session.answer(question, word, seconds))
+            return True
+        say(KEYS)
+
+
+def _said(word: Word) -> str:
+    return "skipped" if word.skips else str(word.flag or word.label)

@@ -1,0 +1,112 @@
+"""`loop review` in a real terminal, and `loop ask`."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from loop.cli.terminal_digit import RAMP, drawn
+from loop.clock import utc_now
+from loop.home import Home
+from loop.home.artifacts import Artifacts
+from loop.home.settings import Settings
+from loop.store import Store, tables
+from loop.store.values import Status
+from tests.asking.conftest import ask, drawing, send
+from tests.feed.conftest import Office
+from tests.helpers import stores
+
+
+def home_with_questions(folder: Path, count: int) -> Home:
+    """A home with a champion, drawings of two people, and questions about some of them."""
+    store = Store(f"sqlite:///{folder / 'loop.db'}")
+    stores.migrate(store)
+    home = Home(Settings(home=folder), store, Artifacts(folder / "artifacts"))
+    Office(home, folder / "feed").register()
+    receipts = send(store, *(drawing(f"person {seed % 2}", seed) for seed in range(6)), at=utc_now())
+    ask(store, [receipt.id for receipt in receipts[:count]])
+    return home
+
+
+@pytest.mark.slow
+def test_a_reviewer_at_a_terminal(tmp_path: Path) -> None:
+    """Shows a digit, takes keys, undoes, flags, skips, and ends with what is left given back."""
+    home = home_with_questions(tmp_path, 4)
+    mine, theirs = pty.openpty()
+    environment = os.environ | {"LOOP_HOME": str(tmp_path), "LOOP_ACTOR": "ada", "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "loop", "review"]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        seen = typed(mine, ["7", "z", "4", "x", "u", "s", "q"])
+        assert process.wait(timeout=60) == 0
+    assert "7; the phone's model: 1 – agreed" in seen
+    assert "undone: question 1" in seen
+    assert "unreadable; the phone's model: 1" in seen
+    assert "skipped" in seen
+    assert "▀" in seen
+    assert "3 answered" in seen
+    with home.store.read() as tx:
+        rows = tx.execute(select(tables.Correction.status, tables.Correction.label).order_by(tables.Correction.id))
+        assert [tuple(row) for row in rows][:4] == [
+            (Status.ACCEPTED, 4),
+            (Status.NOTED, None),
+            (Status.PENDING, None),
+            (Status.PENDING, None),
+        ]
+        assert tx.scalars(select(tables.Hold.question_id)).all() == []
+
+
+def typed(terminal: int, keys: list[str]) -> str:
+    """Type each key once the program has drawn something and is quiet; everything that it wrote."""
+    seen, quiet_since, left = b"", time.monotonic(), list(keys)
+    os.set_blocking(terminal, False)
+    drawn_at = 0
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+            if not piece:
+                break
+            seen, quiet_since = seen + piece, time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:  # the program has ended
+            break
+        if left and len(seen) > drawn_at and time.monotonic() - quiet_since > 0.3 and "▀".encode() in seen:
+            os.write(terminal, left.pop(0).encode())
+            drawn_at = len(seen)
+    os.close(terminal)
+    return seen.decode(errors="replace")
+
+
+def test_asking_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`loop ask` asks about what waits and sets the first policy; `loop review` needs a terminal."""
+    from loop.cli import app
+
+    home_with_questions(tmp_path, 2)
+    monkeypatch.setenv("LOOP_HOME", str(tmp_path))
+    monkeypatch.setenv("LOOP_ACTOR", "ops")
+    done = CliRunner().invoke(app, ["ask", "--count", "3", "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["asked"] + said["random"], said["left"]) == (3, 1)
+    assert said["policy"]["policy"]["unsure_ppm"] == 1_000_000
+    shown = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
+    assert sum(row["n"] for row in shown["questions"]) == 5
+    assert shown["policy"]["actor"] == "ops"
+
+
+def test_a_digit_in_signs() -> None:
+    """Without colours ink is drawn by signs, two rows a line."""
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[4:24, 13:15] = 255
+    lines = drawn(pixels, colours=False).plain.splitlines()
+    assert len(lines) == 14
+    assert lines[5] == " " * 13 + RAMP[-1] * 2 + " " * 13
