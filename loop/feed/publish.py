@@ -233,7 +233,18 @@ def _bytes(path: Path) -> bytes | None:
 def _write_once(path: Path, data: bytes) -> None:
     """Files named by digest or number never change; an existing file is compared, not trusted."""
     if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
+        _make_public(path.parent)
         durable.write_whole(path, data)
+
+
+def _make_public(folder: Path) -> None:
+    """Create a folder that a web server of another user can read, whatever the umask; one that exists stays as it is.
+
+    Raises ``OSError``.
+    """
+    if not folder.is_dir():
+        durable.make_folder(folder)
+        folder.chmod(0o755)
 
 
 @contextmanager
@@ -241,6 +252,7 @@ def _locked(to: Path) -> Iterator[None]:
     """Allow one publication at a time per folder. A killed one loses its lock; one that hangs is reported."""
     with ExitStack() as stack:
         try:
+            _make_public(to)
             stack.enter_context(durable.locked(to / ".lock", LOCK_SECONDS))
         except durable.AlreadyLocked:
             raise NotPublishable(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -72,6 +73,19 @@ def test_the_files_are_static(small: Office) -> None:
     small.publish()
     changed = {name for name in names if (small.folder / name).stat().st_ino != before[name]}
     assert changed == {"feed.json"}
+
+
+def test_a_web_server_of_another_user_reads_the_folder(small: Office) -> None:
+    """Folders 0755 and files 0644 with the umask of the units; so is a folder of phones' files that is added later."""
+    before = os.umask(0o027)
+    try:
+        small.create()
+        small.publish()
+    finally:
+        os.umask(before)
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in (small.folder, *small.folder.rglob("*"))}
+    assert {mode for path, mode in found.items() if path.is_dir()} == {0o755}
+    assert {mode for path, mode in found.items() if path.is_file() and path.name != ".lock"} == {0o644}
 
 
 def test_the_feed_goes_last(small: Office, monkeypatch: pytest.MonkeyPatch) -> None:

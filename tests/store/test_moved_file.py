@@ -14,12 +14,15 @@ from loop import access
 from loop import home as homes
 from loop.clock import utc_now
 from loop.errors import StoreUnavailable
+from loop.feed import authority
 from loop.home.settings import Settings
 from loop.operations import backup
 from loop.operations.checks import Installation, machine
 from loop.store import Store, schema, tables
+from loop.store.feedback import corrections
 from loop.store.service import key_values
 from loop.store.service.keys import Role
+from loop.store.values import Attribution
 from tests.api.conftest import opened, serving
 
 READ_ALL = """
@@ -117,16 +120,23 @@ def test_another_user_opens_no_file(tmp_path: Path) -> None:
     try:
         settings = Settings(home=tmp_path / "home")
         home = homes.at(settings, migrated=False)
-        schema.migrate(home.store)
+        homes.migrate(home)
+        with home.store.write() as tx:
+            corrections.set_salt(tx)  # which makes the sealing key, as `loop init` does
+        authority.create(home, 3, 2, 365, None, Attribution("ops", "a reason"), utc_now())
         access.create(home, "the app", Role.APP, actor="ops", now=utc_now())
         home.artifacts.put(b"model", ".mlmodel")
         backup.backup(home, tmp_path / "loop.backup", utc_now())
     finally:
         os.umask(before)
+    secret = [settings.sealing_key_file, *authority.folder(home).glob("*.pem")]
+    assert len(secret) == 5
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "home").glob("loop.db*")} == {0o600}
     assert list(machine.private(Installation(home, utc_now()))) == []
-    command = [sys.executable, "-c", READ_ALL, str(tmp_path), str(tmp_path / "home" / "loop.db")]
+    named = [tmp_path / "home" / "loop.db", *secret]
+    command = [sys.executable, "-c", READ_ALL, str(tmp_path), *map(str, named)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
