@@ -105,28 +105,32 @@ def weigh_uploads(weights: Floats, sources: NDArray[np.int64] | None, share: flo
     """The weights ``(n,)``, finite and bounded for each upload; they do not depend on any answer.
 
     No upload weighs more than the heaviest weight that three hands have, nor more than ``share`` of the slice (or two
-    equal shares of it, if that is more). A weight that is no positive number counts as 0, infinity as very heavy.
+    equal shares of it, if that is more). A weight below 1 counts as 1, since no rate exceeds 1; one that is no positive
+    number as 0, infinity as very heavy.
     """
-    weights = np.where(weights > 0, np.minimum(weights, HEAVIEST), 0.0)
-    if not weights.any():
+    weights = np.where(weights > 0, np.clip(weights, 1.0, HEAVIEST), 0.0)  # NaN is not above 0
+    if not weights.any() or weights.min() == weights.max():
         return weights
     hand = np.arange(len(weights)) if sources is None else np.unique(sources, return_inverse=True)[1]
     heaviest = np.zeros(int(hand.max()) + 1)
     np.maximum.at(heaviest, hand, weights)
-    weights = np.minimum(weights, np.sort(heaviest)[-min(SUPPORT_HANDS, len(heaviest))])
-    bounded: Floats = np.minimum(weights, ceiling(weights, max(share, 2 / len(weights))))
+    heaviest = np.sort(heaviest[heaviest > 0])
+    weights = np.minimum(weights, heaviest[-min(SUPPORT_HANDS, len(heaviest))])
+    bounded: Floats = np.minimum(weights, ceiling(weights, max(share, 2 / np.count_nonzero(weights))))
     return bounded
 
 
 def weigh_hands(weights: Floats, sources: NDArray[np.int64], share: float) -> Floats:
     """The weights ``(n,)``, lowered so that no hand's sum is too much of the slice.
 
-    No hand weighs more than ``share`` or three equal shares, whichever is less, but always two equal shares.
+    No hand weighs more than ``share`` or three equal shares, whichever is less, but may always weigh two equal shares.
+    A hand with few uploads counts as a part of a hand here, so that one more upload of a new hand changes little.
     """
     hand = np.unique(sources, return_inverse=True)[1]
     mass = np.bincount(hand, weights).astype(np.float64)
-    g = len(mass)
-    if g < 3:
+    usual = float(np.median(mass[mass > 0])) if mass.any() else 0.0
+    g = float(np.minimum(1.0, mass / usual).sum()) if usual else 0.0
+    if g <= 2:
         return weights
     most = ceiling(mass, max(min(share, 3 / g), 2 / g))
     lowered: Floats = weights * np.minimum(1.0, most / np.maximum(mass, TINY))[hand]
