@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 import models
 from loop import home as homes
 from loop.clock import Clock, utc_now
@@ -99,17 +97,19 @@ def _attempt(
         champion, base = _champion_and_base(home, family)
         corpus = homes.corpus(settings, family.corpus)
         chosen = choosing.choose(home.store, settings, clock(), without)
-        if not dry_run:
-            choosing.remember(home.store, chosen, clock())
-        log.info("lesson: %s", chosen.makeup.text, extra={"run": held.run.id})
     with held.step("screen"):
         screened = screening.screen(home, chosen, (base, champion), corpus, clock())
         log.info("screening: %s", screened.text, extra={"run": held.run.id})
         if not dry_run:
             screening.quarantine(home.store, screened, held.run.id, clock())
+        if screened.agrees is not None:
+            chosen = choosing.heard(chosen, screened.agrees, settings)
+        if not dry_run:
+            choosing.remember(home.store, chosen, clock())
+        chosen = choosing.holding_back(chosen, screened.ids)
+        log.info("lesson: %s", chosen.makeup.text, extra={"run": held.run.id})
     with held.step("freeze"):
-        pool = chosen.pool[~np.isin(chosen.pool.ids, screened.ids)]
-        frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, pool, clock())
+        frozen = snapshot.freeze(home.store, held.run.id, corpus.digest, chosen.pool, clock())
         drawn = jury.draw(home.store, corpus, settings.jury, settings.confirm_rate, clock())
         lineage = _lineage(base, frozen, publishing.recipe(family, settings), settings.seed, champion)
         with home.store.read() as tx:

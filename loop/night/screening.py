@@ -28,14 +28,19 @@ READ_IMAGES, LIKE_IMAGES = 3_000, 12_000
 """Training images of the corpus that the independent reader learns, and that show where digits have ink."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Screened:
-    """What a night holds back: how many uploads it looked at; the reasons (JSON values) of each held one, by id."""
+    """What a night holds back: how many uploads it looked at; the reasons (JSON values) of each held one, by id.
+
+    ``agrees (n,) bool``: whether the independent reader reads the label of each upload of the lesson; None if it did
+    not read, or is not credible.
+    """
 
     looked_at: int
     reasons: Mapping[int, Sequence[Mapping[str, Any]]]
     credible: bool = True
     """Whether base, champion and the independent reader agree with most people; if not, only their marks count."""
+    agrees: NDArray[np.bool_] | None = None
 
     @property
     def ids(self) -> NDArray[np.int64]:
@@ -78,7 +83,8 @@ def screen(
     items = examine(base, champion, corpus, pool, learnt, vouched | np.isin(pool.ids, accepted))
     found = screening.screen(items, like(corpus))
     reasons = {int(pool.ids[row]): [reason.as_json() for reason in each] for row, each in found.reasons.items()}
-    return Screened(len(pool), reasons, found.credible)
+    agrees = items.reader.argmax(axis=1) == pool.labels if found.credible else None
+    return Screened(len(pool), reasons, found.credible, agrees)
 
 
 def quarantine(store: Store, screened: Screened, run_id: int, now: datetime) -> int:
