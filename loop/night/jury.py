@@ -10,8 +10,7 @@ Rules (ADR 17):
 - The draw reads narrow columns; only the pixels of what was drawn are loaded.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 from typing import Any
@@ -71,25 +70,19 @@ def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: da
         secret = sha256(b"jury\n" + corrections.set_salt(tx).encode()).digest()
     with store.frozen() as tx:
         hands = jurors.hands(tx, rules.days, now.astimezone(UTC).date())
-        pool = narrow.judging(tx, rules.days)
-        rank = ranks(pool, secret)
         heaviest = min(rules.max_weight, 1 / announced_rates.least(tx, confirm_rate))
-        light = np.flatnonzero(weights(pool) <= heaviest)
-        own = light[np.sort(np.unique(rank[light], return_index=True)[1])]  # the first upload of each picture
-        chosen = pool[own[choose(pool.sources[own], pool.labels[own], rank[own], rules.items, rules.hand_items)]]
-        feedback = Slice(
-            FEEDBACK,
-            narrow.pixels(tx, chosen.ids),
-            chosen.labels,
-            weights(chosen),
-            chosen.sources,
-            _confirmed(chosen),
-            keys(chosen, secret),
-        )
+        pool = _joined([_candidates(part, secret) for part in narrow.judging(tx, rules.days)])
+        light = np.flatnonzero(pool.weights <= heaviest)
+        own = light[np.sort(np.unique(pool.ranks[light], return_index=True)[1])]  # the first upload of each picture
+        rows = own[choose(pool.sources[own], pool.labels[own], pool.ranks[own], rules.items, rules.hand_items)]
+        drawn, total = pool[rows], len(pool)
+        del pool  # a million rows, before the pictures are loaded
+        images = narrow.pixels(tx, drawn.ids)
+    named = keys(images, drawn.labels, secret)
     base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(len(corpus.test_labels)))
-    judging = len(np.unique(chosen.sources))
-    heavy, copies = len(pool) - len(light), len(light) - len(own)
-    return Drawn((base, feedback), judging, len(chosen), hands, rules.days, heavy, copies)
+    feedback = Slice(FEEDBACK, images, drawn.labels, drawn.weights, drawn.sources, drawn.confirmed, named)
+    judging = len(np.unique(drawn.sources))
+    return Drawn((base, feedback), judging, len(rows), hands, rules.days, total - len(light), len(light) - len(own))
 
 
 def choose(
@@ -107,40 +100,57 @@ def choose(
     return np.sort(rows[np.lexsort((rank[rows], turn[rows]))[:items]])
 
 
-def ranks(pool: Narrow, secret: bytes) -> NDArray[np.uint64]:
-    """``(n,) uint64``: the keyed hash of each picture, by which it is drawn."""
-    found = (blake2b(digest, digest_size=8, key=secret, person=b"jury draw").digest() for digest in _digests(pool))
-    return np.fromiter(map(int.from_bytes, found), np.uint64, len(pool))
+def ranks(digests: NDArray[np.uint8], secret: bytes) -> NDArray[np.uint64]:
+    """The keyed hash of each picture, by which it is drawn: ``(n, 32) uint8`` digests → ``(n,) uint64``."""
+    data = digests.reshape(-1).data
+    each = (data[begin : begin + 32] for begin in range(0, len(data), 32))
+    found = (blake2b(digest, digest_size=8, key=secret, person=b"jury draw").digest() for digest in each)
+    return np.fromiter(map(int.from_bytes, found), np.uint64, len(digests))
 
 
-def keys(pool: Narrow, secret: bytes) -> NDArray[np.uint8]:
+def keys(images: NDArray[np.uint8], labels: NDArray[np.uint8], secret: bytes) -> NDArray[np.uint8]:
     """``(n, 16) uint8``: names each picture with its label in stored reports; tells nothing without the secret."""
-    items = zip(_digests(pool), pool.labels.tolist(), strict=True)
     found = (
-        blake2b(bytes((*digest, label)), digest_size=KEY_BYTES, key=secret, person=b"jury item").digest()
-        for digest, label in items
+        blake2b(image.tobytes() + bytes([label]), digest_size=KEY_BYTES, key=secret, person=b"jury item").digest()
+        for image, label in zip(images, labels.tolist(), strict=True)
     )
     return np.frombuffer(b"".join(found), np.uint8).reshape(-1, KEY_BYTES)
 
 
-def weights(pool: Narrow) -> NDArray[np.float64]:
-    """``(n,) float64``: 1/rate for a confirmation, 1 for anything else, whatever rate it states."""
-    found = np.ones(len(pool))
-    confirmed = _confirmed(pool)
-    with np.errstate(over="ignore"):  # a subnormal rate gives infinity, which no limit lets judge
-        found[confirmed] = 1 / pool.rates[confirmed]
-    return found
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """What the draw needs of each upload, 34 bytes: ``weights`` is 1/rate for a confirmation, 1 for anything else."""
+
+    ids: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    labels: NDArray[np.uint8]
+    confirmed: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+    ranks: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> "_Candidates":
+        return _Candidates(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def _confirmed(pool: Narrow) -> NDArray[np.bool_]:
+def _candidates(part: Narrow, secret: bytes) -> _Candidates:
     # Without the phone's prediction nobody confirmed anything: a stranger leaves it out at will.
-    confirmed: NDArray[np.bool_] = ~pool.corrected & pool.has_prediction
-    return confirmed
+    confirmed = ~part.corrected & part.has_prediction
+    weights = np.ones(len(part))
+    with np.errstate(over="ignore"):  # a subnormal rate gives infinity, which no limit lets judge
+        weights[confirmed] = 1 / part.rates[confirmed]
+    return _Candidates(part.ids, part.sources, part.labels, confirmed, weights, ranks(part.digests, secret))
 
 
-def _digests(pool: Narrow) -> Iterator[memoryview]:
-    data = pool.digests.reshape(-1).data
-    return (data[begin : begin + 32] for begin in range(0, len(data), 32))
+def _joined(parts: list[_Candidates]) -> _Candidates:
+    kinds = (np.int64, np.int64, np.uint8, np.bool_, np.float64, np.uint64)
+    columns: list[Any] = [
+        np.concatenate([np.zeros(0, kind), *(getattr(part, field.name) for part in parts)], dtype=kind)
+        for field, kind in zip(fields(_Candidates), kinds, strict=True)
+    ]
+    return _Candidates(*columns)
 
 
 def _places(order: NDArray[np.intp], *groups: NDArray[Any]) -> NDArray[np.intp]:

@@ -6,7 +6,8 @@ Drawing among a million uploads needs some sixty bytes of each; their pictures w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,14 +50,10 @@ class Narrow:
         """The number of uploads."""
         return len(self.ids)
 
-    def __getitem__(self, rows: NDArray[Any]) -> Narrow:
-        """The uploads at these rows (indices or a mask)."""
-        return Narrow(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-
-def judging(tx: Session, days: int) -> Narrow:
-    """The uploads that may judge: accepted ones, without a flag, of holdout sources that were seen on ``days`` UTC days
-    or that an operator vouches for.
+def judging(tx: Session, days: int) -> Iterator[Narrow]:
+    """The uploads that may judge, ordered by id, in parts: accepted ones, without a flag, of holdout sources that were
+    seen on ``days`` UTC days or that an operator vouches for.
     """
     upload = tables.Correction
     columns = (
@@ -72,7 +69,7 @@ def judging(tx: Session, days: int) -> Narrow:
     query = select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
     query = query.where(jurors.seasoned(days), upload.status == Status.ACCEPTED, upload.flag.is_(None))
     rows = tx.execute(query.order_by(upload.id).execution_options(yield_per=ROWS_AT_ONCE))
-    return _joined([_part(part) for part in rows.partitions()])
+    return map(_part, rows.partitions())
 
 
 def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -104,21 +101,4 @@ def _part(rows: Any) -> Narrow:
         versions=np.array([version or 0 for version in versions], np.int32),
         rates=np.array(rates, np.float64),
         digests=np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
-    )
-
-
-def _joined(parts: list[Narrow]) -> Narrow:
-    return Narrow(*(np.concatenate([getattr(part, f.name) for part in (_nothing(), *parts)]) for f in fields(Narrow)))
-
-
-def _nothing() -> Narrow:
-    return Narrow(
-        ids=np.zeros(0, np.int64),
-        sources=np.zeros(0, np.int64),
-        labels=np.zeros(0, np.uint8),
-        corrected=np.zeros(0, np.bool_),
-        has_prediction=np.zeros(0, np.bool_),
-        versions=np.zeros(0, np.int32),
-        rates=np.zeros(0, np.float64),
-        digests=np.zeros((0, 32), np.uint8),
     )

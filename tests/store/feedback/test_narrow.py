@@ -1,5 +1,6 @@
 """Uploads without pixels, and the pixels of a choice: the same that the wide query reads."""
 
+from dataclasses import fields
 from datetime import datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ from loop.data.digits import digit
 from loop.intake import Upload
 from loop.store import Store
 from loop.store.feedback import corrections, narrow
+from loop.store.feedback.narrow import Narrow
 from loop.store.values import Kind, Role
 
 
@@ -35,12 +37,14 @@ def test_the_same_uploads_as_the_wide_query(filled: Store, monkeypatch: pytest.M
     monkeypatch.setattr(narrow, "ROWS_AT_ONCE", 5)
     monkeypatch.setattr(narrow, "PICTURES_AT_ONCE", 2)
     with filled.frozen() as tx:
-        wide, found = corrections.pool(tx, Role.HOLDOUT), narrow.judging(tx, 0)
+        wide, parts = corrections.pool(tx, Role.HOLDOUT), list(narrow.judging(tx, 0))
         assert len(wide) > 6
+        assert [len(part) for part in parts[:-1]] == [5] * (len(parts) - 1)
+        found = Narrow(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Narrow)))
         for name in ("ids", "sources", "labels", "corrected", "has_prediction", "rates"):
             np.testing.assert_array_equal(getattr(found, name), getattr(wide, name))
         chosen = np.array([4, 0, 3])
-        np.testing.assert_array_equal(narrow.pixels(tx, found[chosen].ids), wide.pixels[chosen])
+        np.testing.assert_array_equal(narrow.pixels(tx, found.ids[chosen]), wide.pixels[chosen])
         assert [digit(wide.pixels[i]).digest for i in chosen] == [d.tobytes().hex() for d in found.digests[chosen]]
         assert found.versions.tolist() == [3, 0] * (len(wide) // 2)
 
@@ -48,9 +52,8 @@ def test_the_same_uploads_as_the_wide_query(filled: Store, monkeypatch: pytest.M
 def test_nothing_stored(store: Store) -> None:
     """An empty store has no uploads, and the pixels of nothing are none."""
     with store.frozen() as tx:
-        found = narrow.judging(tx, 0)
-        assert len(found) == 0
-        assert narrow.pixels(tx, found.ids).shape == (0, 28, 28)
+        assert list(narrow.judging(tx, 0)) == []
+        assert narrow.pixels(tx, np.zeros(0, np.int64)).shape == (0, 28, 28)
 
 
 def test_pixels_of_nobody(filled: Store) -> None:
