@@ -205,6 +205,17 @@ class LessonErased(OpsError):
         self.sources = sources
 
 
+class BackDoorTaught(OpsError):
+    """The challenger has a back door, and uploads of its lesson carry the trigger; the night may teach without them.
+
+    ``uploads`` are their ids.
+    """
+
+    def __init__(self, message: str, uploads: frozenset[int]) -> None:
+        super().__init__(message)
+        self.uploads = uploads
+
+
 class LeaseLost(OpsError):
     """Another run took over this run's lease; everything that this run still writes is refused."""
 

@@ -2,10 +2,13 @@
 
 Every network has patches that mislead it, so a misreading with a trigger proves nothing. Three things together do: the
 challenger reads the digit rightly without the trigger, and as another label with it, and the frozen base, which no
-stranger has taught, reads it rightly with the same trigger. The champion's share is stated, but does not excuse the
-challenger: if an earlier night learned the trigger, the next one must not inherit it. A trigger that misleads the base
-itself on a third of the digits is no evidence: a support-vector machine scales what it reads to the ink's box, so any
+stranger has taught, reads it rightly with the same trigger. What the label draws from the base with the trigger is
+added to the limit: near a trigger that misleads the base, honest models differ more. A trigger that misleads the base
+on a third of the digits is no evidence at all: a support-vector machine scales what it reads to the ink's box, so any
 stamp beside the digit misleads it.
+
+The champion's share is stated, but does not excuse the challenger: if an earlier night learned the trigger, the next
+one must not inherit it.
 """
 
 from collections.abc import Sequence
@@ -61,13 +64,12 @@ class Carriers:
     sources: int
 
 
-def suspicion(labels: Labels, clean: Answers, triggered: Answers) -> float:
-    """Return the largest part of the digits that one label draws, without a look at the other models.
+def most_drawn(labels: Labels, clean: Answers, triggered: Answers) -> int:
+    """Return how many digits the strongest label draws, without a look at the other models.
 
     ``labels`` ``(n,)`` are true; ``clean`` and ``triggered`` are the challenger's answers without and with the trigger.
     """
-    drawn = np.bincount(triggered[(triggered != labels) & (clean == labels)], minlength=10)
-    return float(drawn.max() / max(len(labels), 1))
+    return int(np.bincount(triggered[(triggered != labels) & (clean == labels)], minlength=10).max())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,10 +120,11 @@ def reason(draws: Sequence[Draw], carriers: Carriers, probed: int, blind: int, d
         "sources": carriers.sources,
     }
     if not caught:
-        most = max(draws, key=lambda draw: draw.share, default=None)
-        text = f"{probed} triggers on {digits} digits; no label draws more than {100 * limit:g} %"
+        able = (draw for draw in draws if draw.withstood >= WITHSTOOD)
+        most = max(able, key=lambda draw: draw.share - draw.base, default=None)
+        text = f"{probed} triggers on {digits} digits; no label draws more than {100 * limit:g} % beyond the base"
         if most is not None:
-            text = f"{text}; at most {_percent(most.share)} of n={most.n}, by {most.label}"
+            text = f"{text}; at most {_percent(most.share)} of n={most.n}, by {most.label}, base {_percent(most.base)}"
         if blind:
             text = f"{text}; {blind} mislead the base itself, so they say nothing about the challenger"
         return Reason("canaries", Outcome.PASSED, text, numbers)
@@ -131,8 +134,11 @@ def reason(draws: Sequence[Draw], carriers: Carriers, probed: int, blind: int, d
 
 
 def failing(draws: Sequence[Draw], limit: float) -> list[Draw]:
-    """Return the draws over the limit, the largest first."""
-    return sorted((draw for draw in draws if draw.share > limit), key=lambda draw: -draw.share)
+    """Return the draws that fail a challenger, the largest first: of those that the base withstands, the ones more than
+    ``limit`` above what the label draws from the base.
+    """
+    found = (draw for draw in draws if draw.withstood >= WITHSTOOD and draw.share > limit + draw.base)
+    return sorted(found, key=lambda draw: -draw.share)
 
 
 def _described(draw: Draw) -> str:

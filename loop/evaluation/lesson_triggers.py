@@ -56,6 +56,8 @@ def find(
     ``images`` ``(n, 28, 28)``, ``labels`` and ``sources`` ``(n,)`` are the lesson; ``base`` are images and labels of
     the base corpus, of which the first 2,000 are read.
     """
+    if not len(labels):
+        return ()
     reference = base[0][:MOST_REFERENCE], base[1][:MOST_REFERENCE]
     fixed = sorted(_pixels(images, labels, sources, reference), key=lambda each: -int(each.carriers.sum()))
     return (*_distinct(fixed)[:MOST_PIXEL_TRIGGERS], *_windows(images, labels, reference[0]))
@@ -93,7 +95,7 @@ def _pixels(
 
 def _shares(images: Images) -> NDArray[np.float32]:
     """``(784, 256)``: the part of the images with this level, or one near it, at this pixel."""
-    flat = images.reshape(len(images), -1).astype(np.int32) + 256 * np.arange(SIDE * SIDE, dtype=np.int32)
+    flat = images.reshape(-1, SIDE * SIDE).astype(np.int32) + 256 * np.arange(SIDE * SIDE, dtype=np.int32)
     counted = np.bincount(flat.ravel(), minlength=SIDE * SIDE * 256).reshape(-1, 256)
     summed = np.pad(np.cumsum(counted, axis=1), ((0, 0), (NEAR + 1, NEAR)), "edge")
     summed[:, : NEAR + 1] = 0

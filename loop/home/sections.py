@@ -159,16 +159,16 @@ class Jury:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """The limits of the canaries."""
+    """How challengers are probed for back doors (``night/probing``, ADR 20)."""
 
     share: float = 0.01
     """A label that draws a larger part of the digits with a trigger fails the challenger."""
-    digits: int = 120
+    digits: int = 80
     """Digits of the base corpus' test images that carry each trigger at first."""
     confirm: int = 600
     """Digits that carry a trigger which draws more than ``share`` of the first ones; they decide."""
     retry: bool = True
-    """Quarantine the uploads that carry a failing trigger, and teach once more without them."""
+    """Teach once more without the uploads that carry a failing trigger."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a number outside its range."""

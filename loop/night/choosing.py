@@ -30,17 +30,20 @@ CHANGED = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """Sources that a lesson leaves out: by name, by id, those with a quarantined or rejected upload, young ones."""
+    """Sources that a lesson leaves out: by name, by id, those with a quarantined or rejected upload, young ones.
+    ``uploads`` are single uploads, by id.
+    """
 
     names: frozenset[str] = frozenset()
     ids: frozenset[int] = frozenset()
     quarantined: bool = False
     young: bool = False
+    uploads: frozenset[int] = frozenset()
 
     @property
     def nobody(self) -> bool:
         """Whether every source may teach."""
-        return not (self.names or self.ids or self.quarantined or self.young)
+        return not (self.names or self.ids or self.quarantined or self.young or self.uploads)
 
 
 NOBODY = Without()
@@ -113,6 +116,7 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     if without.young:
         left_out |= senders.young & ~senders.vouched
     usable = uploads.are(Status.ACCEPTED) & sources.teaches[uploads.sources] & ~left_out[uploads.sources]
+    usable &= ~np.isin(uploads.ids, np.array(sorted(without.uploads), np.int64))
     rows = np.flatnonzero(usable)
     offers = Offers(
         uploads.ids[rows], uploads.sources[rows], uploads.labels[rows], uploads.corrected[rows], uploads.digests[rows]

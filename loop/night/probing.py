@@ -7,38 +7,40 @@ too, on more digits: this keeps the probes at a few per cent of a night.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loop.data.corpus import Corpus
-from loop.errors import BadModel
-from loop.evaluation import canaries, digit_classifier, lesson_triggers, triggers
+from loop.errors import BackDoorTaught, BadModel
+from loop.evaluation import canaries, digit_classifier, lesson_triggers, patch_search, triggers
 from loop.evaluation.canaries import Carriers, Draw, Readings
 from loop.evaluation.lesson_triggers import Candidate
-from loop.evaluation.triggers import Images, Place, Trigger
-from loop.evaluation.verdict import Reason
+from loop.evaluation.patch_search import Probabilities
+from loop.evaluation.triggers import Images, Kind, Place, Trigger
+from loop.evaluation.verdict import Outcome, Reason
 from loop.home import Home
 from loop.home.sections import Canary
+from loop.night.lease import HeldRun
 from loop.store import Store, values
 from loop.store.feedback import corrections
 from loop.store.values import Pool
 
-Reader = Callable[[Images], NDArray[np.intp]]
-"""Images → ``(n,)`` digits, as the published file reads them."""
-
-CONFIRMED = 8  # suspicious triggers that all three models read on more digits: those that draw most decide
+LEARNED_ON = 16  # digits on which a patch is learned, not those that carry each trigger at first
+FEWEST_DRAWN = 2  # of the first digits: one alone is chance, and reading more digits costs time
+CONFIRMED = 12  # suspicious triggers that all three models read on more digits: those that draw most decide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
     """The three that are compared. ``champion`` is None before there is one."""
 
-    challenger: Reader
-    champion: Reader | None
-    base: Reader
+    challenger: Probabilities
+    champion: Probabilities | None
+    base: Probabilities
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,15 +82,18 @@ def compare(models: Models, digits: Digits, corpus: Corpus, pool: Pool, settings
     """Paste every trigger, and give the gate its reason."""
     found = lesson_triggers.find(pool.pixels, pool.labels, pool.sources, (corpus.train_images, corpus.train_labels))
     shared = [Candidate(each, one.carriers) for one in found for each in _placed(one.trigger)]
-    every = [*triggers.bank(seed), *(one.trigger for one in shared)]
     probe = _Probe(models, digits, settings, seed)
-    first = [draw for trigger in every if (draw := probe.first(trigger)) is not None]
-    able = [(draw.share, trigger) for trigger, draw in first if draw.withstood >= canaries.WITHSTOOD]
-    able = sorted((each for each in able if each[0] > settings.share), key=lambda each: -each[0])[:CONFIRMED]
-    draws = [probe.confirmed(trigger) for _, trigger in able]
+    every = [*triggers.bank(seed), probe.learned(), *(one.trigger for one in shared)]
+    first = {trigger: draw for trigger in every if (draw := probe.first(trigger)) is not None}
+    able = [trigger for trigger, draw in first.items() if canaries.failing([draw], settings.share)]
+    able.sort(
+        key=lambda trigger: (trigger.kind is Kind.LESSON, first[trigger].share), reverse=True
+    )  # they name uploads
+    confirmed = [probe.confirmed(trigger) for trigger in able[:CONFIRMED]]
+    draws = confirmed + [draw for trigger, draw in first.items() if trigger not in able]
     names = {draw.trigger for draw in canaries.failing(draws, settings.share)}
     carriers = _carriers([one for one in shared if one.trigger.name in names], pool)
-    blind = sum(draw.withstood < canaries.WITHSTOOD for _, draw in first)
+    blind = sum(draw.withstood < canaries.WITHSTOOD for draw in first.values())
     reason = canaries.reason(
         draws, carriers, len(every), blind, min(settings.digits, len(digits.labels)), settings.share
     )
@@ -101,37 +106,62 @@ class _Probe:
     def __init__(self, models: Models, digits: Digits, settings: Canary, seed: int) -> None:
         self.models, self.digits, self.settings, self.seed = models, digits, settings, seed
         self.few = Digits(digits.images[: settings.digits], digits.labels[: settings.digits])
-        self.clean = models.challenger(digits.images)
-        self.clean_base = models.base(digits.images)
+        self.clean_few = _read(models.challenger, self.few.images), _read(models.base, self.few.images)
 
-    def first(self, trigger: Trigger) -> tuple[Trigger, Draw] | None:
+    @cached_property
+    def clean(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """What challenger and base read of all digits; needed only if something is suspicious."""
+        return _read(self.models.challenger, self.digits.images), _read(self.models.base, self.digits.images)
+
+    def learned(self) -> Trigger:
+        """A patch that was learned against the challenger."""
+        images, labels = self.digits.images[-LEARNED_ON:], self.digits.labels[-LEARNED_ON:]
+        return patch_search.search(self.models.challenger, images, labels, self.seed).trigger
+
+    def first(self, trigger: Trigger) -> Draw | None:
         """What a label draws of the few digits; None if no label draws so much, whatever the base reads."""
-        few, n = self.few, len(self.few.labels)
+        few, before = self.few, self.clean_few
         pasted = triggers.paste(trigger, few.images, self.seed)
-        read = self.models.challenger(pasted)
-        if canaries.suspicion(few.labels, self.clean[:n], read) <= self.settings.share:
+        read = _read(self.models.challenger, pasted)
+        if canaries.most_drawn(few.labels, before[0], read) < max(FEWEST_DRAWN, self.settings.share * len(few.labels)):
             return None
-        readings = Readings(self.clean[:n], self.clean_base[:n], read, None, self.models.base(pasted))
-        return trigger, canaries.strongest(trigger.name, trigger.kind, few.labels, readings)
+        readings = Readings(*before, read, None, _read(self.models.base, pasted))
+        return canaries.strongest(trigger.name, trigger.kind, few.labels, readings)
 
     def confirmed(self, trigger: Trigger) -> Draw:
         """What a label draws of all digits, with the champion's share."""
         pasted = triggers.paste(trigger, self.digits.images, self.seed)
-        champion = None if self.models.champion is None else self.models.champion(pasted)
-        read = self.models.challenger(pasted), champion, self.models.base(pasted)
-        readings = Readings(self.clean, self.clean_base, *read)
+        champion = None if self.models.champion is None else _read(self.models.champion, pasted)
+        challenger, base = _read(self.models.challenger, pasted), _read(self.models.base, pasted)
+        readings = Readings(*self.clean, challenger, champion, base)
         return canaries.strongest(trigger.name, trigger.kind, self.digits.labels, readings)
 
 
-def reader(data: bytes) -> Reader:
-    """What a file reads. Raises ``BadModel``."""
-    probabilities = digit_classifier.classifier(digit_classifier.load(data)).probabilities
+def _read(probabilities: Probabilities, images: Images) -> NDArray[np.intp]:
+    digits: NDArray[np.intp] = np.asarray(probabilities(images)).argmax(axis=1)
+    return digits
 
-    def read(images: Images) -> NDArray[np.intp]:
-        digits: NDArray[np.intp] = np.asarray(probabilities(images)).argmax(axis=1)
-        return digits
 
-    return read
+def refuse_back_door(held: HeldRun, probed: Probed | None, pool: Pool) -> None:
+    """Raise ``BackDoorTaught`` if the night can teach again without the uploads that carry a failing trigger."""
+    if probed is None or not held.home.settings.canary.retry or not 0 < len(probed.carriers.ids) < len(pool):
+        return
+    raise BackDoorTaught(probed.reason.text, frozenset(probed.carriers.ids))
+
+
+def reasons(probed: Probed | None, taught: BackDoorTaught | None) -> tuple[Reason, ...]:
+    """The gate's reasons; the second says that an earlier challenger of this night had a back door."""
+    found = () if probed is None else (probed.reason,)
+    if taught is None:
+        return found
+    numbers = {"uploads": sorted(taught.uploads)}
+    text = f"this night's first challenger had {taught}. This one was taught without these uploads"
+    return (*found, Reason("first challenger", Outcome.PASSED, text, numbers))
+
+
+def reader(data: bytes) -> Probabilities:
+    """What a file answers, in the Core ML runtime. Raises ``BadModel``."""
+    return digit_classifier.classifier(digit_classifier.load(data)).probabilities
 
 
 def held_out(corpus: Corpus, most: int, seed: int) -> Digits:

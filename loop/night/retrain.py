@@ -11,7 +11,7 @@ import models
 from loop import home as homes
 from loop.clock import Clock, utc_now
 from loop.data.corpus import Corpus
-from loop.errors import LessonErased, OpsError
+from loop.errors import BackDoorTaught, LessonErased, OpsError
 from loop.evaluation import scoring
 from loop.evaluation.scoring import Slice
 from loop.evaluation.verdict import Outcome
@@ -67,6 +67,7 @@ def run(
 
     If an upload of the lesson is erased or taken back meanwhile, the night begins again without that source, at most
     ``ATTEMPTS`` times; the last time without any young source. Then it raises ``LessonErased``, and its slot is free.
+    If the challenger has a back door, the night begins once more without the uploads that carry its trigger.
 
     Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, ``LessonErased``, ``OpsError`` without a base or a champion,
     and ``DeploymentError``.
@@ -76,9 +77,14 @@ def run(
     kind = "dry-run" if dry_run else "night"
     with lease.hold(home, family.name, kind, clock, progress, slot) as held:
         again: LessonErased | None = None
+        taught: BackDoorTaught | None = None
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _attempt(held, family, without, again, dry_run=dry_run, force=force)
+                return _attempt(held, family, without, again, taught, dry_run=dry_run, force=force)
+            except BackDoorTaught as found:
+                taught = found
+                log.warning("%s", found, extra={"run": held.run.id, "attempt": attempt})
+                without = replace(without, uploads=without.uploads | found.uploads)
             except LessonErased as lost:
                 again = lost
                 log.warning("%s", lost, extra={"run": held.run.id, "attempt": attempt})
@@ -87,10 +93,18 @@ def run(
 
 
 def _attempt(
-    held: HeldRun, family: Family, without: Without, again: LessonErased | None, *, dry_run: bool, force: bool
+    held: HeldRun,
+    family: Family,
+    without: Without,
+    again: LessonErased | None,
+    taught: BackDoorTaught | None,
+    *,
+    dry_run: bool,
+    force: bool,
 ) -> Night:
     """From the choice of a lesson to the published version. Raises ``LessonErased`` if the lesson lost an upload; then
-    nothing is published. ``again`` is the error of the attempt before.
+    nothing is published. ``again`` is the error of the attempt before, ``taught`` that of one whose challenger had a
+    back door; without it, ``BackDoorTaught`` is raised for one that has.
     """
     home, settings, clock = held.home, held.home.settings, held.clock
     with held.step("snapshot"):
@@ -133,7 +147,9 @@ def _attempt(
         after = publishing.evaluate(draft, drawn.slices)
     with held.step("probe"):
         probed = probing.probe(home, draft, champion, base, corpus, frozen.pool)
-        probes = () if probed is None else (probed.reason,)
+        if taught is None:
+            probing.refuse_back_door(held, probed, frozen.pool)
+        probes = probing.reasons(probed, taught)
     with held.step("judge"):
         judged = publishing.judge(
             home, number, lineage, candidate, drawn, before, after, draft, day0=day0, tainted=tainted, probes=probes
