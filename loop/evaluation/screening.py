@@ -30,7 +30,7 @@ ODD_INK = 400
 """Sum of levels where digits have none. 5 of MNIST's last 10,000 training images have as much, no writer's of 2,077."""
 USUAL_SHARE, USUAL_MIN = 0.25, 50
 """A mark that this share of others' uploads carries, of at least so many, is none."""
-SIGNALS = ("ink", "mark", "source", "pair", "label")
+SIGNALS = ("ink", "mark", "source", "pair", "label", "canary")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -161,6 +161,8 @@ class Jury:
 class Canary:
     """How challengers are probed for back doors (``night/probing``, ADR 20)."""
 
+    on: bool = True
+    """Probe; off, a back door is only found by other checks."""
     share: float = 0.01
     """A label that draws a larger part of the digits with a trigger fails the challenger."""
     digits: int = 80
@@ -168,7 +170,7 @@ class Canary:
     confirm: int = 600
     """Digits that carry a trigger which draws more than ``share`` of the first ones; they decide."""
     retry: bool = True
-    """Teach once more without the uploads that carry a failing trigger."""
+    """Quarantine the uploads that carry a failing trigger, and teach once more without them."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a number outside its range."""

@@ -26,9 +26,11 @@ from loop.home import Home
 from loop.home.sections import Canary
 from loop.night.lease import HeldRun
 from loop.store import Store, values
-from loop.store.feedback import corrections
+from loop.store.feedback import corrections, quarantines
 from loop.store.values import Pool
 
+SIGNAL = "canary"
+"""The signal of uploads that were quarantined because they carry a failing trigger."""
 LEARNED_ON = 16  # digits on which a patch is learned, not those that carry each trigger at first
 FEWEST_DRAWN = 2  # of the first digits: one alone is chance, and reading more digits costs time
 CONFIRMED = 12  # suspicious triggers that all three models read on more digits: those that draw most decide
@@ -62,7 +64,11 @@ class Probed:
 def probe(
     home: Home, draft: bytes, champion: values.Version, base: values.Version, corpus: Corpus, pool: Pool
 ) -> Probed | None:
-    """Probe the file ``draft`` that was taught ``pool``. None if it cannot be run: the gate says why."""
+    """Probe the file ``draft`` that was taught ``pool``. None if the settings say so, or if it cannot be run: then the
+    gate says why.
+    """
+    if not home.settings.canary.on:
+        return None
 
     def file_of(version: values.Version) -> bytes:
         return home.artifacts.get(version.artifact_digest, ".mlmodel")
@@ -142,10 +148,17 @@ def _read(probabilities: Probabilities, images: Images) -> NDArray[np.intp]:
     return digits
 
 
-def refuse_back_door(held: HeldRun, probed: Probed | None, pool: Pool) -> None:
-    """Raise ``BackDoorTaught`` if the night can teach again without the uploads that carry a failing trigger."""
+def refuse_back_door(held: HeldRun, probed: Probed | None, pool: Pool, *, store: bool) -> None:
+    """Raise ``BackDoorTaught`` if the night can teach again without the uploads that carry a failing trigger.
+
+    With ``store`` they are quarantined: a question for a reviewer.
+    """
     if probed is None or not held.home.settings.canary.retry or not 0 < len(probed.carriers.ids) < len(pool):
         return
+    if store:
+        why = {"signal": SIGNAL, "text": probed.reason.text, "numbers": {"uploads": len(probed.carriers.ids)}}
+        with held.home.store.exclusive() as tx:
+            quarantines.hold(tx, {upload: [why] for upload in probed.carriers.ids}, held.run.id, held.clock())
     raise BackDoorTaught(probed.reason.text, frozenset(probed.carriers.ids))
 
 

@@ -148,7 +148,7 @@ def _attempt(
     with held.step("probe"):
         probed = probing.probe(home, draft, champion, base, corpus, frozen.pool)
         if taught is None:
-            probing.refuse_back_door(held, probed, frozen.pool)
+            probing.refuse_back_door(held, probed, frozen.pool, store=not dry_run)
         probes = probing.reasons(probed, taught)
     with held.step("judge"):
         judged = publishing.judge(

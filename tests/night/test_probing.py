@@ -12,11 +12,11 @@ from loop.clock import utc_now
 from loop.data.digits import digit
 from loop.evaluation.verdict import Reason
 from loop.home import Home
-from loop.home.sections import Canary
+from loop.home.sections import Canary, Screen
 from loop.intake import Upload
 from loop.night import probing, retrain
 from loop.night.retrain import Night
-from loop.store.feedback import corrections
+from loop.store.feedback import corrections, quarantines
 from loop.store.nights import snapshots
 from loop.store.values import Kind, Role
 from tests.helpers.people import season
@@ -45,8 +45,9 @@ def stamp(home: Home) -> set[int]:
 
 
 def strict(home: Home, *, retry: bool) -> Home:
-    """A home with the limit that a linear model can meet with honest people, as in ``test_retrain``."""
-    return replace(home, settings=home.settings.model_copy(update={"canary": Canary(share=0.5, retry=retry)}))
+    """A home with the limit that a linear model can meet with honest people; nothing is screened."""
+    changed = {"canary": Canary(share=0.5, retry=retry), "screen": Screen(on=False)}
+    return replace(home, settings=home.settings.model_copy(update=changed))
 
 
 def reason(done: Night, check: str) -> Reason:
@@ -68,6 +69,10 @@ def test_the_night_teaches_again_without_the_stamped_uploads(home: Home) -> None
     assert reason(done, "canaries").outcome == "passed", reason(done, "canaries").text
     with home.store.read() as tx:
         assert done.version.snapshot_id is not None
+        assert quarantines.waiting(tx) == {
+            "all": len(left_out.numbers["uploads"]),
+            "canary": len(left_out.numbers["uploads"]),
+        }
         assert not stamped & set(snapshots.items(tx, done.version.snapshot_id)[0].tolist())
 
 
