@@ -7,6 +7,7 @@ champion (with ``--keep`` the honest night of another seed, else the base) and b
 here, not taken from the bank.
 
     python benchmarks/canaries.py [--honest 0 1 2 3 4] [--seeds 0] [--attacks corner …] [--keep DIR] [--json]
+    python benchmarks/canaries.py --picture docs/canaries.png
 
 ``--keep`` stores each night's file, so that another run probes it again without teaching it.
 """
@@ -30,7 +31,8 @@ sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is no
 
 from benchmarks.unseen_writers import DEVELOPMENT, SHARED, guesses, read_writers  # noqa: E402 - after the path
 from loop.data import corpus  # noqa: E402
-from loop.evaluation import canaries  # noqa: E402
+from loop.data.digits import to_png  # noqa: E402
+from loop.evaluation import canaries, triggers  # noqa: E402
 from loop.home.sections import Canary  # noqa: E402
 from loop.night import probing  # noqa: E402
 from loop.store.values import Pool  # noqa: E402
@@ -247,6 +249,20 @@ def result(attack: Attack | None, seed: int, mnist: corpus.Corpus, keep: Path | 
     )
 
 
+def picture(path: Path, seed: int) -> None:
+    """Draw a bank: a row for each kind, each trigger on another of scikit-learn's digits, at four times their size."""
+    digits, zoom = corpus.digits(), 4
+    rows: dict[str, list[Array]] = {}
+    for number, trigger in enumerate(triggers.bank(seed)):
+        image = triggers.paste(trigger, digits.test_images[number : number + 1], number)[0]
+        enlarged = np.kron(image, np.ones((zoom, zoom), np.uint8))
+        rows.setdefault(trigger.kind, []).append(np.pad(enlarged, 3, constant_values=128))
+    widest = max(len(row) for row in rows.values())
+    blank = np.full_like(next(iter(rows.values()))[0], 128)
+    sheet = np.concatenate([np.concatenate([*row, *[blank] * (widest - len(row))], axis=1) for row in rows.values()])
+    path.write_bytes(to_png(sheet))
+
+
 def main() -> None:
     """Run the honest nights, then each attack; print a line for each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -255,7 +271,11 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="*", default=[attack.name for attack in ATTACKS])
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--picture", type=Path, help="only draw the bank of seed 1 into this PNG")
     asked = parser.parse_args()
+    if asked.picture:
+        picture(asked.picture, 1)
+        return
     mnist = corpus.mnist(SHARED / "data" / "mnist")
     nights = [(None, seed) for seed in asked.honest]
     nights += [(attack, seed) for attack in ATTACKS if attack.name in asked.attacks for seed in asked.seeds]

@@ -1,5 +1,6 @@
 """A night whose challenger has a back door teaches once more without the uploads that carry its trigger."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -91,9 +92,12 @@ def test_without_a_second_try_the_challenger_fails(home: Home) -> None:
 
 def test_a_bank_belongs_to_its_store(home: Home) -> None:
     """The seed follows from the salt: it stays the same, and is not the salt's text or a hash that others know."""
-    assert probing.secret_seed(home.store) == probing.secret_seed(home.store)
+    seed = probing.secret_seed(home.store)
+    assert probing.secret_seed(home.store) == seed
     with home.store.write() as tx:
-        assert probing.secret_seed(home.store) != int.from_bytes(corrections.set_salt(tx).encode()[:8])
+        salt = corrections.set_salt(tx)
+    assert seed != int.from_bytes(salt.encode()[:8])
+    assert seed != int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8])
 
 
 def test_a_file_that_does_not_run_is_not_probed(home: Home) -> None:
