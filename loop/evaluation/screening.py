@@ -6,6 +6,8 @@ Rules:
 - ``source``: of a source that contradicts every reader more often than honest people do, each upload is held back
   if no reader sees its label, or if confident learning finds it mislabelled.
 - ``pair`` and ``label``: uploads whose labels lie together, whoever sent them (``contradictions``), are held back.
+- The last three are asked of two readers: one that learnt from other known sources, which reads people's ones and nines
+  better, and one that learnt from the corpus alone, which no crowd of old sources can teach its lie.
 - Readers that contradict most people are no witnesses: then only ``ink`` and ``mark`` count.
 - Nothing else is held back. A contradiction alone is a correction; confident learning alone flags too many of them.
 - ``exempt`` uploads (a reviewer accepted them, an operator vouches for their source) are neither held nor counted.
@@ -36,8 +38,9 @@ SIGNALS = ("ink", "mark", "source", "pair", "label", "canary")
 @dataclass(frozen=True, slots=True, eq=False)
 class Items:
     """What is known about n uploads: ``pixels (n, 28, 28) uint8``, ``labels (n,) uint8`` and ``sources (n,)``;
-    probabilities ``(n, 10)`` of ``base``, ``champion`` and the independent ``reader``; ``atypical (n,)`` as
-    ``contradictions`` defines it; ``exempt (n,) bool``; ``known (n,) bool``: whether its source is no longer young.
+    probabilities ``(n, 10)`` of ``base``, ``champion``, the independent ``reader`` and ``unmoved``, the same without
+    any upload learnt; ``atypical (n,)`` and ``unmoved_atypical (n,)``: what ``contradictions`` says of these two;
+    ``exempt (n,) bool``; ``known (n,) bool``: whether its source is no longer young.
     """
 
     pixels: NDArray[np.uint8]
@@ -47,6 +50,8 @@ class Items:
     champion: NDArray[np.floating]
     reader: NDArray[np.floating]
     atypical: NDArray[np.float64]
+    unmoved: NDArray[np.floating]
+    unmoved_atypical: NDArray[np.float64]
     exempt: Mask
     known: Mask
 
@@ -78,15 +83,20 @@ def screen(items: Items, like: Likeness) -> Found:
     """Return what to hold back. A pure function of its arguments."""
     rows = np.flatnonzero(~items.exempt)
     items = _at(items, rows)
-    found = contradictions.find(items.labels, (items.base, items.champion), items.reader, items.atypical)
+    models = items.base, items.champion
+    taught = contradictions.find(items.labels, models, items.reader, items.atypical)
+    unmoved = contradictions.find(items.labels, models, items.unmoved, items.unmoved_atypical)
     reasons: dict[int, list[Reason]] = {}
-    signals = [_ink(items, like), _marks(items, found, like)]
-    if credible := contradictions.credible(found, items.sources, items.known):
-        lying = contradictions.by_source(found, items.labels, items.sources)
-        signals += [_by_source(items, found, lying), _together(items, found, lying)]
+    signals = [_ink(items, like), _marks(items, unmoved, like)]
+    if credible := contradictions.credible(taught, items.sources, items.known):
+        noisy = label_noise.issues(items.labels, items.reader)
+        for found in (taught, unmoved):
+            lying = contradictions.by_source(found, items.labels, items.sources)
+            signals += [_by_source(items, found, lying, noisy), _together(items, found, lying)]
     for signal in signals:
         for row, reason in signal:
-            reasons.setdefault(row, []).append(reason)
+            if all(reason.signal != known.signal for known in reasons.get(row, ())):  # both readers may say the same
+                reasons.setdefault(row, []).append(reason)
     return Found({int(rows[row]): tuple(reasons[row]) for row in sorted(reasons)}, credible)
 
 
@@ -128,8 +138,9 @@ def _usual(shared: Mask, items: Items, others: Mask) -> bool:
     return bool(rows.sum() >= USUAL_MIN and odd_ink.carriers(items.pixels[rows], shared).mean() >= USUAL_SHARE)
 
 
-def _by_source(items: Items, found: Contradictions, lying: Mapping[int, float]) -> Iterator[tuple[int, Reason]]:
-    noisy = label_noise.issues(items.labels, items.reader)
+def _by_source(
+    items: Items, found: Contradictions, lying: Mapping[int, float], noisy: Mask
+) -> Iterator[tuple[int, Reason]]:
     for row in np.flatnonzero(np.isin(items.sources, list(lying)) & (found.against | noisy)):
         own = items.sources == items.sources[row]
         text = (

@@ -111,9 +111,26 @@ def examine(
     read = base.read(pool.pixels)
     other = read.probabilities if champion.model == base.model else champion.probabilities(pool.pixels)
     reader = independent_reader.out_of_fold(read.embeddings, pool.labels, pool.sources, sample, labels, learnt)
-    atypical = contradictions.atypical(read.embeddings, reader.argmax(axis=1), sample, labels)
+    nobody = np.zeros(len(pool))
+    unmoved = independent_reader.out_of_fold(
+        read.embeddings, pool.labels, pool.sources, sample, labels, nobody, folds=1
+    )
+    atypical, plain = (
+        contradictions.atypical(read.embeddings, answers.argmax(axis=1), sample, labels)
+        for answers in (reader, unmoved)
+    )
     return Items(
-        pool.pixels, pool.labels, pool.sources, read.probabilities, other, reader, atypical, exempt, learnt > 0
+        pixels=pool.pixels,
+        labels=pool.labels,
+        sources=pool.sources,
+        base=read.probabilities,
+        champion=other,
+        reader=reader,
+        atypical=atypical,
+        unmoved=unmoved,
+        unmoved_atypical=plain,
+        exempt=exempt,
+        known=learnt > 0,
     )
 
 
