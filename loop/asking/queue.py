@@ -102,13 +102,13 @@ def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: in
     """Tonight's questions. Equal arguments give an equal plan."""
     new = np.flatnonzero(~pool.drawn)
     chances = lottery_chances(pool.rates[new], round(rules.random_share * rules.count))
-    won = _winners(chances, seed)
-    winners = new[won]
+    won = winners(chances, seed)
+    by_lot_rows = new[won]
     by_lot = [
         Planned(int(row), RANDOM, float(chance), 0.0, f"random: chance {chance:.3g} among {len(new)} new drawings")
-        for row, chance in zip(winners, chances[won], strict=True)
+        for row, chance in zip(by_lot_rows, chances[won], strict=True)
     ]
-    rest = np.setdiff1d(np.arange(len(pool)), winners)
+    rest = np.setdiff1d(np.arange(len(pool)), by_lot_rows)
     wanted = min(rules.count - len(by_lot), len(rest))
     asked = _asked(pool, candidates, rest, wanted, rules, seed) if wanted else []
     return Plan((*by_lot, *asked), new[chances > 0], chances[chances > 0])
@@ -130,8 +130,8 @@ def lottery_chances(rates: NDArray[np.float64], wanted: int) -> NDArray[np.float
     return chances
 
 
-def _winners(chances: NDArray[np.float64], seed: int) -> NDArray[np.intp]:
-    """Rows drawn with exactly these chances: systematic sampling in a random order (Madow 1949), in row order."""
+def winners(chances: NDArray[np.float64], seed: int) -> NDArray[np.intp]:
+    """The rows drawn with exactly these chances: systematic sampling in a random order (Madow 1949), in row order."""
     random = np.random.default_rng([seed, 1])
     order = random.permutation(np.flatnonzero(chances < 1))
     marks = np.floor(np.cumsum(chances[order]) + random.random())
