@@ -48,7 +48,7 @@ class Shell:
             linear.install(small)
         self.set(HOME=str(folder / "home"), CORPUS="digits", ACTOR="tester", HOLDOUT_SHARE="0.4")
         self.set(**{f"GATE__{name}": value for name, value in LENIENT.items()})
-        self.set(CANARY__SHARE="0.5")  # a linear model takes any mark beside a digit for its ink
+        self.set(CANARY__SHARE="1")  # a linear model takes any mark beside a digit for its ink
 
     def set(self, **variables: str) -> None:
         """LOOP_… for the following commands."""

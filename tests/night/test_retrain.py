@@ -39,7 +39,7 @@ LENIENT = Policy(
     base_floor_percent=70,
     class_floor_percent=30,
 )
-LENIENT_CANARY = Canary(share=0.5)
+LENIENT_CANARY = Canary(share=1)
 """A linear model that learned shifted digits takes any mark beside a digit for its ink."""
 
 
