@@ -17,7 +17,7 @@ from loop.intake import Upload
 from loop.night import retrain
 from loop.night.retrain import Night
 from loop.store import tables
-from loop.store.feedback import corrections, quarantines
+from loop.store.feedback import corrections, quarantines, trust
 from loop.store.feedback.quarantines import ACCEPTED, Which
 from loop.store.values import Role, RunStatus
 from models.family import Images
@@ -91,6 +91,11 @@ def test_a_night_holds_back_the_lies_of_a_source(home: Home) -> None:
     learned = taught(home, done)
     assert len(waiting) >= 5 >= 5 * len(learned & lies)  # the lesson takes few uploads of one new source
     assert len(learned) > 100
+    with home.store.read() as tx:
+        liar = trust.get(tx, LIAR)
+    assert "reader" in [reason["signal"] for reason in liar.reasons]
+    assert liar.value is not None
+    assert liar.value < 0.45  # the next night takes fewer of its uploads
 
 
 @pytest.mark.slow
