@@ -141,7 +141,7 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
 def heard(chosen: Chosen, agrees: NDArray[np.bool_], settings: Settings) -> Chosen:
     """The same lesson, after an independent reader has read it: ``agrees (n,)`` with the label of each upload."""
     read = trust.observed(trust.READER, chosen.offers.sources, agrees, chosen.fresh, len(chosen.sources))
-    evidence = (*chosen.assessed.evidence, read)
+    evidence = (*chosen.assessed.evidence, trust.beyond_usual(read))
     return replace(chosen, assessed=trust.assess(evidence, chosen.sources.vouched, settings.trust.prior))
 
 

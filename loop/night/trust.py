@@ -8,7 +8,7 @@ that an operator vouches for, is a witness about another. A vouched source has t
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,25 @@ def observed(
 
     pros, cons = speaks_for, ~speaks_for
     return Evidence(signal, total(pros), total(cons), total(pros, freshness), total(cons, freshness))
+
+
+def beyond_usual(evidence: Evidence) -> Evidence:
+    """The same evidence, where only as many observations against a source weigh as exceed what is usual.
+
+    People correct what models misread, so an independent reader contradicts honest people too: those in the middle of
+    all sources show how often. If it contradicts most of what they say, it is no evidence about anybody.
+    """
+    seen = evidence.for_ + evidence.against
+    if not seen.any():
+        return evidence
+    usual = float(np.median(evidence.for_[seen > 0] / seen[seen > 0]))
+    excess = np.maximum(0, evidence.against - seen * (1 - usual)) / np.maximum(evidence.against, 1)
+    heard = 1.0 if usual > NEUTRAL else 0.0
+    return replace(
+        evidence,
+        fresh_for=(heard * evidence.fresh_for).astype(np.float32),
+        fresh_against=(heard * excess * evidence.fresh_against).astype(np.float32),
+    )
 
 
 def freshness(ages_days: NDArray[Any], half_life_days: float) -> Floats:

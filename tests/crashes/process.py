@@ -21,7 +21,7 @@ from loop.home import Home
 from loop.night import retrain
 from loop.schedule import slots
 from loop.store import schema
-from loop.store.feedback import corrections
+from loop.store.feedback import corrections, senders
 from loop.store.service import hooks, messages
 from loop.store.values import Attribution
 from models.cnn import Cnn
@@ -125,6 +125,7 @@ def found(plan: Plan) -> None:
         corrections.set_salt(tx, "salt")
     retrain.create_base(home, weights=models.get("cnn").shipped())
     write(home)
+    _vouch(home, plan)
     with home.store.write() as tx:
         hooks.add(tx, "https://example.org/hook", "secret", list(messages.Kind), "ops", plan.now())
     authority.create(home, 2, 1, 365, None, WHY, plan.now())
@@ -135,7 +136,14 @@ def found(plan: Plan) -> None:
 
 def _send(home: Home, plan: Plan) -> None:
     if plan.hand:
-        write(home, hand=lambda images: np.roll(images, plan.hand, axis=2))
+        write(home, hand=lambda images: np.rot90(images, plan.hand - 3, axes=(1, 2)))  # moved, it would be a near copy
+        _vouch(home, plan)
+
+
+def _vouch(home: Home, plan: Plan) -> None:
+    """Nobody is screened, and no share limits anybody: a night teaches every upload."""
+    with home.store.write() as tx:
+        senders.vouch(tx, [f"person-{who}" for who in range(8)], plan.now())
 
 
 def _begun(plan: Plan, *, founded: bool = True) -> Home:

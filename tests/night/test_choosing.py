@@ -191,12 +191,23 @@ def test_an_independent_reader_is_heard(store: Store, digits: Images, now: datet
     """Agreement raises trust a little, disagreement lowers it; the reason says how often."""
     send(store, "right", digits[:40], now)
     send(store, "wrong", digits[40:80], now)
+    send(store, "hard to read", digits[80:120], now)
     chosen = choosing.choose(store, OPEN, now)
-    choosing.remember(store, choosing.heard(chosen, np.arange(80) < 40, OPEN), now)
+    agrees = (np.arange(120) < 36) | (np.arange(120) >= 90)
+    choosing.remember(store, choosing.heard(chosen, agrees, OPEN), now)
     with store.read() as tx:
-        right, wrong = stored.get(tx, "right"), stored.get(tx, "wrong")
-    assert wrong.value < 0.35 < 0.6 < right.value  # type: ignore[operator]
+        right, wrong, hard = (stored.get(tx, name) for name in ("right", "wrong", "hard to read"))
+    assert wrong.value < 0.45 < 0.6 < hard.value <= right.value  # type: ignore[operator]
     assert "an independent reader agrees with 0 of its uploads, not with 40" in [r["text"] for r in wrong.reasons]
+
+
+def test_a_reader_that_contradicts_most_people_is_not_heard(store: Store, digits: Images, now: datetime) -> None:
+    """Where it contradicts more than half of what most sources say, it says nothing about anybody."""
+    for number in range(4):
+        send(store, f"source-{number}", digits[30 * number : 30 * number + 30], now)
+    chosen = choosing.choose(store, OPEN, now)
+    heard = choosing.heard(chosen, np.arange(120) % 3 == 0, OPEN)
+    np.testing.assert_array_equal(heard.assessed.values, chosen.assessed.values)
 
 
 def test_read_in_parts(store: Store, digits: Images, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
