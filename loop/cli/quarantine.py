@@ -26,7 +26,7 @@ Source = Annotated[str | None, typer.Option(help="Only uploads of this source.")
 Signal = Annotated[str | None, typer.Option("--signal", help=f"Only this signal: {', '.join(SIGNALS)}.")]
 Ids = Annotated[list[int] | None, typer.Argument(help="Numbers of uploads, as the list shows them.")]
 All = Annotated[bool, typer.Option("--all", help="Every upload that waits.")]
-Reason = Annotated[str, typer.Option(help="Reason; logged with your name.")]
+Reason = Annotated[str, typer.Option(help="Reason; stored with your name.")]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -82,8 +82,8 @@ def show(
         say(f"  {reason['signal']}: {reason['text']}")
     run = "" if found.run is None else f" by run {found.run}"
     say(f"received {when(found.received_at)}, held back {when(found.found_at)}{run}")
-    if found.decision is not None and found.decided_at is not None:
-        say(f"{found.decision} by {found.decided_by} on {when(found.decided_at)}")
+    if found.decided_at is not None:
+        say(f"{found.decision} on {when(found.decided_at)}")
 
 
 @app.command()
@@ -140,18 +140,20 @@ def _decide(
     by = Attribution(home.actor, reason)
     which = Which(tuple(uploads or ()), source, _signal(signal))
     with home.store.exclusive() as tx:
-        ids = quarantines.decide(tx, which, decision, by.actor, utc_now())
+        ids = quarantines.decide(tx, which, decision, by, utc_now())
     log.info("%s %s %d held uploads: %s", by.actor, decision, len(ids), by.reason, extra={"uploads": ids[:100]})
-    if missing := sorted(set(uploads or ()) - set(ids)):
-        say(f"not waiting for a decision, so unchanged: {', '.join(map(str, missing[:20]))}", "yellow")
+    unchanged = sorted(set(uploads or ()) - set(ids))
     if as_json:
-        emit({"decision": decision, "uploads": ids, "unchanged": missing})
-    else:
-        say(f"{decision} {len(ids):,} uploads")
+        emit({"decision": decision, "uploads": ids, "unchanged": unchanged})
+        return
+    say(f"{decision} {len(ids):,} uploads")
+    if unchanged:
+        say(f"unchanged, because they do not wait for a decision: {', '.join(map(str, unchanged[:20]))}", "yellow")
 
 
 def _signals(held: Held) -> str:
-    return ", ".join(dict.fromkeys(str(each["signal"]) for each in held.reasons))
+    names = dict.fromkeys(str(each["signal"]) for each in held.reasons)
+    return ", ".join(name for name in names if name in SIGNALS)
 
 
 def _signal(name: str | None) -> str | None:

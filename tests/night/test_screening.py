@@ -19,7 +19,7 @@ from loop.night.retrain import Night
 from loop.store import tables
 from loop.store.feedback import corrections, quarantines, trust
 from loop.store.feedback.quarantines import ACCEPTED, Which
-from loop.store.values import Role, RunStatus
+from loop.store.values import Attribution, Role, RunStatus
 from models.family import Images
 from tests.night import test_retrain
 from tests.night.test_retrain import write
@@ -125,7 +125,7 @@ def test_accepted_uploads_are_taught_by_the_next_night(home: Home) -> None:
     lie(home)
     retrain.run(home)
     with home.store.exclusive() as tx:
-        quarantines.decide(tx, Which(source=LIAR), ACCEPTED, "rita", utc_now())
+        quarantines.decide(tx, Which(source=LIAR), ACCEPTED, Attribution("rita", "they are right"), utc_now())
         asked = {each.id for each in quarantines.find(tx, Which(decided=ACCEPTED))}
     assert asked <= taught(home, retrain.run(home, force=True))
     assert not held(home) & asked

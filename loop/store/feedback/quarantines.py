@@ -7,17 +7,20 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, Text, cast, func, select, update
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
-from loop.store.values import Status
+from loop.store.values import Attribution, Status
 
 Decision = Literal["accepted", "rejected"]
 ACCEPTED: Decision = "accepted"
 REJECTED: Decision = "rejected"
+DECISION = "decision"
+"""The signal of the reason that a reviewer gave."""
+QUARANTINES = tables.Base.metadata.tables["quarantines"]
 _STATUS = {ACCEPTED: Status.ACCEPTED, REJECTED: Status.REJECTED}
 
 
@@ -62,7 +65,7 @@ def hold(tx: Session, reasons: Mapping[int, Sequence[Mapping[str, Any]]], run_id
     ids = _accepted_of(tx, sorted(reasons))
     rows = [{"correction_id": id_, "run_id": run_id, "reasons": reasons[id_], "found_at": now} for id_ in ids]
     if rows:
-        tx.execute(tables.Base.metadata.tables["quarantines"].insert(), rows)
+        tx.execute(QUARANTINES.insert(), rows)
         _set(tx, ids, Status.QUARANTINED)
     return len(rows)
 
@@ -108,17 +111,22 @@ def get(tx: Session, id_: int) -> Held | None:
     return None
 
 
-def decide(tx: Session, which: Which, decision: Decision, actor: str, now: datetime) -> list[int]:
-    """Accept or reject the chosen uploads that wait for a decision; their ids. ``tx`` must be exclusive."""
-    query = _joined(Which(which.ids, which.source, which.signal), select(tables.Correction.id))
-    ids = list(tx.scalars(query.order_by(tables.Correction.id)))
-    if ids:
-        quarantine, sought = tables.Quarantine, given(dialect(tx), id=Id)
-        made = {"decision": decision, "decided_at": now, "decided_by": actor}
-        at = quarantine.correction_id.in_(select(sought.c.id))
-        tx.execute(update(quarantine).where(at).values(made), listed({"id": id_} for id_ in ids))
-        _set(tx, ids, _STATUS[decision])
-    return ids
+def decide(tx: Session, which: Which, decision: Decision, by: Attribution, now: datetime) -> list[int]:
+    """Accept or reject the chosen uploads that wait for a decision; their ids. Who, when and why are stored: the
+    decision's reason becomes one more of ``reasons``. ``tx`` must be exclusive.
+    """
+    query = _joined(Which(which.ids, which.source, which.signal), select(tables.Correction.id, QUARANTINES.c.reasons))
+    rows = tx.execute(query.order_by(tables.Correction.id)).all()
+    said = {"signal": DECISION, "text": f"{decision} by {by.actor}: {by.reason}", "numbers": {}}
+    made = {"decision": decision, "decided_at": now, "decided_by": by.actor}
+    if rows:
+        at = QUARANTINES.c.correction_id == bindparam("held")
+        tx.execute(
+            update(QUARANTINES).where(at).values(made | {"reasons": bindparam("why")}),
+            [{"held": row.id, "why": [*row.reasons, said]} for row in rows],
+        )
+        _set(tx, [row.id for row in rows], _STATUS[decision])
+    return [row.id for row in rows]
 
 
 def _accepted_of(tx: Session, ids: Sequence[int]) -> list[int]:

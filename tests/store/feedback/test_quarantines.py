@@ -10,9 +10,10 @@ from loop.intake import Upload
 from loop.store import Store
 from loop.store.feedback import corrections, own_uploads, quarantines, trust
 from loop.store.feedback.quarantines import ACCEPTED, REJECTED, Which
-from loop.store.values import Role, Status
+from loop.store.values import Attribution, Role, Status
 from tests.conftest import NOW
 
+RITA = Attribution("rita", "I looked at them")
 INK = {"signal": "ink", "text": "ink where digits have none", "numbers": {"amount": 2805.0}}
 PAIR = {"signal": "pair", "text": "label 7, read as 1", "numbers": {"read": 1.0}}
 
@@ -76,11 +77,12 @@ def test_accepted_ones_teach_and_are_never_held_again(store: Store) -> None:
     ids = held(store)
     later = NOW + timedelta(days=1)
     with store.exclusive() as tx:
-        assert quarantines.decide(tx, Which(source="anna"), ACCEPTED, "rita", later) == ids[:2]
+        assert quarantines.decide(tx, Which(source="anna"), ACCEPTED, RITA, later) == ids[:2]
         assert quarantines.hold(tx, {ids[0]: [INK]}, None, later) == 0
         assert quarantines.accepted(tx).tolist() == ids[:2]
         found = quarantines.get(tx, ids[0])
     assert found is not None
+    assert found.reasons == [INK, {"signal": "decision", "text": "accepted by rita: I looked at them", "numbers": {}}]
     assert (found.decision, found.decided_by, found.decided_at) == (ACCEPTED, "rita", later)
     assert taught(store) == [*ids[:2], ids[3]]
 
@@ -89,8 +91,10 @@ def test_rejected_ones_never_teach(store: Store) -> None:
     """A rejected upload stays out, and counts against its source; a second decision about it changes nothing."""
     ids = held(store)
     with store.exclusive() as tx:
-        assert quarantines.decide(tx, Which(signal="ink"), REJECTED, "rita", NOW) == ids[:2]
-        assert quarantines.decide(tx, Which(ids=tuple(ids)), ACCEPTED, "otto", NOW) == [ids[2]]
+        assert quarantines.decide(tx, Which(signal="ink"), REJECTED, RITA, NOW) == ids[:2]
+        assert quarantines.decide(tx, Which(ids=tuple(ids)), ACCEPTED, Attribution("otto", "it is a 7"), NOW) == [
+            ids[2]
+        ]
         assert quarantines.waiting(tx) == {"all": 0}
         assert trust.decisions(tx).accepted.tolist() == [False, False, True]
     assert taught(store) == ids[2:]
@@ -104,7 +108,7 @@ def test_its_source_may_still_withdraw_and_relabel(store: Store) -> None:
     (new,) = send(store, upload("ben", 3, label=1))
     with store.exclusive() as tx:
         assert [each.id for each in quarantines.find(tx, Which())] == [ids[1]]
-        assert quarantines.decide(tx, Which(), ACCEPTED, "rita", NOW) == [ids[1]]
+        assert quarantines.decide(tx, Which(), ACCEPTED, RITA, NOW) == [ids[1]]
         withdrawn = quarantines.find(tx, Which(decided=ACCEPTED))
     assert [each.id for each in withdrawn] == [ids[1]]
     assert taught(store) == sorted([ids[1], ids[3], new])
