@@ -11,13 +11,16 @@ import typer
 from loop.cli.output import Json, console, emit, open_home, print_table, say, table, when
 from loop.clock import utc_now
 from loop.errors import UnknownCorrection
-from loop.evaluation.screening import SIGNALS
+from loop.evaluation.screening import SIGNALS as SCREENED
+from loop.night.probing import SIGNAL as PROBED
 from loop.store.feedback import quarantines
 from loop.store.feedback.quarantines import ACCEPTED, REJECTED, Decision, Held, Which
 from loop.store.values import Attribution
 
 log = logging.getLogger(__name__)
 
+SIGNALS = (*SCREENED, PROBED)
+"""What holds uploads back: a signal of the screening, or the probe of a challenger that learned a trigger from them."""
 SHADES = " ░▒▓█"
 COLUMNS = 60
 """Most characters of the first reason in the list."""
