@@ -152,16 +152,17 @@ def _by_source(
 
 
 def _together(items: Items, found: Contradictions, lying: Mapping[int, float]) -> Iterator[tuple[int, Reason]]:
-    """Labels that lie together across sources, apart from those that lie by themselves."""
-    others = np.flatnonzero(~np.isin(items.sources, list(lying)))
-    labels, sources = items.labels[others], items.sources[others]
-    found = Contradictions(*(getattr(found, name)[others] for name in Contradictions.__slots__))
-    tests: tuple[tuple[str, Callable[..., Mask], str], ...] = (
-        ("pair", contradictions.by_pair, "as are many plain drawings of that digit with this label"),
-        ("label", contradictions.by_label, "and drawings with this label are read as many different digits"),
+    """Labels that lie together across sources. One that lies by itself would make many labels look alike, so ``label``
+    leaves it out.
+    """
+    every, others = np.arange(len(items.labels)), np.flatnonzero(~np.isin(items.sources, list(lying)))
+    tests: tuple[tuple[str, Callable[..., Mask], NDArray[np.intp], str], ...] = (
+        ("pair", contradictions.by_pair, every, "as are many plain drawings of that digit with this label"),
+        ("label", contradictions.by_label, others, "and drawings with this label are read as many different digits"),
     )
-    for signal, test, why in tests:
-        for row in np.flatnonzero(test(found, labels, sources)):
-            text = f"label {labels[row]}, which no reader sees; read as {found.read[row]}, {why}"
+    for signal, test, rows, why in tests:
+        among = Contradictions(*(getattr(found, name)[rows] for name in Contradictions.__slots__))
+        for row in rows[test(among, items.labels[rows], items.sources[rows])]:
+            text = f"label {items.labels[row]}, which no reader sees; read as {found.read[row]}, {why}"
             numbers = {"read": float(found.read[row]), "atypical": round(float(found.atypical[row]), 3)}
-            yield int(others[row]), Reason(signal, text, numbers)
+            yield int(row), Reason(signal, text, numbers)
