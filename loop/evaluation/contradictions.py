@@ -82,13 +82,23 @@ def credible(found: Contradictions, sources: NDArray[np.int64], known: Mask) -> 
     night should learn. The median over ``known`` sources decides (all sources if too few are known), so that liars must
     be the majority to turn these tests off.
     """
+    share = usual_share(found.sure, sources, known)
+    return share is None or share <= WITNESS_SHARE
+
+
+def usual_share(flags: Mask, sources: NDArray[np.int64], known: Mask) -> float | None:
+    """The median over ``known`` sources of the share of their uploads with a flag; None without a source to ask.
+
+    All sources are asked if too few are known. A median over sources, not over uploads: whoever wants to move it needs
+    half of the sources, however much each of them sends.
+    """
     shares = np.zeros(0)
     for among in (known, np.ones_like(known)):
         _, of, n = np.unique(sources[among], return_inverse=True, return_counts=True)
-        shares = np.bincount(of, found.sure[among], len(n))[n >= WITNESS_UPLOADS] / n[n >= WITNESS_UPLOADS]
+        shares = np.bincount(of, flags[among], len(n))[n >= WITNESS_UPLOADS] / n[n >= WITNESS_UPLOADS]
         if len(shares) >= WITNESS_SOURCES:
             break
-    return not len(shares) or float(np.median(shares)) <= WITNESS_SHARE
+    return float(np.median(shares)) if len(shares) else None
 
 
 def by_source(found: Contradictions, labels: Labels, sources: NDArray[np.int64]) -> dict[int, float]:

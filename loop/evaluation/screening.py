@@ -30,8 +30,8 @@ Mask = NDArray[np.bool_]
 
 ODD_INK = 400
 """Sum of levels where digits have none. 5 of MNIST's last 10,000 training images have as much, no writer's of 2,077."""
-USUAL_SHARE, USUAL_MIN = 0.25, 50
-"""A mark that this share of others' uploads carries, of at least so many, is none."""
+USUAL_SHARE, USUAL_SOURCES = 0.25, 3
+"""Ink or a mark that most people, of at least so many, have in this share of their uploads is how an app draws."""
 SIGNALS = ("ink", "mark", "source", "pair", "label", "canary")
 
 
@@ -106,8 +106,8 @@ def _at(items: Items, rows: NDArray[np.intp]) -> Items:
 
 def _ink(items: Items, like: Likeness) -> Iterator[tuple[int, Reason]]:
     amounts = odd_ink.amounts(items.pixels, like)
-    if items.known.sum() >= USUAL_MIN and (amounts[items.known] >= ODD_INK).mean() >= USUAL_SHARE:
-        return  # known people's app places digits there
+    if _usual(amounts >= ODD_INK, items, np.ones(len(amounts), np.bool_)):
+        return
     for row in np.flatnonzero(amounts >= ODD_INK):
         text = f"ink where digits have none: levels sum to {amounts[row]}, expected less than {ODD_INK}"
         yield int(row), Reason("ink", text, {"amount": float(amounts[row])})
@@ -119,10 +119,13 @@ def _marks(items: Items, found: Contradictions, like: Likeness) -> Iterator[tupl
         for group in np.unique(groups):
             at = np.flatnonzero(groups == group)
             shared = odd_ink.mark(items.pixels[at], found.read[at], like)
-            if shared is None or _usual(shared, items, groups != group):
+            if shared is None:
+                continue
+            carriers = odd_ink.carriers(items.pixels, shared)
+            if _usual(carriers, items, groups != group):
                 continue
             middle = np.argwhere(shared).mean(axis=0)
-            carried = at[odd_ink.carriers(items.pixels[at], shared)]
+            carried = at[carriers[at]]
             text = (
                 f"drawings of different digits from {what} share a mark of {shared.sum()} pixels "
                 f"around row {middle[0]:.0f}, column {middle[1]:.0f}; {len(carried)} carry it"
@@ -132,10 +135,12 @@ def _marks(items: Items, found: Contradictions, like: Likeness) -> Iterator[tupl
                 yield int(row), Reason("mark", text, numbers | {"carriers": float(len(carried))})
 
 
-def _usual(shared: Mask, items: Items, others: Mask) -> bool:
-    """Whether known people outside the group have ink there too: then it is how an app places its digits, no mark."""
-    rows = others & items.known if (others & items.known).sum() >= USUAL_MIN else others
-    return bool(rows.sum() >= USUAL_MIN and odd_ink.carriers(items.pixels[rows], shared).mean() >= USUAL_SHARE)
+def _usual(flags: Mask, items: Items, among: Mask) -> bool:
+    """Whether most people ``among`` these have it too: then it is how an app places its digits, and no mark."""
+    if len(np.unique(items.sources[among])) < USUAL_SOURCES:
+        return False
+    share = contradictions.usual_share(flags[among], items.sources[among], items.known[among])
+    return share is not None and share >= USUAL_SHARE
 
 
 def _by_source(

@@ -99,6 +99,22 @@ def test_where_an_app_places_its_digits_is_no_mark() -> None:
     assert not len(held(replace(items, pixels=np.roll(items.pixels, 9, axis=2))))
 
 
+def test_a_third_of_all_uploads_cannot_make_a_stamp_usual() -> None:
+    """A stamp is held back though two sources of ten send as much as all others together.
+
+    The control: if six of ten sources have ink there, it is how their app draws.
+    """
+    digits, labels, sources = honest()
+    many = np.r_[np.arange(400), np.tile(np.flatnonzero(sources >= 8), 4)]
+    items = uploads(digits[many], labels[many], sources[many])
+    stamped = items.sources >= 8
+    items.pixels[stamped, 23:27, 23:27] = 255
+    assert stamped.mean() > 0.25
+    assert set(held(items, "ink")) == set(np.flatnonzero(stamped))
+    items.pixels[items.sources >= 4, 23:27, 23:27] = 255
+    assert not len(held(items, "ink"))
+
+
 def test_a_source_that_lies() -> None:
     """A source with half of its 7s sent as 1s is found, and only its lies are held back."""
     digits, labels, sources = honest()
