@@ -21,6 +21,7 @@ from loop.api import (
     pages,
     predictions,
     problems,
+    review,
     sources,
     versions,
 )
@@ -59,7 +60,7 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     app.add_middleware(UploadFastPath, routes=corrections.fast_routes())
     app.add_middleware(RequestMetrics, metrics=service.metrics)
     cors.allow(app, service.limits.allowed_origins)
-    for part in (corrections, own_corrections, sources, files, predictions, versions, nights):
+    for part in (corrections, own_corrections, sources, files, predictions, versions, nights, review):
         app.include_router(part.router)
     app.include_router(health.router)
     app.include_router(pages.router())

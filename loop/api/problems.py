@@ -64,6 +64,8 @@ RULES = (
     *("too-large", "not-readable", "repeated-key", "wrong-media-type", "body-too-slow"),
     # the caller
     *("no-key", "key-refused", "no-source", "not-allowed", "quota-spent", "unknown-correction", "unknown-source"),
+    # a reviewer's answer
+    *("unknown-question", "question-closed", "already-answered", "nothing-to-undo"),
     # the loop's state
     *("unknown-version", "no-champion", "not-promotable", "not-published", "bad-reason", "ops-error", "no-such-range"),
     # the server

@@ -70,6 +70,7 @@ EXPECTED = {
     "dict_type": "an object",
     "model_type": "an object",
     "model_attributes_type": "an object",
+    "value_error": "{error}",
 }
 """What a value of any other field may be, by the type of pydantic's error."""
 

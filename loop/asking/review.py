@@ -32,12 +32,17 @@ MOST_ANSWERS = 7
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of an answer: the state of its question, and the reviewer's answer."""
+    """What became of an answer: the state of its question, and the reviewer's answer.
+
+    ``predicted`` and ``runner_up`` are what the phone's model said; a reviewer sees them only after the answer.
+    """
 
     question_id: int
     status: QuestionStatus
     answer_id: int
     repeated: bool = False
+    predicted: int | None = None
+    runner_up: int | None = None
 
 
 def hand_out(
@@ -80,13 +85,19 @@ def answer(
         answer_id = questions.answer(tx, question_id, reviewer, word, seconds, now)
         questions.release(tx, reviewer, [question_id])
         status = _settle(tx, question, [*(each.word for each in given.values()), word], now)
-    return Answered(question_id, status, answer_id)
+    return Answered(question_id, status, answer_id, False, question.predicted, question.runner_up)
 
 
-def undo(store: Store, reviewer: str, now: datetime) -> Answered:
-    """Take back the reviewer's last answer, and hand the question to them again. Raises ``NothingToUndo``."""
+def undo(store: Store, reviewer: str, now: datetime, question_id: int | None = None) -> Answered:
+    """Take back the reviewer's last answer; its question is asked again. Raises ``NothingToUndo``.
+
+    With ``question_id`` the last answer must be to this question. If that one was undone already, this is a repetition,
+    which changes nothing: a page that resends undoes one answer only.
+    """
     with store.exclusive() as tx:
         last = questions.last_of(tx, reviewer)
+        if question_id is not None and (last is None or last.question_id != question_id):
+            return _undone_before(tx, reviewer, question_id)
         question = None if last is None else questions.get(tx, last.question_id)
         if last is None or question is None:
             raise NothingToUndo(f"{reviewer} has given no answer that stands; nothing was undone")
@@ -97,12 +108,26 @@ def undo(store: Store, reviewer: str, now: datetime) -> Answered:
     return Answered(question.id, QuestionStatus.OPEN, last.id)
 
 
+def _undone_before(tx: Session, reviewer: str, question_id: int) -> Answered:
+    undone = questions.last_undone(tx, reviewer, question_id)
+    question = questions.get(tx, question_id)
+    if (
+        undone is None
+        or question is None
+        or any(each.reviewer == reviewer for each in questions.answers(tx, [question_id]))
+    ):
+        raise NothingToUndo(
+            f"question {question_id}: expected the one that {reviewer} answered last, got another; nothing was undone"
+        )
+    return Answered(question_id, question.status, undone, repeated=True)
+
+
 def _again(question: Question, given: GivenAnswer, word: Word) -> Answered:
     if given.word != word:
         raise AlreadyAnswered(
             f"question {question.id}: already answered with {_said(given.word)}; undo that answer before another"
         )
-    return Answered(question.id, question.status, given.id, repeated=True)
+    return Answered(question.id, question.status, given.id, True, question.predicted, question.runner_up)
 
 
 def _require_open(tx: Session, question: Question, reviewer: str, now: datetime) -> None:

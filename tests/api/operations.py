@@ -18,6 +18,10 @@ JSON = {
     "/v1/promotions": {"version": 1, "reason": REASON},
     "/v1/rollbacks": {"family": "cnn", "reason": REASON},
     "/v1/runs": {"family": "cnn"},
+    "/v1/review/next": {"count": 3},
+    "/v1/review/answers": {"question": 1, "label": 7},
+    "/v1/review/undo": {},
+    "/v1/review/give-back": {"questions": [1]},
 }
 
 

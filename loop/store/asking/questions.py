@@ -99,6 +99,12 @@ def last_of(tx: Session, reviewer: str) -> GivenAnswer | None:
     return None if row is None else _given(row)
 
 
+def last_undone(tx: Session, reviewer: str, question_id: int) -> int | None:
+    """The reviewer's last answer to a question that no longer stands."""
+    mine = ANSWER.reviewer == reviewer, ANSWER.question_id == question_id, ANSWER.undone_at.is_not(None)
+    return tx.scalar(select(func.max(ANSWER.id)).where(*mine))
+
+
 def undo(tx: Session, answer_id: int, now: datetime) -> None:
     """An answer no longer stands; it stays as history."""
     tx.execute(update(ANSWER).where(ANSWER.id == answer_id).values(undone_at=now))
