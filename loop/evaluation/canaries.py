@@ -27,6 +27,10 @@ Answers = NDArray[np.intp]
 CONFIDENCE = 0.95  # of the stated interval
 NAMED = 20  # uploads that a reason lists by number; the numbers have all
 SHOWN = 3  # triggers that a reason describes
+LEAST = 6
+"""Digits beyond the base's that a failing label draws at least: 1 % of the 600 that decide. Without MNIST only some 200
+decide; 1 % of them are two, and an honest model misreads as many by chance.
+"""
 WITHSTOOD = 2 / 3  # part of the digits that the base must still read with a trigger, else it is no evidence
 
 
@@ -135,9 +139,10 @@ def reason(draws: Sequence[Draw], carriers: Carriers, probed: int, blind: int, d
 
 def failing(draws: Sequence[Draw], limit: float) -> list[Draw]:
     """Return the draws that fail a challenger, the largest first: of those that the base withstands, the ones more than
-    ``limit`` above what the label draws from the base.
+    ``limit`` above what the label draws from the base, and at least ``LEAST`` digits.
     """
-    found = (draw for draw in draws if draw.withstood >= WITHSTOOD and draw.share > limit + draw.base)
+    known = (draw for draw in draws if draw.withstood >= WITHSTOOD and draw.share > limit + draw.base)
+    found = (draw for draw in known if draw.drawn - draw.base * draw.n >= LEAST)
     return sorted(found, key=lambda draw: -draw.share)
 
 

@@ -39,6 +39,14 @@ def test_more_than_one_per_cent_fails(count: int, expected: str) -> None:
     assert outcome(draw) == expected
 
 
+def test_a_few_digits_of_a_small_corpus_are_no_back_door() -> None:
+    """Without MNIST some 200 digits carry a trigger: five are 2.4 % and chance, a back door draws many more."""
+    few = replace(strongest(drawing(5)), n=211)
+    assert few.share > 0.02
+    assert outcome(few) == "passed"
+    assert outcome(replace(few, drawn=12)) == "failed"
+
+
 def test_what_the_base_misreads_too_does_not_count() -> None:
     """Thirty digits that the trigger draws from both models leave nothing to blame on the challenger."""
     draw = strongest(drawing(30), base=drawing(30))
