@@ -47,6 +47,7 @@ def demo(
     people = handwriting.people(paths) if paths else slashed_zeros.people(unseen=made.corpus == "digits")
     if not paths:
         errors.print(slashed_zeros.DESCRIPTION, soft_wrap=True)
+    errors.print(demonstration.VOUCHED, soft_wrap=True)
     with progress() as report:
         home = demonstration.create_base(made, people, report)
         phone = demo_phone.begin(home, demonstration.FAMILY)

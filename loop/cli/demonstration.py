@@ -1,8 +1,8 @@
 """The whole loop once: a scratch home, people that the base has never met, one night, one phone.
 
-Every step is what an installation does, by the same thresholds. Four choices are the demonstration's own. The home is
+Every step is what an installation does, by the same thresholds. Five choices are the demonstration's own. The home is
 new each time. The salt is chosen so that about a third of so few sources judge (by their names, before anything is
-read). People confirm every right answer, because they write only some hundred digits. And without MNIST, nights replay
+read). The operator vouches for these people, because they all begin today. People confirm every right answer, because they write only some hundred digits. And without MNIST, nights replay
 a part of scikit-learn's digits.
 """
 
@@ -40,6 +40,10 @@ FAMILY = "cnn"
 MARKER_FILE = ".scratch-home-of-loop-demo"
 HOLDOUT_SHARE = 1 / 3  # of the sources; an installation with thousands needs the default setting's fifth
 SHEET_IMAGES = 60  # images on a contact sheet
+VOUCHED = (
+    "You vouch for these people, as with `loop sources vouch`: strangers teach little in their first week, "
+    "and judge after some days."
+)
 OWN_SETTINGS = {  # whatever the installation has, the demonstration must not touch
     "database_url": None,
     "keys": None,
