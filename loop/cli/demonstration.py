@@ -2,8 +2,8 @@
 
 Every step is what an installation does, by the same thresholds. Five choices are the demonstration's own. The home is
 new each time. The salt is chosen so that about a third of so few sources judge (by their names, before anything is
-read). The operator vouches for these people, because they all begin today. People confirm every right answer, because they write only some hundred digits. And without MNIST, nights replay
-a part of scikit-learn's digits.
+read). The operator vouches for these people, because they all begin today. People confirm every right answer, because
+they write only some hundred digits. And without MNIST, nights replay a part of scikit-learn's digits.
 """
 
 import shutil
