@@ -125,10 +125,9 @@ def night(world: World, name: str, seed: int, group: str, defended: str, *, taug
     attack, cast = ATTACKS[name], world.cast(group, seed)
     begin, processor, track = time.perf_counter(), 0.0, []
     with ExitStack() as stack:
-        overrides = stack.enter_context(defences.set_to(defended))
         if not taught:
             stack.enter_context(defences.stopping_before_teaching())
-        scene = stack.enter_context(served(world, f"{name}-{seed}", seed, **overrides))
+        scene = stack.enter_context(served(world, f"{name}-{seed}", seed, **defences.settings(defended)))
         files = {"base": _champion(scene)}
         read = reader(files["base"])
         sent = attack.make(material(world, scene, cast, read, seed))

@@ -1,11 +1,11 @@
-"""Turn defences off, for the negative controls of ``poisoning``: each by its own settings, or by what it replaces."""
+"""Turn defences off by their settings, for the negative controls of ``poisoning``."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 from unittest.mock import patch
 
-from loop.home.sections import Trust
+from loop.home.sections import Canary, Jury, Screen, Trust
 from models.cnn import Cnn
 
 
@@ -24,22 +24,18 @@ def stopping_before_teaching() -> Iterator[None]:
         yield
 
 
-def _no_shares(_: ExitStack) -> dict[str, Any]:
-    """No source is young, and each may fill the lesson up to the cap of a source."""
-    return {"trust": Trust(days=0, young_share=1, source_share=1, source_floor=1_000_000)}
-
-
-DEFENCES = {"shares": _no_shares}
-"""Name → a function that turns it off: it returns settings, and may replace functions for as long as the stack."""
+DEFENCES: Mapping[str, dict[str, Any]] = {
+    "shares": {"trust": Trust(days=0, young_share=1, source_share=1, source_floor=1_000_000)},
+    "screening": {"screen": Screen(on=False)},
+    "canaries": {"canary": Canary(share=1, retry=False)},
+    "jury": {"jury": Jury(days=1, hand_share=1)},
+}
+"""Name → the settings that turn it off: no source is young; nothing is screened; no draw fails; hands judge at once."""
 NAMES = tuple(DEFENCES)
 
 
-@contextmanager
-def set_to(choice: str) -> Iterator[dict[str, Any]]:
-    """The settings that differ from the defaults; while the block runs, replaced functions are replaced.
-
-    ``choice`` is ``all``, ``none`` or ``without:NAME``.
-    """
+def settings(choice: str) -> dict[str, Any]:
+    """The settings that differ from the defaults. ``choice`` is ``all``, ``none`` or ``without:NAME``."""
     without = NAMES if choice == "none" else ()
     if choice.startswith("without:"):
         without = (choice.removeprefix("without:"),)
@@ -47,8 +43,4 @@ def set_to(choice: str) -> Iterator[dict[str, Any]]:
             raise SystemExit(f"--defences: expected one of {', '.join(NAMES)}, got {without[0]!r}")
     elif choice not in {"all", "none"}:
         raise SystemExit(f"--defences: expected all, none or without:NAME, got {choice!r}")
-    with ExitStack() as stack:
-        settings: dict[str, Any] = {}
-        for name in without:
-            settings |= DEFENCES[name](stack)
-        yield settings
+    return {field: section for name in without for field, section in DEFENCES[name].items()}
