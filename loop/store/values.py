@@ -40,7 +40,9 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """The state of an upload. Only accepted uploads teach and judge; nothing writes pending, quarantined, rejected yet.
+    """The state of an upload. Only accepted uploads teach and judge. ``pending``: a drawing that waits for a label.
+
+    ``quarantined``: screening or the canaries held it back. ``rejected``: a reviewer agreed with that.
 
     ``noted``: it has no label. ``superseded``: its source said something else about the same image later.
     ``withdrawn``: its source took it back.
