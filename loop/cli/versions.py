@@ -12,7 +12,7 @@ from loop.cli import verdicts
 from loop.cli.output import FamilyName, Json, Reason, emit, open_home, percent, print_table, say, table, when
 from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
-from loop.evaluation.verdict import FEEDBACK
+from loop.evaluation.verdict import FEEDBACK, USERS
 from loop.home import Home
 from loop.intake import announced_rates
 from loop.store import values
@@ -46,7 +46,8 @@ def versions(family: OneFamily = None, as_json: Json = False) -> None:
 
 def listing(rows: list[dict[str, Any]]) -> None:
     """Print the versions as a table."""
-    slices = sorted({name for row in rows for name in row["accuracy"]}, key=lambda name: name == FEEDBACK)
+    named = {name for row in rows for name in row["accuracy"]}
+    slices = sorted(named, key=lambda name: (name == USERS, name == FEEDBACK))
     live = [">live"] if any(row["live"] for row in rows) else []
     columns = ("verdict", *(f">{name}" for name in slices), *live, "registered")
     shown = table("Versions", "version", "alias", *columns)
@@ -103,6 +104,8 @@ def verdict(number: Number, as_json: Json = False) -> None:
         return
     for each in given:
         verdicts.verdict(f"version {number}, {each.question}", each.outcome, each.document["reasons"])
+    if given and (after := given[0].document.get("after")) is not None:
+        verdicts.before_and_after(given[0].document["before"], after)
     if given and (jury := given[0].document.get("jury")) is not None:  # earlier releases stored none
         say(f"jury: {jury['text']}")
 

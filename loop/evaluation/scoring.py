@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.evaluation import intervals
+from loop.evaluation import intervals, users
+from loop.evaluation.verdict import USERS
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
@@ -138,7 +139,12 @@ class Score:
         return self._tally(self.weights)
 
     def interval_at(self, confidence: float) -> intervals.Interval:
-        """Two-sided interval of ``accuracy``: Wilson's, with the effective size if weights differ."""
+        """Two-sided interval of ``accuracy``: Wilson's, with the effective size if weights differ.
+
+        That of ``users`` counts hands (``evaluation/users``).
+        """
+        if self.name == USERS and self.sources is not None:
+            return users.interval(self.right, self.weights, self.sources, confidence)
         if self.n == 0:
             return 0.0, 1.0
         return intervals.wilson(self.accuracy, intervals.effective_n(self.right, self.weights), confidence)

@@ -1,4 +1,5 @@
-"""The judge's slices: the base corpus's test images, and the jury: uploads of holdout sources, drawn by a secret.
+"""The judge's slices: the base corpus's test images, the jury: uploads of holdout sources, drawn by a secret, and the
+users: holdout drawings that were asked about by lot.
 
 Rules (ADR 17):
 - A hand judges only after it was seen on several UTC days, or once an operator vouches for it. Its side is decided by
@@ -8,19 +9,24 @@ Rules (ADR 17):
   with the smallest keyed hashes are drawn. The same store gives the same jury, one new upload replaces at most one, and
   nobody without the salt can tell which of its uploads are drawn, or make one that is.
 - The draw reads narrow columns; only the pixels of what was drawn are loaded.
+- Drawings that a query strategy chose judge in the jury, with weight 1. Answered drawings of the random arm form the
+  slice ``users`` instead (ADR 22): weighted by 1/(chance that the phone sent it × chance of its lottery), they are an
+  unbiased picture of what those hands draw. It is bounded as the jury is; what a bound leaves out is left out by hash,
+  whatever it shows, and a hand that is cut keeps its weight.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from loop.data.corpus import Corpus
 from loop.evaluation.scoring import KEY_BYTES, Slice
-from loop.evaluation.verdict import FEEDBACK
+from loop.evaluation.verdict import FEEDBACK, USERS
 from loop.home.sections import Jury
 from loop.intake import announced_rates
 from loop.store import Store
@@ -31,29 +37,32 @@ from loop.store.feedback.narrow import Narrow
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """The slices of a night: the base slice, named after its corpus, and ``feedback``, the jury.
+    """The slices of a night: the base slice, named after its corpus, ``feedback``, the jury, and ``users`` if there are
+    any.
 
     ``hands`` and ``items`` are in the jury, ``waiting`` hands are too new for it. ``heavy`` uploads weigh too much, and
-    ``copies`` repeat another hand's picture; both never judge.
+    ``copies`` repeat another hand's picture; both never judge. ``users`` counts the items of that slice.
     """
 
-    slices: tuple[Slice, Slice]
+    slices: tuple[Slice, ...]
     hands: int
     items: int
     waiting: Hands
     days: int
     heavy: int
     copies: int
+    users: int = 0
 
     @property
     def text(self) -> str:
         """Who judges and who waits, in words."""
         with_ = f" with {self.items:,} uploads" if self.hands else ""
-        return jurors.judging(self.hands) + with_ + jurors.too_new(self.waiting, self.days)
+        lot = f"; {self.users:,} answers drawn by lot picture all users" if self.users else ""
+        return jurors.judging(self.hands) + with_ + jurors.too_new(self.waiting, self.days) + lot
 
     def summary(self) -> dict[str, Any]:
         """The figures and the words as JSON values."""
-        names = ("hands", "items", "days", "heavy", "copies", "text")
+        names = ("hands", "items", "days", "heavy", "copies", "users", "text")
         return {name: getattr(self, name) for name in names} | {
             "waiting": self.waiting.waiting,
             "first": None if self.waiting.first is None else self.waiting.first.isoformat(),
@@ -73,16 +82,34 @@ def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: da
         heaviest = min(rules.max_weight, 1 / announced_rates.least(tx, confirm_rate))
         pool = _joined([_candidates(part, secret) for part in narrow.judging(tx, rules.days)])
         light = np.flatnonzero(pool.weights <= heaviest)
-        own = light[np.sort(np.unique(pool.ranks[light], return_index=True)[1])]  # the first upload of each picture
+        own = _own(pool, light)
         rows = own[choose(pool.sources[own], pool.labels[own], pool.ranks[own], rules.items, rules.hand_items)]
         drawn, total = pool[rows], len(pool)
         del pool  # a million rows, before the pictures are loaded
         images = narrow.pixels(tx, drawn.ids)
-    named = keys(images, drawn.labels, secret)
+        lot = _by_lot(tx, rules, secret)
+        lot_images = narrow.pixels(tx, lot.ids)
     base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(len(corpus.test_labels)))
-    feedback = Slice(FEEDBACK, images, drawn.labels, drawn.weights, drawn.sources, drawn.confirmed, named)
-    judging = len(np.unique(drawn.sources))
-    return Drawn((base, feedback), judging, len(rows), hands, rules.days, total - len(light), len(light) - len(own))
+    slices = (base, _slice(FEEDBACK, drawn, images, secret), _slice(USERS, lot, lot_images, secret))
+    return Drawn(
+        slices if len(lot) else slices[:2],
+        len(np.unique(drawn.sources)),
+        len(rows),
+        hands,
+        rules.days,
+        total - len(light),
+        len(light) - len(own),
+        len(lot),
+    )
+
+
+def users(store: Store, rules: Jury) -> Slice:
+    """The slice ``users`` alone, which may be empty. Raises ``StoreUnavailable``."""
+    with store.write() as tx:
+        secret = sha256(b"jury\n" + corrections.set_salt(tx).encode()).digest()
+    with store.frozen() as tx:
+        lot = _by_lot(tx, rules, secret)
+        return _slice(USERS, lot, narrow.pixels(tx, lot.ids), secret)
 
 
 def choose(
@@ -142,6 +169,34 @@ def _candidates(part: Narrow, secret: bytes) -> _Candidates:
     with np.errstate(over="ignore"):  # a subnormal rate gives infinity, which no limit lets judge
         weights[confirmed] = 1 / part.rates[confirmed]
     return _Candidates(part.ids, part.sources, part.labels, confirmed, weights, ranks(part.digests, secret))
+
+
+def _by_lot(tx: Session, rules: Jury, secret: bytes) -> "_Candidates":
+    """The answered drawings of the random arm, with weights 1/(chance of being sent × chance of being drawn)."""
+    parts = []
+    for part, chances in narrow.by_lot(tx, rules.days):
+        with np.errstate(over="ignore", divide="ignore", under="ignore"):
+            weights = 1 / (part.rates * chances)
+        parts.append(replace(_candidates(part, secret), weights=weights))
+    pool = _joined(parts)
+    own = _own(pool, np.flatnonzero(np.isfinite(pool.weights)))
+    place = _places(np.lexsort((pool.ranks[own], pool.sources[own])), pool.sources[own])
+    of_hand = np.bincount(np.unique(pool.sources[own], return_inverse=True)[1])
+    scale = np.maximum(of_hand / rules.hand_items, 1)[np.unique(pool.sources[own], return_inverse=True)[1]]
+    fits = np.flatnonzero(place < rules.hand_items)
+    fits = np.sort(fits[np.argsort(pool.ranks[own][fits], kind="stable")[: rules.items]])
+    kept = pool[own[fits]]
+    return replace(kept, weights=kept.weights * scale[fits])
+
+
+def _own(pool: "_Candidates", rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of these rows, the first of each picture."""
+    return rows[np.sort(np.unique(pool.ranks[rows], return_index=True)[1])]
+
+
+def _slice(name: str, items: "_Candidates", images: NDArray[np.uint8], secret: bytes) -> Slice:
+    named = keys(images, items.labels, secret)
+    return Slice(name, images, items.labels, items.weights, items.sources, items.confirmed, named)
 
 
 def _joined(parts: list[_Candidates]) -> _Candidates:

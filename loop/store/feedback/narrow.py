@@ -6,15 +6,16 @@ Drawing among a million uploads needs some sixty bytes of each; their pictures w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.asking.values import Arm
 from loop.store.feedback import jurors
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 10_000
 """Rows that exist as Python objects at a time: about 10 MB."""
 PICTURES_AT_ONCE = 1_000
+UPLOAD, QUESTION = tables.Correction, tables.Question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,23 +55,20 @@ class Narrow:
 
 def judging(tx: Session, days: int) -> Iterator[Narrow]:
     """The uploads that may judge, ordered by id, in parts: accepted ones, without a flag, of holdout sources that were
-    seen on ``days`` UTC days or that an operator vouches for.
+    seen on ``days`` UTC days or that an operator vouches for. Drawings of the random arm are read by ``by_lot``.
     """
-    upload = tables.Correction
-    columns = (
-        upload.id,
-        upload.source_id,
-        upload.label,
-        upload.kind,
-        upload.predicted.is_not(None),
-        upload.version,
-        upload.rate,
-        upload.digest,
-    )
-    query = select(*columns).join(tables.Source, tables.Source.id == upload.source_id)
-    query = query.where(jurors.seasoned(days), upload.status == Status.ACCEPTED, upload.flag.is_(None))
-    rows = tx.execute(query.order_by(upload.id).execution_options(yield_per=ROWS_AT_ONCE))
-    return map(_part, rows.partitions())
+    by_lot = exists().where(QUESTION.correction_id == UPLOAD.id, QUESTION.arm == Arm.RANDOM)
+    return _parts(tx, _query(days).where(~((UPLOAD.kind == Kind.DRAWING) & by_lot)))
+
+
+def by_lot(tx: Session, days: int) -> Iterator[tuple[Narrow, NDArray[np.float64]]]:
+    """The answered drawings of the random arm that may judge, as ``judging`` gives the others, and the chances
+    ``(n,) float64`` with which each was drawn: the ``rates`` are those with which phones sent them.
+    """
+    query = _query(days).join(QUESTION, QUESTION.correction_id == UPLOAD.id).add_columns(QUESTION.chance)
+    query = query.where(UPLOAD.kind == Kind.DRAWING, QUESTION.arm == Arm.RANDOM, QUESTION.chance.is_not(None))
+    for rows in _rows(tx, query):
+        yield _part([row[:-1] for row in rows]), np.array([row[-1] for row in rows], np.float64)
 
 
 def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -88,6 +87,30 @@ def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
         joined = b"".join(bytes_of[number] for number in part)
         found[begin : begin + len(part)] = np.frombuffer(joined, np.uint8).reshape(-1, 28, 28)
     return found
+
+
+def _query(days: int) -> Select[Any]:
+    columns: tuple[Any, ...] = (
+        UPLOAD.id,
+        UPLOAD.source_id,
+        UPLOAD.label,
+        UPLOAD.kind,
+        UPLOAD.predicted.is_not(None),
+        UPLOAD.version,
+        UPLOAD.rate,
+        UPLOAD.digest,
+    )
+    query = select(*columns).join(tables.Source, tables.Source.id == UPLOAD.source_id)
+    query = query.where(jurors.seasoned(days), UPLOAD.status == Status.ACCEPTED, UPLOAD.flag.is_(None))
+    return query.order_by(UPLOAD.id)
+
+
+def _rows(tx: Session, query: Select[Any]) -> Iterator[Sequence[Any]]:
+    return tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions()
+
+
+def _parts(tx: Session, query: Select[Any]) -> Iterator[Narrow]:
+    return map(_part, _rows(tx, query))
 
 
 def _part(rows: Any) -> Narrow:
