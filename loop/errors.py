@@ -47,7 +47,7 @@ class BadRate(BadField):
 
 
 class RateNotAnnounced(BadField):
-    """The sampling rate of a confirmation is not one that the server announced to phones."""
+    """The sampling rate of an upload is not one that the server announced to phones."""
 
 
 class RepeatedKey(ClientError):

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from loop.api import (
     corrections,
     cors,
+    drawings,
     files,
     health,
     nights,
@@ -21,6 +22,7 @@ from loop.api import (
     pages,
     predictions,
     problems,
+    receiving,
     review,
     sources,
     versions,
@@ -57,10 +59,10 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     app = FastAPI(title="Digit Loop", version="1", description=DESCRIPTION, lifespan=lifespan, **OPTIONS)
     app.state.service = service
     problems.install(app)
-    app.add_middleware(UploadFastPath, routes=corrections.fast_routes())
+    app.add_middleware(UploadFastPath, routes=receiving.fast_routes(corrections.router, drawings.router))
     app.add_middleware(RequestMetrics, metrics=service.metrics)
     cors.allow(app, service.limits.allowed_origins)
-    for part in (corrections, own_corrections, sources, files, predictions, versions, nights, review):
+    for part in (corrections, drawings, own_corrections, sources, files, predictions, versions, nights, review):
         app.include_router(part.router)
     app.include_router(health.router)
     app.include_router(pages.router())

@@ -8,7 +8,7 @@ from loop.api.guard import SOURCE_HEADER
 from loop.api.problems import MEDIA_TYPE
 
 REF = "#/components/schemas/{model}"
-FORM = "CorrectionForm"
+FORM, DRAWING_FORM = "CorrectionForm", "DrawingForm"
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 KEY_HEADER = {
@@ -50,6 +50,34 @@ BATCH = {
         "content": {
             bodies.JSON: _ref("Batch")
             | {"example": {"corrections": [_ONE | {"key": "5b1f-1"}, _ONE | {"label": 4, "key": "5b1f-2"}]}}
+        },
+    },
+}
+_DRAWN = {
+    "image": schemas.PNG,
+    "predicted": 1,
+    "confidence": 0.52,
+    "runner_up": 7,
+    "runner_up_confidence": 0.41,
+    "version": 3,
+    "captured_at": "2026-05-03T08:15:00.000Z",
+}
+DRAWING = {
+    "parameters": [SOURCE_HEADER, KEY_HEADER],
+    "requestBody": {
+        "required": True,
+        "content": {
+            bodies.JSON: _ref("Drawing") | {"example": _DRAWN},
+            bodies.MULTIPART: _ref(DRAWING_FORM),
+        },
+    },
+}
+DRAWING_BATCH = {
+    "parameters": [SOURCE_HEADER],
+    "requestBody": {
+        "required": True,
+        "content": {
+            bodies.JSON: _ref("DrawingBatch") | {"example": {"drawings": [_DRAWN | {"key": "5b1f-3"}]}},
         },
     },
 }
@@ -111,3 +139,6 @@ def files(model: str | None = None) -> Responses:
         304: {"description": "The sender has the file already", "headers": FILE_HEADERS},
     }
     return found | refusals(404, 416)
+
+
+UPLOAD_REFUSALS = refusals(400, 401, 403, 408, 413, 415, 422, 429, 503, 507)

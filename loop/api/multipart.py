@@ -14,8 +14,8 @@ BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
 _PARAMETER = re.compile(r';\s*boundary="?([^";,]*)', re.IGNORECASE)
 _DISPOSITION = re.compile(rb'form-data *; *name="([^"\x00-\x1f\\]{1,200})"(?: *; *filename\*?=[^\x00-\x1f]*)?', re.I)
 BINARY = "image"
-WHOLE_NUMBERS = frozenset({"label", "predicted", "version"})
-NUMBERS = frozenset({"confidence", "rate"})
+WHOLE_NUMBERS = frozenset({"label", "predicted", "runner_up", "version"})
+NUMBERS = frozenset({"confidence", "rate", "runner_up_confidence"})
 """A form has only text; these fields are numbers in JSON."""
 
 

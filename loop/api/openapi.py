@@ -11,11 +11,13 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from loop.api import file_schemas, schemas
-from loop.api.examples import FORM, REF
+from loop.api.examples import DRAWING_FORM, FORM, REF
 
 MODELS = (
     schemas.Correction,
     schemas.Batch,
+    schemas.Drawing,
+    schemas.DrawingBatch,
     schemas.Problem,
     file_schemas.SignedFeed,
     file_schemas.SignedAsking,
@@ -31,7 +33,8 @@ def complete(app: FastAPI) -> None:
     generate = app.openapi
     _, found = models_json_schema([(model, "validation") for model in MODELS], ref_template=REF)
     ours: dict[str, Any] = found["$defs"]
-    ours[FORM] = _form(ours["Correction"])
+    ours[FORM] = _form(FORM, ours["Correction"])
+    ours[DRAWING_FORM] = _form(DRAWING_FORM, ours["Drawing"])
 
     def openapi() -> dict[str, Any]:
         document = generate()
@@ -54,7 +57,8 @@ def _describe_defaults(properties: dict[str, Any]) -> None:
             field["description"] = f"{field.get('description', '')} Default: {json.dumps(default)}.".strip()
 
 
-def _form(correction: dict[str, Any]) -> dict[str, Any]:
-    """The same fields as a multipart form, where the image is a file."""
+def _form(title: str, model: dict[str, Any]) -> dict[str, Any]:
+    """The same fields as a multipart form, where the image is a file and no field is a list."""
     image = {"type": "string", "format": "binary", "title": "Image", "description": "PNG or JPEG"}
-    return correction | {"title": FORM, "properties": correction["properties"] | {"image": image}}
+    fields = {name: field for name, field in model["properties"].items() if name != "probabilities"}
+    return model | {"title": title, "properties": fields | {"image": image}}

@@ -27,17 +27,23 @@ class OwnCorrection(BaseModel):
 
     id: int
     status: Shown = Field(
-        description="`accepted`: it may train or test a model; `noted`: its kind never does; `superseded`: the source "
+        description="`accepted`: it may train or test a model, a drawing once reviewers have labelled it; `noted`: its "
+        "kind never does; `superseded`: the source "
         "said something else about the image later; `withdrawn`: the source took it back. What reviewers decide about "
         "it is not shown."
     )
     kind: Kind
-    label: int | None
+    label: int | None = Field(description="As its source gave it; null for a drawing, whatever reviewers say.")
     digest: str = Field(description="SHA-256 of the 784 stored pixels.")
     predicted: int | None
     confidence: float | None
     version: int | None
-    rate: float = Field(description="The rate with which it counts: the announced one of a confirmation, else 1.")
+    runner_up: int | None = Field(description="Of a drawing: the second digit of the phone's model.")
+    runner_up_confidence: float | None
+    rate: float = Field(
+        description="The rate with which it counts: the announced one of a confirmation, a drawing or an answer "
+        "(`asked`), else 1."
+    )
     flag: Flag | None = Field(
         description="Why it is never evidence about a model: `unknown-version`: this server never registered its "
         "`version`; `captured-at`: it was captured before 2007, or more than a day after it arrived."

@@ -30,6 +30,16 @@ Timestamp = Annotated[
 Label = Annotated[int, Field(strict=True, ge=0, le=9)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[int, Field(strict=True, ge=1, lt=2**31, description="A version's number.", examples=[3])]
+Rate = Annotated[float, Field(ge=LEAST_RATE, le=1, allow_inf_nan=False)]
+Key = Annotated[str, Field(min_length=1, max_length=200)]
+Said = Literal[
+    Kind.CORRECTION,
+    Kind.CONFIRMATION,
+    Kind.NOT_A_DIGIT,
+    Kind.UNREADABLE,
+    Kind.ASKED,
+]
+"""The kinds of a correction."""
 FAMILY = "^[a-z0-9]{1,20}$"  # PostgreSQL accepts no NUL; no family has another name
 Reason = Annotated[
     str,
@@ -51,26 +61,51 @@ class Correction(Incoming):
         None,
         description="The digit that the user wrote. Required, except for the kinds `not-a-digit` and `unreadable`.",
     )
-    kind: Kind = Field(
+    kind: Said = Field(
         Kind.CORRECTION,
         description="`correction`: the user corrected the model; `confirmation`: the user agreed with it; "
-        "`not-a-digit`, `unreadable`: the image shows none, or nobody can read it.",
+        "`not-a-digit`, `unreadable`: the image shows none, or nobody can read it; `asked`: the app asked its user, as "
+        "its asking policy says, and this is the answer.",
     )
     predicted: Label | None = Field(None, description="The label that the phone's model predicted.")
     confidence: Share | None = Field(None, description="The probability that the model gave to it.")
     version: Number | None = Field(None, description="The model version on the phone.")
     captured_at: datetime | None = Field(None, description="When it was drawn: ISO 8601 with a time zone.")
-    rate: Annotated[float, Field(ge=LEAST_RATE, le=1, allow_inf_nan=False)] | None = Field(
+    rate: Rate | None = Field(
         None,
-        description="The probability with which the app sends confirmations: the `confirm_ppm`/10⁶ of its feed. If it "
-        "is absent or within a factor of two of an announced rate, the announced one is stored. 1 or absent for the "
-        "other kinds.",
+        description="The probability with which the app sends confirmations: the `confirm_ppm`/10⁶ of its feed; of "
+        "`asked`: the `unsure_ppm`/10⁶ of its asking policy. If it is absent or within a factor of two of an announced "
+        "rate, the announced one is stored. 1 or absent for the other kinds.",
     )
-    key: str | None = Field(
+    key: Key | None = Field(
+        None, description="Idempotency key, required in a batch; the header Idempotency-Key has the same effect."
+    )
+
+
+class Drawing(Incoming):
+    """An image without a label, sent as the asking policy says. Either the two best digits of the phone's model with
+    their probabilities, or all ten probabilities.
+    """
+
+    image: Image
+    predicted: Label | None = Field(None, description="The digit that the phone's model found most probable.")
+    confidence: Share | None = Field(None, description="Its probability.")
+    runner_up: Label | None = Field(None, description="The second digit of the phone's model.")
+    runner_up_confidence: Share | None = Field(None, description="Its probability.")
+    probabilities: Annotated[list[Share], Field(min_length=10, max_length=10)] | None = Field(
         None,
-        min_length=1,
-        max_length=200,
-        description="Idempotency key, required in a batch; the header Idempotency-Key has the same effect.",
+        description="Instead of the four fields above: the probabilities of the digits 0 to 9, which sum to 1. Only in "
+        "JSON. The server keeps the two best.",
+    )
+    version: Number | None = Field(None, description="The model version on the phone.")
+    captured_at: datetime | None = Field(None, description="When it was drawn: ISO 8601 with a time zone.")
+    rate: Rate | None = Field(
+        None,
+        description="The chance with which the app sent this drawing: the `unsure_ppm`/10⁶ or `other_ppm`/10⁶ of its "
+        "asking policy. If it is absent or within a factor of two of an announced chance, the announced one is stored.",
+    )
+    key: Key | None = Field(
+        None, description="Idempotency key, required in a batch; the header Idempotency-Key has the same effect."
     )
 
 
@@ -78,6 +113,12 @@ class Batch(Incoming):
     """Several corrections of one source, for example after weeks offline."""
 
     corrections: list[Correction]
+
+
+class DrawingBatch(Incoming):
+    """Several drawings of one source."""
+
+    drawings: list[Drawing]
 
 
 class Accepted(BaseModel):

@@ -3,8 +3,9 @@
 import asyncio
 import re
 from binascii import a2b_base64
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +13,14 @@ from pydantic import ValidationError
 
 from loop import intake
 from loop.api import bodies, schemas, validation
+from loop.api.validation import Rule
 from loop.data import pictures
 from loop.data.digits import DEFAULT_LIMITS
-from loop.errors import BadBase64, BadIdempotencyKey, ClientError, NotReadable, TooLarge, UnknownField
+from loop.errors import BadBase64, BadField, BadIdempotencyKey, ClientError, NotReadable, TooLarge, UnknownField
 from loop.intake import Prepared, Upload
+from loop.intake.upload import two_best
+from loop.store.values import Kind
 
-MAX_FIELDS = len(schemas.Correction.model_fields)
 BATCH_PIXELS = 64_000_000
 """Of all images of a batch together, as their headers state: two seconds of decoding. 500 may have 350×350 each."""
 IHDR_28 = (28).to_bytes(4, "big") * 2
@@ -29,18 +32,62 @@ QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 ESCAPED = re.compile(r'\\(["\\])')
 
 
-def upload(fields: Any, source: str, header_key: str | None = None) -> Upload:
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """What an endpoint receives: its name in a batch, the model of its body, the rules for its messages, and its fields
+    as those of an ``Upload``.
+    """
+
+    plural: str
+    model: type[schemas.Correction] | type[schemas.Drawing]
+    rules: Mapping[str, Rule]
+    fields: Callable[[Any], dict[str, Any]]
+
+    @property
+    def singular(self) -> str:
+        """Its name."""
+        return self.plural.removesuffix("s")
+
+
+def _correction(sent: schemas.Correction) -> dict[str, Any]:
+    return {
+        "label": sent.label,
+        "kind": sent.kind,
+        "predicted": sent.predicted,
+        "confidence": sent.confidence,
+    }
+
+
+def _drawing(sent: schemas.Drawing) -> dict[str, Any]:
+    four = (sent.predicted, sent.confidence, sent.runner_up, sent.runner_up_confidence)
+    if sent.probabilities is not None:
+        if any(each is not None for each in four):
+            raise BadField(
+                "probabilities: expected either these or predicted, confidence, runner_up and runner_up_confidence, "
+                "got both; send one of the two"
+            )
+        four = two_best(sent.probabilities)
+    names = ("predicted", "confidence", "runner_up", "runner_up_confidence")
+    return {"label": None, "kind": Kind.DRAWING} | dict(zip(names, four, strict=True))
+
+
+CORRECTIONS = Noun("corrections", schemas.Correction, validation.CORRECTION, _correction)
+DRAWINGS = Noun("drawings", schemas.Drawing, validation.DRAWING, _drawing)
+
+
+def upload(fields: Any, source: str, header_key: str | None = None, noun: Noun = CORRECTIONS) -> Upload:
     """The upload that a source sent. Raises ``BadField`` or one of its kinds.
 
     ``header_key`` is the ``Idempotency-Key`` header: a structured-field string in quotes, or bare.
     """
-    if isinstance(fields, dict) and len(fields) > MAX_FIELDS:  # pydantic would report each one, in a kilobyte
-        raise UnknownField(f"body: expected at most {MAX_FIELDS} fields, got {len(fields):,}; remove the unknown ones")
+    most = len(noun.model.model_fields)
+    if isinstance(fields, dict) and len(fields) > most:  # pydantic would report each one, in a kilobyte
+        raise UnknownField(f"body: expected at most {most} fields, got {len(fields):,}; remove the unknown ones")
     try:
-        sent = schemas.Correction.model_validate(fields)
+        sent = noun.model.model_validate(fields)
         image = sent.image if isinstance(sent.image, bytes) else a2b_base64(sent.image, strict_mode=True)
     except ValidationError as error:
-        raise validation.first(error.errors(include_url=False), validation.CORRECTION) from None
+        raise validation.first(error.errors(include_url=False), noun.rules) from None
     except ValueError:
         raise BadBase64("image: expected base64, got text that does not decode; encode the bytes of the file") from None
     if header_key is not None and (quoted := QUOTED.fullmatch(header_key)):
@@ -50,14 +97,11 @@ def upload(fields: Any, source: str, header_key: str | None = None) -> Upload:
     return Upload(
         source=source,
         image=image,
-        label=sent.label,
         key=sent.key if header_key is None else header_key,
-        kind=sent.kind,
-        predicted=sent.predicted,
-        confidence=sent.confidence,
         version=sent.version,
         rate=sent.rate,
         captured_at=sent.captured_at,
+        **noun.fields(sent),
     )
 
 
@@ -69,18 +113,18 @@ async def prepare(sent: Upload, now: datetime, threads: Executor) -> Prepared:
     return await asyncio.get_running_loop().run_in_executor(threads, intake.prepare, sent, now)
 
 
-def batch(data: bytes, source: str, max_items: int) -> list[Upload | ClientError]:
+def batch(data: bytes, source: str, max_items: int, noun: Noun = CORRECTIONS) -> list[Upload | ClientError]:
     """The uploads in the body of a batch; a malformed one is replaced by its error. Decodes no image.
 
     Raises ``NotReadable``, ``TooLarge``: about the batch as a whole, so that smaller ones may be accepted.
     """
     body = bodies.json(data)
-    items = body.get("corrections") if isinstance(body, dict) and set(body) == {"corrections"} else None
+    items = body.get(noun.plural) if isinstance(body, dict) and set(body) == {noun.plural} else None
     if not isinstance(items, list) or not items:
-        raise NotReadable('body: expected {"corrections": [...]} with at least one correction; correct it')
+        raise NotReadable(f'body: expected {{"{noun.plural}": [...]}} with at least one {noun.singular}; correct it')
     if len(items) > max_items:
-        raise TooLarge(f"body: expected at most {max_items} corrections, got {len(items):,}; send several batches")
-    found = [_checked(each, source) for each in items]
+        raise TooLarge(f"body: expected at most {max_items} {noun.plural}, got {len(items):,}; send several batches")
+    found = [_checked(each, source, noun) for each in items]
     areas = [pictures.area(each.image) for each in found if isinstance(each, Upload) and isinstance(each.image, bytes)]
     total = sum(area for area in areas if area <= DEFAULT_LIMITS.pixels)  # a larger one is refused by itself, undecoded
     if len(found) > 1 and total > BATCH_PIXELS:
@@ -93,13 +137,13 @@ def prepare_many(uploads: Sequence[Upload | ClientError], now: datetime) -> list
     return [each if isinstance(each, ClientError) else _prepared(each, now) for each in uploads]
 
 
-def _checked(fields: Any, source: str) -> Upload | ClientError:
+def _checked(fields: Any, source: str, noun: Noun) -> Upload | ClientError:
     try:
-        found = upload(fields, source)
+        found = upload(fields, source, noun=noun)
     except ClientError as refusal:
         return refusal
     if found.key is None:
-        return BadIdempotencyKey("key: expected one for each correction of a batch, got nothing; add one")
+        return BadIdempotencyKey(f"key: expected one for each {noun.singular} of a batch, got nothing; add one")
     return found
 
 

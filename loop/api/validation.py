@@ -37,14 +37,27 @@ CORRECTION = {
     "image": Rule(BadBase64, "a PNG or JPEG file in base64", "encode the bytes of the file"),
     "label": Rule(BadLabel, DIGIT, "send the digit that the user wrote"),
     "predicted": Rule(BadField, DIGIT, "send the digit that the model predicted, or leave it out"),
-    "kind": Rule(BadField, " or ".join(Kind)),
+    "kind": Rule(
+        BadField,
+        " or ".join(kind for kind in Kind if kind is not Kind.DRAWING),
+        "correct it; a drawing goes to /v1/drawings",
+    ),
     "confidence": Rule(BadField, "a number from 0 to 1"),
     "version": Rule(BadField, "the number of a version, 1 or more", "send the version in the feed, or leave it out"),
     "rate": Rule(BadRate, "a number from 0.000001 to 1", "send the feed's confirm_ppm/10⁶, or leave it out"),
     "captured_at": Rule(BadField, "an ISO 8601 time with a time zone", "send for example 2026-05-03T08:15:00.000Z"),
     "key": Rule(BadIdempotencyKey, "1 to 200 printable characters", "send for example a UUID"),
 }
-"""The fields of an upload."""
+"""The fields of a correction."""
+DRAWING = {name: CORRECTION[name] for name in ("image", "version", "captured_at", "key")} | {
+    "predicted": Rule(BadField, DIGIT, "send the digit that the model found most probable"),
+    "confidence": Rule(BadField, "a number from 0 to 1"),
+    "runner_up": Rule(BadField, DIGIT, "send the second digit of the model"),
+    "runner_up_confidence": Rule(BadField, "a number from 0 to 1"),
+    "probabilities": Rule(BadField, "ten numbers from 0 to 1 in JSON", "send one for each digit"),
+    "rate": Rule(BadRate, "a number from 0.000001 to 1", "send the chance of the asking policy/10⁶, or leave it out"),
+}
+"""The fields of a drawing."""
 
 EXPECTED = {
     "int_type": "a whole number",

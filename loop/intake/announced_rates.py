@@ -1,4 +1,4 @@
-"""The weight of a confirmation is the server's: the rate that its feeds announced, which a phone can only repeat.
+"""The weight of an upload is the server's: the rate that its feeds announced, which a phone can only repeat.
 
 Rules:
 - A confirmation is stored with the rate of a signed feed; where no feed was ever signed, with ``confirm_rate``.
@@ -6,12 +6,13 @@ Rules:
   one that was announced together with its version. A rate within a factor of ``TOLERANCE`` of one of these is stored as
   that one; any other is refused. Without a stated rate, the one in force when the digit was drawn is stored.
 - A rate of 0 asks for no confirmations: then none is accepted.
+- The rate of a drawing, and of a user's answer about one, is that of an asking policy: ``announced_chances``.
 - Uploads of other kinds weigh 1.
 - An upload that names a version which was never registered is kept and flagged.
 
-Feeds and versions are cached. The cache is read again at most once for each batch: if a batch states something that it
-lacks, or after ``REFRESH_SECONDS``. So no phone that follows the newest feed is refused for a cache that is late, and a
-sender of nonsense costs one small query for each batch.
+Feeds, policies and versions are cached. The cache is read again at most once for each batch: if a batch states
+something that it lacks, or after ``REFRESH_SECONDS``. So no phone that follows the newest feed is refused for a cache
+that is late, and a sender of nonsense costs one small query for each batch.
 """
 
 import logging
@@ -26,8 +27,11 @@ from sqlalchemy.orm import Session
 
 from loop.errors import BadRate, ClientError, FeedRefused, RateNotAnnounced
 from loop.feed import document, envelope
+from loop.intake import announced_chances
+from loop.intake.announced_chances import Chances
 from loop.intake.upload import Prepared, known_time
 from loop.store import Store
+from loop.store.asking import policies
 from loop.store.nights import versions
 from loop.store.phones import feeds
 from loop.store.values import FeedEntry, Flag, Kind
@@ -91,8 +95,9 @@ class AnnouncedRates:
         self._store, self._monotonic = store, monotonic
         self._setting = announced(confirm_rate)
         self._timeline = Timeline()
+        self._chances: tuple[Chances, ...] = ()
         self._versions: frozenset[int] = frozenset()
-        self._last = (0, 0)
+        self._last, self._last_policy = (0, 0), 0
         self._read_at = float("-inf")
 
     def settle(self, uploads: Sequence[Prepared]) -> list[Prepared | ClientError]:
@@ -110,7 +115,11 @@ class AnnouncedRates:
         asked_at = self._monotonic()
         with self._store.read() as tx:
             new = feeds.after(tx, *self._last)
+            later = policies.after(tx, self._last_policy)
             self._versions = versions.numbers(tx)
+        if later:
+            self._chances = announced_chances.after(self._chances, [policy for _, policy in later])
+            self._last_policy = later[-1][0]
         self._timeline = self._timeline.after(filter(None, map(_announcement, new)))
         if new:
             self._last = (new[-1].epoch, new[-1].sequence)
@@ -130,16 +139,17 @@ class AnnouncedRates:
     def _rate(self, columns: Mapping[str, Any], stated: float | None) -> float | ClientError:
         """The rate to store, or why the stated one is refused."""
         kind, version, arrived = columns["kind"], columns["version"], columns["received_at"]
+        drawn = known_time(columns["captured_at"], arrived) or arrived
+        if kind in {Kind.DRAWING, Kind.ASKED}:
+            late = announced_chances.in_force(self._chances, arrived - LATE)
+            chances = announced_chances.of(late, columns, drawn)
+            return _nearest(chances, stated) or announced_chances.refusal(columns, chances, late, stated)
         if kind != Kind.CONFIRMATION:
             return 1.0 if stated in {None, 1} else _sampled(kind, stated)
         rates = [self._setting] if self._setting > 0 else []
         if self._timeline.periods:
-            drawn = known_time(columns["captured_at"], arrived) or arrived
             rates = self._timeline.rates(version, drawn, arrived)
-        near = rates if stated is None else [rate for rate in rates if _distance(rate, stated) <= _NEAR]
-        if not near:
-            return _unannounced(rates, version, stated)
-        return near[0] if stated is None else min(near, key=lambda rate: _distance(rate, stated))
+        return _nearest(rates, stated) or _unannounced(rates, version, stated)
 
 
 def least(tx: Session, confirm_rate: float) -> float:
@@ -165,6 +175,14 @@ def _announcement(entry: FeedEntry) -> Announcement | None:
         return None
     named = frozenset(release.version for release in feed.channels.values())
     return Announcement(feed.issued, feed.confirm_ppm / document.MILLION, named)
+
+
+def _nearest(rates: Sequence[float], stated: float | None) -> float | None:
+    """The rate to store: the one nearest to the stated one, or the first where none is stated; None: none is near."""
+    near = rates if stated is None else [rate for rate in rates if _distance(rate, stated) <= _NEAR]
+    if not near:
+        return None
+    return near[0] if stated is None else min(near, key=lambda rate: _distance(rate, stated))
 
 
 def _distance(rate: float, stated: float) -> float:

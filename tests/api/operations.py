@@ -8,6 +8,7 @@ from typing import Any
 from tests.api import wire
 from tests.api.conftest import Phone, picture
 from tests.api.test_corrections import correction
+from tests.api.test_drawings import drawing
 
 BOUNDARY = b"a-boundary"
 REASON = "a test"
@@ -15,6 +16,8 @@ PATHS = {"source": "s" + "0" * 40, "name": "0" * 64, "number": "1", "id": "1"}
 JSON = {
     "/v1/corrections": correction(1, key="k"),
     "/v1/corrections:batch": {"corrections": [correction(1, key="k")]},
+    "/v1/drawings": drawing(1, key="k"),
+    "/v1/drawings:batch": {"drawings": [drawing(1, key="k")]},
     "/v1/promotions": {"version": 1, "reason": REASON},
     "/v1/rollbacks": {"family": "cnn", "reason": REASON},
     "/v1/runs": {"family": "cnn"},

@@ -38,6 +38,8 @@ CHECKS = [
 OPERATION_IDS = {
     "send_correction": "POST /v1/corrections",
     "send_batch": "POST /v1/corrections:batch",
+    "send_drawing": "POST /v1/drawings",
+    "send_drawings": "POST /v1/drawings:batch",
     "list_corrections": "GET /v1/corrections",
     "get_correction": "GET /v1/corrections/{id}",
     "withdraw_correction": "DELETE /v1/corrections/{id}",
@@ -67,7 +69,7 @@ OPERATION_IDS = {
     "readyz": "GET /readyz",
     "metrics": "GET /metrics",
 }
-FORGIVING = {"POST /v1/corrections:batch"}  # answers each correction by itself
+FORGIVING = {"POST /v1/corrections:batch", "POST /v1/drawings:batch"}  # answers each upload by itself
 FIXED = {
     "GET /v1/asking",
     "GET /v1/feed",
@@ -217,10 +219,9 @@ def with_picture(body: Any, kind: str | None, number: int) -> Any:
         return data
     if not isinstance(body, dict):
         return body
-    if isinstance(body.get("corrections"), list):
-        return body | {
-            "corrections": [with_picture(each, kind, number + i) for i, each in enumerate(body["corrections"])]
-        }
+    for plural in ("corrections", "drawings"):
+        if isinstance(body.get(plural), list):
+            return body | {plural: [with_picture(each, kind, number + i) for i, each in enumerate(body[plural])]}
     if "image" in body:
         return body | {"image": data if kind == "multipart/form-data" else base64.b64encode(data).decode()}
     return body

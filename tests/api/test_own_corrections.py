@@ -66,6 +66,8 @@ def test_one_of_ones_own(server: Server) -> None:
         "predicted": 9,
         "confidence": 0.5,
         "version": 3,
+        "runner_up": None,
+        "runner_up_confidence": None,
         "rate": 1.0,
         "flag": "unknown-version",
         "captured_at": "2026-05-03T06:00:00.000Z",

@@ -27,6 +27,8 @@ READERS = {"reviewer", "ops"}
 EXPECTED = {  # a new operation needs its roles here, too
     "POST /v1/corrections": {"app"},
     "POST /v1/corrections:batch": {"app"},
+    "POST /v1/drawings": {"app"},
+    "POST /v1/drawings:batch": {"app"},
     "GET /v1/corrections": {"app"},
     "GET /v1/corrections/{id}": {"app"},
     "DELETE /v1/corrections/{id}": {"app"},

@@ -26,6 +26,13 @@ def latest(tx: Session) -> SetPolicy | None:
     return None if row is None else SetPolicy(dict(row.document), tuple(row.reasons), row.actor, row.set_at)
 
 
+def after(tx: Session, last: int) -> list[tuple[int, SetPolicy]]:
+    """The policies that were set after the one with this id, with their ids, oldest first; all after 0."""
+    row = tables.AskingPolicy
+    rows = tx.scalars(select(row).where(row.id > last).order_by(row.id))
+    return [(each.id, SetPolicy(dict(each.document), tuple(each.reasons), each.actor, each.set_at)) for each in rows]
+
+
 def add(tx: Session, policy: SetPolicy) -> None:
     """Set a policy."""
     tx.add(

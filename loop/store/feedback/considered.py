@@ -8,10 +8,11 @@ whether a source teaches or judges, and no version that learned from the upload 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.values import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ def between(made: list[Made], arrived_at: datetime, ended_at: datetime | None) -
 
 
 def of_source(tx: Session, source_id: int) -> tuple[int, ...]:
-    """The versions for which any labelled upload of this source may have been considered."""
+    """The versions for which any upload of this source with a label may have been considered; a drawing may have got
+    one from reviewers, which its source does not learn.
+    """
     upload = tables.Correction
-    first = select(func.min(upload.received_at)).where(upload.source_id == source_id, upload.label.is_not(None))
+    may_count = or_(upload.label.is_not(None), upload.kind == Kind.DRAWING)
+    first = select(func.min(upload.received_at)).where(upload.source_id == source_id, may_count)
     moment = tx.scalar(first)
     return () if moment is None else between(since(tx, moment), moment, None)

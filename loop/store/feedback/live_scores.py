@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from loop.store import tables
 from loop.store.feedback import weighing
-from loop.store.values import Status
+from loop.store.values import Kind, Status
 
 MOST_AVERAGE_SOURCES = 3.0
 """No source counts for more than so many average ones. With 2, chance alone caps honest phones and costs 0.3 points;
@@ -128,7 +128,9 @@ def sums(tx: Session, least_rate: float) -> list[LiveSums]:
     """Per version: the answers of phones that run it, and its own answers to the uploads of its time as champion.
 
     Only accepted uploads with the phone's prediction count (imported handwriting is not a sample of what users draw),
-    and none that is set aside (``weighing``). A source with more weight than ``capped_weight`` is scaled down to it.
+    and none that is set aside (``weighing``). Of the labels that somebody was asked for, none counts: phones ask where
+    a model is unsure, so they would make it look worse. A source with more weight than ``capped_weight`` is scaled down
+    to it.
     """
     rows = tx.execute(_by_source(least_rate).execution_options(yield_per=ROWS_AT_ONCE))
     return [
@@ -175,7 +177,9 @@ def _summed(version: int, how: str, sources: Sequence[SourceSums]) -> LiveSums:
 def _by_source(least_rate: float) -> Select[Any]:
     """The sums of each source, ordered by version and kind of evidence."""
     upload, arrival = tables.Correction, tables.Arrival
-    evidence = (upload.status == Status.ACCEPTED, upload.predicted.is_not(None), weighing.is_weighed(least_rate))
+    unasked = upload.kind.in_([Kind.CORRECTION, Kind.CONFIRMATION])
+    weighed = weighing.is_weighed(least_rate)
+    evidence = (upload.status == Status.ACCEPTED, unasked, upload.predicted.is_not(None), weighed)
     told = (
         _weighed("told", upload.version, upload.predicted)
         .join(tables.Version, tables.Version.number == upload.version)  # a phone can claim any number

@@ -29,6 +29,7 @@ class OwnUpload:
 
     ``status`` is never that of a quarantine, since only what may be taught is screened. ``considered``: the versions
     that were made while it counted; none of a withdrawn one, since the time is not stored. ``pixels``: 784 bytes.
+    A drawing looks the same whether reviewers were asked about it or not, and whatever they said.
     """
 
     id: int
@@ -39,6 +40,8 @@ class OwnUpload:
     predicted: int | None
     confidence: float | None
     version: int | None
+    runner_up: int | None
+    runner_up_confidence: float | None
     rate: float
     flag: Flag | None
     captured_at: datetime | None
@@ -90,7 +93,7 @@ def summary(tx: Session, source: str) -> Summary:
     counted = select(*key, func.count()).where(tables.Correction.source_id == row.id).group_by(*key)
     counts: Counter[tuple[Kind, Status]] = Counter()
     for kind, status, n in tx.execute(counted):
-        counts[Kind(kind), _shown(status)] += n
+        counts[Kind(kind), _shown(status, kind)] += n
     return Summary(row.seen_at, dict(counts))
 
 
@@ -112,9 +115,10 @@ def mark_withdrawn(tx: Session, number: int) -> None:
     tx.execute(update(upload).where(upload.id == number).values(status=Status.WITHDRAWN))
 
 
-def _shown(status: str) -> Status:
-    """The status as its source may see it."""
-    return Status.ACCEPTED if status in SCREENED else Status(status)
+def _shown(status: str, kind: str) -> Status:
+    """The status as its source may see it; a drawing that is ``noted`` was called no digit by reviewers."""
+    hidden = status in SCREENED or (kind == Kind.DRAWING and status == Status.NOTED)
+    return Status.ACCEPTED if hidden else Status(status)
 
 
 def _uploads() -> Any:
@@ -133,10 +137,13 @@ def _values(tx: Session, rows: Sequence[Any]) -> list[OwnUpload]:
 
 
 def _value(columns: dict[str, Any], made: list[Made]) -> OwnUpload:
-    replaced_at, flag, status = columns.pop("replaced_at"), columns["flag"], _shown(columns["status"])
+    replaced_at, flag, kind = columns.pop("replaced_at"), columns["flag"], Kind(columns["kind"])
+    status = _shown(columns["status"], kind)
     counted = status is Status.ACCEPTED or (status is Status.SUPERSEDED and replaced_at is not None)
-    if columns["label"] is None or not counted:
+    if not counted or (columns["label"] is None and kind is not Kind.DRAWING):
         made = []  # it never counted, or nobody knows until when
     versions = considered.between(made, columns["received_at"], replaced_at)
-    kinds = {"kind": Kind(columns["kind"]), "status": status, "flag": None if flag is None else Flag(flag)}
-    return OwnUpload(**columns | kinds, considered=versions)
+    shown = {"kind": kind, "status": status, "flag": None if flag is None else Flag(flag)}
+    if kind is Kind.DRAWING:
+        shown["label"] = None  # the source gave none
+    return OwnUpload(**columns | shown, considered=versions)
