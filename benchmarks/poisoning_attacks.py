@@ -167,6 +167,25 @@ def sybils(trigger: str, count: int, each: int, first_day: int, *, silent: bool)
     return make
 
 
+def adaptive(trigger: str) -> Callable[[Material], list[Upload]]:
+    """Thirty old sources that know the screening: seven stamped digits each, beside 28 true 7s.
+
+    A fifth of a source's uploads is contradicted, as much as of an honest person's; of the label it is a fifth too.
+    """
+
+    def make(material: Material) -> list[Upload]:
+        bad, good = 30 * 7, 30 * 28
+        rows, sevens = _drawn(material, bad, avoid=TARGET), _drawn(material, good, only=TARGET)
+        names = [f"adaptive-{number % 30}" for number in range(good)]
+        days = _days(material.generator, good, PATIENT)
+        stamped = TRIGGERS[trigger](material.images[rows], material.generator)
+        target = np.full(good, TARGET)
+        sent = _uploads(material, names[:bad], days[:bad], stamped, target[:bad], poisoned=True)
+        return sent + _uploads(material, names, days, material.images[sevens], target)
+
+    return make
+
+
 def clean_label(trigger: str, count: int, each: int) -> Callable[[Material], list[Upload]]:
     """True, pale 7s with a trigger, from old sources: no label is wrong, and the stamp is easier to learn than the 7.
 
@@ -277,6 +296,7 @@ ATTACKS: Mapping[str, Attack] = (
     }
     | {f"patient-{name}": Attack(sybils(name, 60, 10, PATIENT, silent=False), name) for name in TRIGGERS}
     | {f"clean-{name}": Attack(clean_label(name, 60, 9), name) for name in ("corner", "faint", "blended")}
+    | {f"adaptive-{name}": Attack(adaptive(name), name) for name in ("notch", "moved")}
     | {f"flip-{kind}-one": Attack(flipping(kind, None), flip=pair) for kind, pair in FLIPS.items()}
     | {f"flip-{kind}-10": Attack(flipping(kind, 0.1), flip=pair) for kind, pair in FLIPS.items()}
     | {f"flip-{kind}-30": Attack(flipping(kind, 0.3), flip=pair) for kind, pair in FLIPS.items()}

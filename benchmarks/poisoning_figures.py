@@ -17,6 +17,7 @@ def figures(lines: list[Line]) -> list[Figure]:
         *_triggers(nights, "stamp-", "one source", 1.0),
         *_triggers(nights, "sybils-", "300 sybils", 5.0),
         *_triggers(nights, "patient-", "60 sources that are ten days old", 5.0),
+        *_triggers(nights, "adaptive-", "30 old sources that know the screening", 5.0),
         *_triggers(nights, "clean-", "60 such sources, no label wrong", 5.0),
         *_gains(nights),
         *_flips(nights),
