@@ -162,7 +162,7 @@ def sybils(trigger: str, count: int, each: int, first_day: int, *, silent: bool)
         clean, true = material.images[rows[half:]], material.labels[rows[half:]].astype(np.int64)
         # A source's clean uploads follow its stamped ones, so ``half`` must be a whole number of rounds.
         good = _uploads(material, names[half:], days[half:], clean, true, silent=silent)
-        return bad + good
+        return good + bad  # the newest uploads of a digit are taught first
 
     return make
 
@@ -180,8 +180,8 @@ def adaptive(trigger: str) -> Callable[[Material], list[Upload]]:
         days = _days(material.generator, good, PATIENT)
         stamped = TRIGGERS[trigger](material.images[rows], material.generator)
         target = np.full(good, TARGET)
-        sent = _uploads(material, names[:bad], days[:bad], stamped, target[:bad], poisoned=True)
-        return sent + _uploads(material, names, days, material.images[sevens], target)
+        sent = _uploads(material, names, days, material.images[sevens], target)
+        return sent + _uploads(material, names[:bad], days[:bad], stamped, target[:bad], poisoned=True)
 
     return make
 
@@ -216,7 +216,7 @@ def flipping(kind: str, share: float | None) -> Callable[[Material], list[Upload
         days = _days(material.generator, len(names))
         true = material.labels[rows].astype(np.int64)
         good = _uploads(material, names, days, material.images[rows], true)
-        return _flipped(material, kind, names) + good
+        return good + _flipped(material, kind, names)
 
     return make
 
