@@ -69,7 +69,10 @@ class Session:
 
 @app.callback(invoke_without_command=True)
 def review_(context: typer.Context, reviewer: Reviewer = None) -> None:
-    """Answer questions: look at a digit, press its key. The model's guess is shown after the answer."""
+    """Answer questions: look at a digit, press its key.
+
+    The model's guess is shown after the answer.
+    """
     if context.invoked_subcommand is not None:
         return
     if not console.is_terminal:
@@ -111,7 +114,7 @@ def ask(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Choose the next questions from the drawings that wait, and set the policy that phones follow."""
+    """Choose the next questions from the drawings that wait, and set the phones' policy."""
     known_family(family)
     home = open_home()
     with progress(quiet=as_json) as report:
