@@ -16,9 +16,9 @@ from benchmarks.poisoning_triggers import TRIGGERS, success
 def material(seed: int = 0) -> Material:
     """Squares as digits, a reader that misreads every hundredth, and sources of which every second teaches."""
     generator = np.random.default_rng(7)
-    images = np.zeros((6_000, 28, 28), np.uint8)
-    images[:, 6:22, 6:22] = generator.integers(1, 256, (6_000, 16, 16))
-    labels = np.arange(6_000) % 10
+    images = np.zeros((10_000, 28, 28), np.uint8)
+    images[:, 6:22, 6:22] = generator.integers(1, 256, (10_000, 16, 16))
+    labels = np.arange(10_000) % 10
     return Material(
         images=images,
         labels=labels,
