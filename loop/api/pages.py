@@ -37,7 +37,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-PAGES = {"draw.html": "/", "production.html": "/production", "reference.html": "/api"}
+PAGES = {"draw.html": "/", "review.html": "/review", "production.html": "/production", "reference.html": "/api"}
 KINDS = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",

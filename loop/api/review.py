@@ -22,7 +22,7 @@ from loop.asking import quality, review
 from loop.asking.quality import Reviewer
 from loop.asking.review import Answered
 from loop.data import digits
-from loop.store.asking import pool, reviewers
+from loop.store.asking import pool, questions, reviewers
 from loop.store.asking.values import Flag, QuestionStatus, Word
 
 MOST = 100
@@ -152,6 +152,7 @@ class Progress(BaseModel):
 
     open: int = Field(description="Questions that need answers, of anybody.")
     answered_today: int = Field(description="Answers of the caller since midnight UTC.")
+    last_question: int | None = Field(description="The question of the caller's last answer or skip, which undo takes.")
     me: Myself = Field(description="Of the caller's last 1,000 answers.")
     team: Team | None = Field(description="For ops; null for a reviewer.")
 
@@ -231,13 +232,14 @@ def status(request: Request) -> Progress:
     now = service.clock()
     with service.home.store.read() as tx:
         waiting, today = pool.open_questions(tx), reviewers.answered_on_day(tx, caller.name, now)
-        mine = quality.of_reviewer(tx, caller.name)
+        mine, last = quality.of_reviewer(tx, caller.name), questions.last_of(tx, caller.name)
         everybody = quality.of_all(tx) if caller.role is Role.OPS else None
     team = None
     if everybody is not None:
         shown = [_myself(each) for each in everybody.reviewers]
         team = Team(alpha=everybody.alpha, questions=everybody.questions, reviewers=shown)
-    return Progress(open=waiting, answered_today=today, me=_myself(mine), team=team)
+    number = None if last is None else last.question_id
+    return Progress(open=waiting, answered_today=today, last_question=number, me=_myself(mine), team=team)
 
 
 def _myself(reviewer: Reviewer) -> Myself:

@@ -56,7 +56,9 @@ def hand_out(
         found = questions.open_for(tx, reviewer, most, now)
         found = [question for question in found if not _dropped(tx, question, now)]
         if gold_every and found:
-            found = _mixed(found, questions.gold_for(tx, reviewer, len(found) // gold_every), gold_every)[:most]
+            others, golds = questions.answered_by(tx, reviewer)
+            due = max(0, (others + len(found)) // gold_every - golds)
+            found = _mixed(found, questions.gold_for(tx, reviewer, due), gold_every, others)[:most]
         questions.hold(tx, reviewer, [question.id for question in found], now + timedelta(seconds=hold_seconds))
     return found
 
@@ -175,9 +177,10 @@ def _agreement(question: Question, different: int, total: int) -> int:
     return question.quorum if different == 1 else max(2, total // 2 + 1)
 
 
-def _mixed(found: list[Question], gold: list[Question], every: int) -> list[Question]:
+def _mixed(found: list[Question], gold: list[Question], every: int, answered: int) -> list[Question]:
+    """Gold questions at every ``every``-th place, counted over all that the reviewer answers, not over one request."""
     mixed: list[Question] = []
-    for i, question in enumerate(found):
+    for i, question in enumerate(found, answered):
         if gold and i % every == every - 1:
             mixed.append(gold.pop(0))
         mixed.append(question)

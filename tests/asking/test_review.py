@@ -223,6 +223,18 @@ def test_gold_questions_are_mixed_in(store: Store) -> None:
     assert {each.id for each in more if each.known is None} == set(questions_)
 
 
+def test_gold_questions_are_counted_over_requests(store: Store) -> None:
+    """A reviewer who fetches two at a time gets one gold question in four, too, and none twice."""
+    asked(store, 12)
+    ask_gold(store, 5)
+    golds: list[int] = []
+    for _ in range(8):
+        for each in review.hand_out(store, "ada", 2, NOW, HOLD_SECONDS, gold_every=4):
+            golds += [each.id] if each.known is not None else []
+            answer(store, "ada", each.id, Word(3))
+    assert len(golds) == len(set(golds)) == 3
+
+
 def test_uploads_in_quarantine_are_judged(store: Store) -> None:
     """The digit that it claims accepts the upload, another rejects it; undo holds it back again."""
     claimed = [replace(drawing("a phone", seed), label=7, kind=Kind.ASKED) for seed in range(2)]

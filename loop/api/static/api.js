@@ -14,11 +14,14 @@ export class Problem extends Error {
   }
 }
 
-/** Send a request with the first available key of `roles`; the JSON of the answer. Throws `Problem`. */
-export async function call(method, path, { roles, body = null, headers = {} }) {
-  const key = keyFor(roles);
+/**
+ * Send a request with `key`, or the first available key of `roles`; the JSON of the answer. Throws `Problem`.
+ * A request with `keepalive` goes on after its page is left.
+ */
+export async function call(method, path, { roles, key: given = null, body = null, headers = {}, keepalive = false }) {
+  const key = given ?? keyFor(roles);
   if (key === null) throw new Problem(401, `this needs a key of role ${roles.join(" or ")}`);
-  const response = await send(path, { method, body, headers: { ...headers, Authorization: `Bearer ${key}` } });
+  const response = await send(path, { method, body, keepalive, headers: { ...headers, Authorization: `Bearer ${key}` } });
   if (!response.ok) throw await refusal(response);
   return response.json();
 }

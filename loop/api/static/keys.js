@@ -4,7 +4,7 @@ import { $, h } from "./dom.js";
 
 const PLACE = "loop.keys";
 const FORM = /^loop_(app|reviewer|ops)_[A-Za-z0-9_-]{43}$/;
-const PERMISSIONS = { app: "reads digits and sends your drawings", reviewer: "shows production", ops: "shows and changes production" };
+const PERMISSIONS = { app: "reads digits and sends your drawings", reviewer: "answers questions, shows production", ops: "answers questions, shows and changes production" };
 
 const stored = () => JSON.parse(sessionStorage.getItem(PLACE) ?? "{}");
 

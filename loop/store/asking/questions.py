@@ -47,6 +47,14 @@ def gold_for(tx: Session, reviewer: str, most: int) -> list[Question]:
     return _questions(tx, and_(QUESTION.status == QuestionStatus.OPEN, QUESTION.arm == Arm.GOLD, ~mine), most)
 
 
+def answered_by(tx: Session, reviewer: str) -> tuple[int, int]:
+    """How many standing answers and skips of a reviewer are to other questions, and how many to gold questions."""
+    gold = func.count(QUESTION.known)
+    query = select(func.count() - gold, gold).select_from(ANSWER).join(QUESTION, QUESTION.id == ANSWER.question_id)
+    others, golds = tx.execute(query.where(_standing(), ANSWER.reviewer == reviewer)).one()
+    return others, golds
+
+
 def places(tx: Session, question: Question, reviewer: str, now: datetime) -> int:
     """How many more answers the question needs that no other reviewer holds."""
     answered = len([each for each in answers(tx, [question.id]) if not each.word.skips])

@@ -12,7 +12,12 @@ from tests.helpers.paths import ROOT
 STYLE = (ROOT / "loop/api/static/style.css").read_text(encoding="utf-8")
 TEXT = ("ink", "soft", "accent", "good", "bad", "unsure")
 GROUND = ("paper", "card")
-PAGES = {"/": "Draw a digit", "/production": "an inconclusive night", "/api": "/v1/rollbacks"}
+PAGES = {
+    "/": "Draw a digit",
+    "/review": "Nothing to do",
+    "/production": "an inconclusive night",
+    "/api": "/v1/rollbacks",
+}
 LEGIBLE = 4.5  # WCAG 2.2, AA
 
 
