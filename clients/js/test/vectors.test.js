@@ -1,0 +1,55 @@
+// The vectors of clients/vectors, in Node.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import * as checks from "./checks.js";
+
+const place = (name) => new URL(`../../vectors/${name}.json`, import.meta.url);
+const read = (name) => JSON.parse(readFileSync(place(name), "utf8"));
+
+test("pictures become Python's 784 bytes and 64 tiles, or are refused where Python refuses", async () => {
+  const vectors = read("pictures");
+  assert.ok(vectors.length >= 200);
+  assert.deepEqual(await checks.pictures(vectors), []);
+});
+
+test("strokes give the same canvas and the same 784 bytes", async () => {
+  const vectors = read("strokes");
+  assert.ok(vectors.length > 40);
+  assert.deepEqual(await checks.strokes(vectors), []);
+});
+
+test("sources, buckets, times and PNG files are Python's", async () => {
+  assert.deepEqual(await checks.small(read("small")), []);
+});
+
+test("every attack on the feed is refused by the same name, and honest feeds are followed", async () => {
+  const vectors = read("feed");
+  assert.ok(vectors.scenarios.filter(({ steps }) => steps.at(-1).refusal !== null).length >= 65);
+  assert.deepEqual(await checks.feeds(vectors), []);
+});
+
+test("asking decisions are Python's", { skip: existsSync(place("asking")) ? false : "clients/vectors has no asking.json yet" }, async () => {
+  assert.deepEqual(await checks.asking(read("asking")), []);
+});
+
+test("control: one grey level more in the ink, another refusal and another source are noticed", async () => {
+  const [vector] = read("pictures");
+  const grey = checks.pixels(vector.grey);
+  grey[grey.findIndex((level) => level > 100 && level < 150)] += 60;
+  const pairs = btoa(Array.from(grey, (level) => `\x01${String.fromCharCode(level)}`).join(""));
+  assert.deepEqual(await checks.pictures([{ ...vector, grey: pairs, tiles: null }]), ["picture 0"]);
+  const small = read("small");
+  small.sources[0].source = "s0";
+  assert.equal((await checks.small(small)).length, 1);
+  const feed = read("feed");
+  const attack = feed.scenarios.find(({ steps }) => steps.at(-1).refusal === "RolledBack");
+  attack.steps.at(-1).refusal = null;
+  assert.equal((await checks.feeds({ ...feed, scenarios: [attack] })).length, 2);
+});
+
+test("the platform's Ed25519 verifies a root, and refuses a changed one", async () => {
+  assert.deepEqual(await checks.ed25519(read("feed")), []);
+});
