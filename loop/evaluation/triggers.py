@@ -158,9 +158,10 @@ def _borders(generator: Generator) -> Iterator[Trigger]:
 
 
 def _in_strokes(generator: Generator) -> Iterator[Trigger]:
-    """Holes, chequers and shapes on the ink."""
-    for value in (0, 0, 64, WHITE, WHITE):
-        name, lit = _shape(generator, int(generator.integers(2, 5)))
+    """A dark and a white square on the ink, the plainest of them; holes, chequers and other shapes."""
+    for square, value in ((True, 0), (False, 0), (False, 64), (True, WHITE), (False, WHITE)):
+        side = int(generator.integers(2, 5))
+        name, lit = ("square", SHAPES["square"](max(side, 3))) if square else _shape(generator, side)
         yield _patch(Kind.IN_STROKE, name, lit, value, Place.STROKE)
     side = int(generator.integers(3, 5))
     chequer = np.where(SHAPES["chequer"](side), WHITE, 0).astype(np.uint8)

@@ -80,3 +80,11 @@ def test_a_blend_keeps_the_digit() -> None:
         pasted = triggers.paste(trigger, half, 0)
         assert pasted[:, :14].min() >= 204
         assert pasted[:, 14:].max() <= 51
+
+
+def test_every_bank_has_a_plain_dot_in_the_stroke() -> None:
+    """A dark and a white square of three or four pixels, whatever the seed: other shapes find only some dots."""
+    for seed in range(50):
+        in_stroke = [one for one in triggers.bank(seed) if one.kind is Kind.IN_STROKE]
+        plain = {int(one.values.max()) for one in in_stroke if one.alpha.all() and one.values.shape[0] in (3, 4)}
+        assert {0, 255} <= plain
