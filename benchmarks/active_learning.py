@@ -1,0 +1,216 @@
+"""What is a good question worth? Labels that are asked for, against labels at random: real network, real night.
+
+Cross-validated by hand: in each fold some writers are judged and all others are an unlabelled pool. The shipped base
+reads the pool, a strategy orders it, and only the first labels of that order are revealed and taught in one night. The
+published bytes then read the writers that nobody asked about. A stopped run goes on where it ended.
+
+    python benchmarks/active_learning.py --seeds 10 --out active_learning.jsonl [--strategies random margin]
+    python benchmarks/active_learning.py --out active_learning.jsonl --summary [--json] [--plot active_learning.png]
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
+
+from benchmarks.unseen_writers import SHARED, Writer, guesses, read_writers  # noqa: E402 - after the path
+from loop.asking.candidates import Candidates  # noqa: E402
+from loop.asking.strategies import STRATEGIES  # noqa: E402
+from loop.data import corpus  # noqa: E402
+from loop.evaluation import digit_classifier  # noqa: E402
+from models.cnn import Cnn  # noqa: E402
+from models.family import Card, Lesson, Weights, no_progress  # noqa: E402
+
+BUDGETS = (25, 50, 100, 200, 400, 800)
+FOLDS = 3
+ALL, BASE = "all", "base"
+GAIN_SHARE = 0.9
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One night: accuracy in per cent on the judged writers, and on MNIST's test set."""
+
+    strategy: str
+    labels: int
+    seed: int
+    fold: int
+    accuracy: float
+    mnist: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """The pool with its hidden labels, and the writers that judge."""
+
+    number: int
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    judged: tuple[Writer, ...]
+
+
+def folds(writers: list[Writer], seed: int) -> Iterator[Fold]:
+    """The writers in a random order, each judged once."""
+    order = np.random.default_rng([seed, 3]).permutation(len(writers))
+    for number in range(FOLDS):
+        judged = tuple(writers[row] for row in order[number::FOLDS])
+        pool = [writer for writer in writers if writer not in judged]
+        labels = np.concatenate([writer.labels for writer in pool]).astype(np.uint8)
+        yield Fold(number, np.concatenate([writer.images for writer in pool]), labels, judged)
+
+
+def order_of(strategy: str, fold: Fold, weights: Weights, seed: int, count: int) -> NDArray[np.intp]:
+    """The rows of the pool that the strategy asks for, the most wanted first."""
+    model = digit_classifier.classifier(digit_classifier.load(Cnn().load(weights).export(Card("", "", "", ""))))
+    reading = model.read(fold.images)
+    rows = np.asarray(reading.probabilities, np.float64)
+    nothing = np.zeros((0, reading.embeddings.shape[1]), np.float32)
+    pool = Candidates(rows / rows.sum(axis=1, keepdims=True), reading.embeddings, nothing, np.zeros((0, len(rows), 10)))
+    return STRATEGIES[strategy](pool, count, seed).rows
+
+
+def points(
+    strategies: list[str], budgets: list[int], seeds: int, known: set[tuple[str, int, int, int]]
+) -> Iterator[Point]:
+    """Every night that is not known yet."""
+    family, writers, mnist = Cnn(), read_writers(), corpus.mnist(SHARED / "data" / "mnist")
+    weights = family.shipped()
+    if weights is None:
+        raise SystemExit("expected a shipped base, got none")
+
+    def score(name: str, labels: int, seed: int, fold: Fold, rows: NDArray[np.intp]) -> Point:
+        taught = family.load(weights)
+        if len(rows):
+            lesson = Lesson(
+                mnist.train_images, mnist.train_labels, fold.images[rows], fold.labels[rows], np.ones(len(rows))
+            )
+            taught = family.fine_tune(weights, lesson, seed, no_progress)
+        right = np.concatenate([guesses(taught, writer.images) == writer.labels for writer in fold.judged])
+        on_mnist = float((guesses(taught, mnist.test_images) == mnist.test_labels).mean())
+        return Point(name, labels, seed, fold.number, 100 * float(right.mean()), 100 * on_mnist, len(right))
+
+    for seed in range(seeds):
+        for fold in folds(writers, seed):
+            everything = np.arange(len(fold.labels))
+            wanted: list[tuple[str, int]] = [(BASE, 0), (ALL, len(everything))]
+            wanted += [(name, budget) for name in strategies for budget in budgets]
+            orders: dict[str, NDArray[np.intp]] = {}
+            for name, labels in wanted:
+                if (name, labels, seed, fold.number) in known:
+                    continue
+                if name in STRATEGIES and name not in orders:
+                    orders[name] = order_of(name, fold, weights, seed, max(budgets))
+                rows = everything if name == ALL else orders.get(name, everything[:0])[:labels]
+                yield score(name, labels, seed, fold, rows)
+
+
+def summary(found: list[Point]) -> dict[str, object]:
+    """Mean accuracies, and how many labels each strategy needs for nine tenths of the gain that all labels bring."""
+    cells = {(p.strategy, p.labels if p.strategy in STRATEGIES else 0, p.seed, p.fold): p for p in found}
+    runs = sorted({(p.seed, p.fold) for p in found if p.strategy == ALL})
+    names = sorted({p.strategy for p in found if p.strategy in STRATEGIES})
+    budgets = sorted({p.labels for p in found if p.strategy in STRATEGIES})
+    whole = [
+        run
+        for run in runs
+        if all((name, labels, *run) in cells for name in names for labels in budgets) and (BASE, 0, *run) in cells
+    ]
+    if not whole:
+        return {"runs": 0}
+    table = {
+        name: np.array([[cells[name, labels, *run].accuracy for labels in budgets] for run in whole]) for name in names
+    }
+    base = np.array([cells[BASE, 0, *run].accuracy for run in whole])
+    every = np.array([cells[ALL, 0, *run].accuracy for run in whole])
+    random = np.random.default_rng(0)
+    draws = [random.integers(0, len(whole), len(whole)) for _ in range(RESAMPLES)]
+    result: dict[str, object] = {
+        "runs": len(whole),
+        "seeds": len({seed for seed, _ in whole}),
+        "base": float(base.mean()),
+        "all": float(every.mean()),
+        "budgets": budgets,
+    }
+    for name in names:
+        needed = [_needed(table[name][rows].mean(0), base[rows].mean(), every[rows].mean(), budgets) for rows in draws]
+        result[name] = {
+            "accuracy": table[name].mean(0).tolist(),
+            "deviation": (table[name].std(0, ddof=1) / np.sqrt(len(whole))).tolist() if len(whole) > 1 else None,
+            "labels_for_90_percent": _needed(table[name].mean(0), base.mean(), every.mean(), budgets),
+            "interval": [float(np.quantile(needed, q)) for q in (0.025, 0.975)],
+        }
+    return result
+
+
+def _needed(accuracy: NDArray[np.float64], base: float, every: float, budgets: list[int]) -> float:
+    """Labels until the curve first reaches nine tenths of the gain, on a line between budgets; infinity if never."""
+    target = base + GAIN_SHARE * (every - base)
+    before, low = 0.0, base
+    for labels, height in zip(budgets, accuracy.tolist(), strict=True):
+        if height >= target:
+            return before + (labels - before) * (target - low) / max(height - low, 1e-9)
+        before, low = float(labels), height
+    return float("inf")
+
+
+def plot(result: dict[str, object], path: Path) -> None:
+    """Draw the learning curves."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5))
+    for name, curve in result.items():
+        if isinstance(curve, dict):
+            axes.errorbar(result["budgets"], curve["accuracy"], curve["deviation"], marker="o", capsize=3, label=name)
+    for name, style in ((ALL, "--"), (BASE, ":")):
+        axes.axhline(result[name], linestyle=style, color="grey", label=f"{name} labels" if name == ALL else "no label")
+    axes.set(xscale="log", xlabel="labels", ylabel="accuracy on people never met, %", title="What labels teach")
+    axes.set_xticks(result["budgets"], [str(budget) for budget in result["budgets"]])
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Run what is missing, or summarise what was run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="one JSON line per night; a stopped run goes on")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--strategies", nargs="+", default=["random", "margin"], choices=sorted(STRATEGIES))
+    parser.add_argument("--budgets", type=int, nargs="+", default=list(BUDGETS))
+    parser.add_argument("--summary", action="store_true", help="only summarise")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    lines = asked.out.read_text(encoding="utf-8").splitlines() if asked.out.exists() else []
+    found = [Point(**json.loads(line)) for line in lines]
+    if not asked.summary:
+        known = {(p.strategy, p.labels, p.seed, p.fold) for p in found}
+        with asked.out.open("a", encoding="utf-8") as file:
+            for point in points(asked.strategies, asked.budgets, asked.seeds, known):
+                file.write(json.dumps(asdict(point)) + "\n")
+                file.flush()
+                found.append(point)
+                sys.stderr.write(
+                    f"seed {point.seed} fold {point.fold} {point.strategy} {point.labels}: {point.accuracy:.2f} %\n"
+                )
+    result = summary(found)
+    if asked.plot and result["runs"]:
+        plot(result, asked.plot)
+    sys.stdout.write(json.dumps(result, indent=None if asked.json else 2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
