@@ -182,6 +182,10 @@ class BadBackup(OpsError):
     """A backup is damaged, of another schema, of another program, or not what this home may become."""
 
 
+class UploadRefused(OpsError):
+    """A server refused the drawing or answer that this device sent."""
+
+
 class BadHook(OpsError):
     """No such webhook or delivery, or an address that may not be called."""
 

@@ -16,9 +16,9 @@ from loop.api import bodies, schemas, validation
 from loop.api.validation import Rule
 from loop.data import pictures
 from loop.data.digits import DEFAULT_LIMITS
+from loop.data.two_best import two_best
 from loop.errors import BadBase64, BadField, BadIdempotencyKey, ClientError, NotReadable, TooLarge, UnknownField
 from loop.intake import Prepared, Upload
-from loop.intake.upload import two_best
 from loop.store.values import Kind
 
 BATCH_PIXELS = 64_000_000
@@ -66,7 +66,8 @@ def _drawing(sent: schemas.Drawing) -> dict[str, Any]:
                 "probabilities: expected either these or predicted, confidence, runner_up and runner_up_confidence, "
                 "got both; send one of the two"
             )
-        four = two_best(sent.probabilities)
+        best = two_best(sent.probabilities)
+        four = (best.digit, best.share, best.second, best.second_share)
     names = ("predicted", "confidence", "runner_up", "runner_up_confidence")
     return {"label": None, "kind": Kind.DRAWING} | dict(zip(names, four, strict=True))
 

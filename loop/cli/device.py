@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loop.cli.drawing import draw
 from loop.cli.lazy import group
 from loop.cli.output import Json, console, emit, when
 from loop.clock import utc_now
@@ -88,4 +89,4 @@ def _read(path: Path) -> bytes:
         raise BadSettings(f"{path}: expected the app's root document ({error.strerror})") from None
 
 
-app = group("Follow a feed as a device does.", sync=sync, status=status)
+app = group("Follow a feed as a device does.", sync=sync, status=status, draw=draw)

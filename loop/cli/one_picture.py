@@ -24,7 +24,7 @@ def is_picture(path: Path) -> bool:
 
 def score(reader: DigitClassifier, file: Path, picture: Path, as_json: bool) -> None:
     """Print the answer for one picture. Raises ``BadImage``, ``BadModel``."""
-    drawn = _read(picture)
+    drawn = read(picture)
     shares = reader.probabilities(drawn.pixels[None])[0]
     document = {
         "model": reader.model,
@@ -41,7 +41,8 @@ def score(reader: DigitClassifier, file: Path, picture: Path, as_json: bool) -> 
         _print(document)
 
 
-def _read(picture: Path) -> digits.Digit:
+def read(picture: Path) -> digits.Digit:
+    """The digit in a picture. Raises ``BadImage``, with the path."""
     limit = digits.DEFAULT_LIMITS.bytes
     try:
         with picture.open("rb") as file:

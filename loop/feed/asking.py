@@ -70,13 +70,18 @@ class Decision:
     rate: float
 
 
+def is_unsure(policy: AskingPolicy, best: float, second: float) -> bool:
+    """Whether a drawing with these probabilities of the two best digits is unsure."""
+    return (best - second) * MILLION < policy.margin_ppm
+
+
 def decide(policy: AskingPolicy, best: float, second: float, lot: int, asked_today: int) -> Decision:
     """The phone's decision about one new drawing, which nobody corrected.
 
     ``best`` and ``second`` are the probabilities of the two best digits, ``lot`` is a random number from 0 to 999,999,
     drawn once for each drawing. An answer of the user is sent instead of the drawing.
     """
-    unsure = (best - second) * MILLION < policy.margin_ppm
+    unsure = is_unsure(policy, best, second)
     chance = policy.unsure_ppm if unsure else policy.other_ppm
     send = lot < chance
     ask = send and unsure and policy.ask_user and asked_today < policy.asked_a_day

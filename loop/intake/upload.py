@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import math
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loop.data import digits
+from loop.data.two_best import SUM_TOLERANCE
 from loop.errors import BadField, BadIdempotencyKey, BadLabel, BadRate, MissingField
 from loop.store.values import Flag, Kind, Status
 
@@ -20,8 +19,6 @@ LEAST_RATE = 1e-6
 EARLIEST = datetime(2007, 1, 1, tzinfo=UTC)
 """No phone that could draw a digit for this is older; a clock that was never set says 1970."""
 CLOCK_TOLERANCE = timedelta(days=1)
-DIGITS = 10
-SUM_TOLERANCE = 1e-3  # probabilities of a phone are float16 or rounded
 _canonical = json.JSONEncoder(sort_keys=True).encode  # built once: ``json.dumps`` builds an encoder for each call
 
 
@@ -90,20 +87,6 @@ def prepare(upload: Upload, now: datetime, limits: digits.Limits = digits.DEFAUL
         "received_at": now,
     }
     return Prepared(upload.source, upload.key is not None, columns, upload.rate)
-
-
-def two_best(probabilities: Sequence[float]) -> tuple[int, float, int, float]:
-    """The best digit and its probability, then the second; of equal ones the smaller digit. Raises ``BadField``."""
-    if len(probabilities) != DIGITS:
-        raise BadField(f"probabilities: expected ten, for the digits 0 to 9, got {len(probabilities)}; send all ten")
-    for digit, share in enumerate(probabilities):
-        if not 0 <= share <= 1:  # also not a number
-            raise BadField(f"probabilities: expected numbers from 0 to 1, got {share} for digit {digit}; correct it")
-    total = math.fsum(probabilities)
-    if abs(total - 1) > SUM_TOLERANCE:
-        raise BadField(f"probabilities: expected a sum of 1 within {SUM_TOLERANCE}, got {total:.4f}; send them all")
-    first, second = sorted(range(DIGITS), key=lambda digit: -probabilities[digit])[:2]
-    return first, probabilities[first], second, probabilities[second]
 
 
 def is_sane(captured_at: datetime | None, received_at: datetime) -> bool:

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,21 @@ import pytest
 
 import models
 from loop import home as homes
+from loop.asking import nightly, review
 from loop.clock import utc_now
 from loop.data import digits
 from loop.evaluation import digit_classifier
 from loop.feed import authority, upkeep
+from loop.feed.asking import AskingPolicy
 from loop.home import Home
 from loop.home.sections import Serving
 from loop.night import retrain
+from loop.store import tables
+from loop.store.asking import policies
+from loop.store.asking.policies import SetPolicy
+from loop.store.asking.values import Word
 from loop.store.feedback import corrections as feedback
-from loop.store.values import Attribution
+from loop.store.values import Attribution, Kind, Status
 from models import coreml
 from models.family import Images, Labels
 from tests.api.conftest import Phone, Server, serving
@@ -116,11 +122,35 @@ def told(app: httpx.Client, hand: Hand) -> int:
 
 def sync(server: Server, folder: Path, root: Path) -> dict[str, Any]:
     """``loop device sync`` in a process of its own."""
-    place = ["--url", f"{server.url}/v1", "--state", str(folder), "--root", str(root)]
-    command = [sys.executable, "-m", "loop", "device", "sync", *place, "--json"]
+    return device("sync", "--url", f"{server.url}/v1", "--state", str(folder), "--root", str(root))
+
+
+def device(*arguments: str) -> dict[str, Any]:
+    """``loop device …`` in a process of its own."""
+    command = [sys.executable, "-m", "loop", "device", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def announce(home: Home, policy: AskingPolicy) -> None:
+    """Set a policy and publish it, as a scheduler does."""
+    with home.store.exclusive() as tx:
+        policies.add(tx, SetPolicy(asdict(policy), ("a test",), "ops", utc_now()))
+    upkeep.follow(home, WHY, utc_now())
+
+
+def unsure(server: Server, synced: dict[str, Any], folder: Path, margin: float) -> list[tuple[Path, int]]:
+    """Pictures of digits that the phone's model is unsure of, with what they are."""
+    corpus = homes.corpus(server.home.settings, "mnist")
+    reader = digit_classifier.classifier(coreml.load(Path(synced["model"]).read_bytes()))
+    shares = np.sort(reader.probabilities(corpus.train_images), axis=1)
+    found = []
+    for row in np.flatnonzero(shares[:, -1] - shares[:, -2] < margin)[:3]:
+        path = folder / f"{row}.png"
+        path.write_bytes(digits.to_png(corpus.train_images[row]))
+        found.append((path, int(corpus.train_labels[row])))
     return found
 
 
@@ -170,3 +200,34 @@ def test_the_circle(server: Server, tmp_path: Path) -> None:
     assert first["sequence"] < second["sequence"] < third["sequence"] == moved.json()["sequence"]
     for client in (app, ops):
         client.close()
+
+
+@pytest.mark.slow
+def test_a_phone_is_unsure(server: Server, tmp_path: Path) -> None:
+    """Sync, draw, send; a night asks, a reviewer answers: an accepted upload with that label. Then the user answers."""
+    home, root, folder = server.home, tmp_path / "root.json", tmp_path / "phone"
+    root.write_bytes(authority.first(home))
+    announce(home, AskingPolicy(300_000, 1_000_000, 10_000))
+    (first, label), (second, other), (third, _) = unsure(server, sync(server, folder, root), tmp_path, 0.3)
+    place = ("--state", str(folder), "--send", f"{server.url}/v1", "--key", server.keys["app"])
+
+    done = device("draw", str(first), *place)
+    assert (done["unsure"], done["send"], done["ask"], done["rate"]) == (True, True, False, 1.0)
+    again = device("draw", str(first), *place)
+    assert (again["known"], again["sent"]["id"], again["sent"]["duplicate"]) == (True, done["sent"]["id"], True)
+    assert nightly.ask(home, "cnn", utc_now()).why.startswith("1 new question")
+    [question] = review.hand_out(home.store, "anna", 5, utc_now(), 60)
+    review.answer(home.store, "anna", question.id, Word(label), utc_now())
+    with home.store.read() as tx:
+        row = tx.get_one(tables.Correction, done["sent"]["id"])
+        assert (row.kind, row.status, row.label, row.version) == (Kind.DRAWING, Status.ACCEPTED, label, 1)
+
+    announce(home, AskingPolicy(300_000, 1_000_000, 10_000, ask_user=True, asked_a_day=1))
+    sync(server, folder, root)
+    asking = device("draw", str(second), *place)
+    assert (asking["ask"], asking["sent"]) == (True, None)
+    answered = device("draw", str(second), *place, "--answer", str(other))
+    assert device("draw", str(third), *place)["ask"] is False
+    with home.store.read() as tx:
+        row = tx.get_one(tables.Correction, answered["sent"]["id"])
+        assert (row.kind, row.status, row.label, row.rate) == (Kind.ASKED, Status.ACCEPTED, other, 1.0)

@@ -10,7 +10,16 @@ from loop.api import problems, protocol
 from loop.errors import LoopError
 from tests.helpers.paths import ROOT
 
-ELSEWHERE = {"feed-refused", "bad-model", "not-publishable", "bad-backup", "bad-hook", "bad-key", "bad-settings"}
+ELSEWHERE = {
+    "feed-refused",
+    "bad-model",
+    "not-publishable",
+    "bad-backup",
+    "bad-hook",
+    "bad-key",
+    "bad-settings",
+    "upload-refused",
+}
 NIGHTLY = {"run-in-progress", "slot-taken", "lesson-erased", "lease-lost", "corpus-unavailable", "back-door-taught"}
 MORE: dict[type[Any], object] = {errors.QuotaSpent: 1.0, errors.Busy: 1.0, errors.BackDoorTaught: frozenset()}
 """The second argument of errors that have one."""
