@@ -44,6 +44,10 @@ PANELS: dict[str, dict[str, Entry]] = {
         "ask": Entry(
             "review:ask", "Choose the next questions from the drawings that wait, and set the phones' policy."
         ),
+        "worth": Entry(
+            "worth:worth",
+            "Measure what asking is worth: learning curves of the asked and of the random answers.",
+        ),
         "review": Entry("review:app", "Answer questions: look at a digit, press its key."),
         "sources": Entry(
             "sources:app",

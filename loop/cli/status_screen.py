@@ -39,6 +39,8 @@ def show(standing: Standing) -> None:
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(standing.uploads.items())) or "none"
     line("uploads", Text(f"{counts} since the last night that taught"), Text(_enough(standing)))
     line("jury", Text(standing.jury_text))
+    if standing.worth is not None:
+        line("asking", Text(f"{standing.worth['text']} ({standing.worth['at'][:10]})"))
     if standing.quarantined:
         line("held back", Text(f"{standing.quarantined:,} uploads wait for a reviewer: `loop quarantine`", "yellow"))
     if standing.corpus == "digits":

@@ -1,11 +1,13 @@
-"""Draw a contact sheet of digits, and two confusion matrices side by side: arrays → PNG file.
+"""Draw a contact sheet of digits, two confusion matrices side by side, learning curves: arrays → PNG file.
 
 The same input gives the same bytes: a fixed font (the one shipped with matplotlib), fixed sizes, no date in the file.
 matplotlib is imported only when a picture is drawn, and needs no window system.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ _TILE_PIXELS = 84  # side of a drawn digit: three times 28
 _GAP_PIXELS = 14
 _EDGE_PIXELS = 24
 _INK, _FAINT, _FRAME = "#1b1f24", "#5f6b7a", "#c4ccd6"
+_CURVES = ("#c2410c", "#2563eb", "#15803d", "#7c3aed")
 _FONT_PIXELS = {"title": 20, "caption": 15}
 
 
@@ -94,6 +97,40 @@ def confusions(
         figure.subplots_adjust(left=0.05, right=0.985, bottom=0.085, top=0.9, wspace=0.12)
         for axes, matrix, title in zip(figure.subplots(1, 2), (before, after), titles, strict=True):
             _confusion(axes, matrix, worst, title)
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A learning curve in percent, with its interval; all lists have one entry for each number of labels."""
+
+    name: str
+    labels: Sequence[int]
+    accuracy: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+
+
+def learning_curves(curves: Sequence[Curve], path: Path, title: str) -> None:
+    """Draw accuracy against the number of labels, each curve with its interval as a band. Raises ``OSError``."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        figure = Figure(figsize=(9.6, 6.0), dpi=100)
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        figure.subplots_adjust(left=0.09, right=0.97, bottom=0.1, top=0.86)
+        for curve, colour, mark in zip(curves, _CURVES, "os^D", strict=False):
+            axes.fill_between(curve.labels, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(curve.labels, curve.accuracy, color=colour, marker=mark, markersize=5, label=curve.name)
+        axes.set_title("\n".join(textwrap.wrap(title, 100)), fontsize=11, color=_INK)
+        axes.set_xlabel("labels taught", fontsize=12, color=_INK)
+        axes.set_ylabel("accuracy for all users, %", fontsize=12, color=_INK)
+        axes.grid(color="#e3e7ec", linewidth=0.8)
+        axes.legend(loc="lower right", frameon=False, fontsize=11)
         figure.savefig(path, format="png", metadata={"Software": None})
 
 

@@ -4,9 +4,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
+from loop.asking import kept_worth
 from loop.errors import BadSettings, NotPublishable
 from loop.feed import upkeep
 from loop.home import Home
@@ -66,6 +68,8 @@ class Standing:
     min_new: int
     jury: Hands
     jury_text: str
+    worth: Mapping[str, Any] | None
+    """What ``loop worth`` found last: ``at`` and ``text``."""
     corpus: str
     arrivals: int
     deliveries: int
@@ -99,6 +103,7 @@ def look(home: Home, now: datetime) -> Standing:
         min_new=home.settings.min_new,
         jury=hands,
         jury_text=jurors.in_words(hands, home.settings.jury.days),
+        worth=_worth(home),
         corpus=home.settings.corpus,
         arrivals=arrivals,
         deliveries=deliveries,
@@ -133,6 +138,11 @@ def _next(home: Home, now: datetime) -> datetime | None:
         return slots.following(slots.trigger(home.settings.schedule.cron), now)
     except BadSettings:
         return None
+
+
+def _worth(home: Home) -> Mapping[str, Any] | None:
+    found = kept_worth.last(home)
+    return None if found is None else {name: found[name] for name in ("at", "text")}
 
 
 def _feed(home: Home) -> Feed | None:

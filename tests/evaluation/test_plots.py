@@ -137,3 +137,16 @@ def test_nothing_heavy_is_loaded_before_a_picture_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_learning_curves_are_the_same_file_every_time(tmp_path: Path) -> None:
+    """Two coloured lines with bands, and a long title that is wrapped and not cut."""
+    curves = [
+        plots.Curve("asked", [0, 10, 25], [90, 94, 95], [88, 92, 94], [92, 95, 96]),
+        plots.Curve("random", [0, 10], [90, 91], [88, 89], [92, 93]),
+    ]
+    for name in ("a.png", "b.png"):
+        plots.learning_curves(curves, tmp_path / name, "to reach 94.5 % " * 12)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert coloured(tmp_path / "a.png") > 500
+    assert (pixels(tmp_path / "a.png")[:, -8:] == 255).all()
