@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from loop.asking import queue
+from loop.asking import pacing, queue
 from loop.asking.candidates import Candidates
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
 from loop.asking.strategies import margin
@@ -51,8 +51,8 @@ class Asked:
 
 
 def ask(home: Home, family: str, now: datetime, count: int | None = None, progress: Progress = no_progress) -> Asked:
-    """Store the next questions: ``count``, or as many as fill the queue to ``ask.per_day``, which is also the most that
-    are asked on one UTC day.
+    """Store the next questions: ``count``, or as many as fill the queue to the day's number (``pacing``), which is also
+    the most that are asked on one UTC day.
 
     Raises ``ArtifactCorrupt``, ``BadModel``, ``StoreUnavailable``.
     """
@@ -88,7 +88,7 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
 
 def _wanted(tx: Session, rules: Asking, now: datetime) -> int:
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return rules.per_day - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
+    return pacing.per_day(tx, rules) - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
 
 
 def _score(tx: Session, home: Home, champion: Version, found: Waiting, rules: Asking, progress: Progress) -> Candidates:

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from loop.asking import announcing, nightly
+from loop.asking import announcing, nightly, pacing
 from loop.asking.nightly import Asked
 from loop.errors import LoopError
 from loop.feed import upkeep as feed_upkeep
@@ -20,12 +20,13 @@ log = logging.getLogger(__name__)
 def follow(home: Home, family: str, now: datetime) -> Asked | None:
     """Ask the next questions, and set and publish the phones' policy. An error is logged: no night fails by it."""
     try:
+        pace = pacing.adapt(home, family, now)
         asked = nightly.ask(home, family, now)
-        proposal = announcing.announce(home, now)
+        proposal = announcing.announce(home, now, pace)
     except LoopError as error:
         log.error("no questions were asked: %s", error)
         return None
-    log.info("questions: %s", asked.why)
+    log.info("questions: %s", "; ".join((asked.why, *pace.reasons)))
     if proposal is not None:
         reasons = "; ".join(proposal.reasons)
         log.info("the asking policy changed: %s", reasons)
@@ -36,6 +37,6 @@ def follow(home: Home, family: str, now: datetime) -> Asked | None:
 def refill(home: Home, family: str, now: datetime) -> Asked | None:
     """``nightly.ask`` if the queue runs low and drawings wait. Raises ``StoreUnavailable``, ``ArtifactCorrupt``."""
     with home.store.read() as tx:
-        low = pool.open_questions(tx) < LOW * home.settings.ask.per_day
+        low = pool.open_questions(tx) < LOW * pacing.per_day(tx, home.settings.ask)
         waits = low and pool.any_waiting(tx)
     return nightly.ask(home, family, now) if waits else None

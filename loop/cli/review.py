@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from loop.asking import announcing, nightly, review
+from loop.asking import announcing, nightly, pacing, review
 from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, say
 from loop.cli.setup import known_family
 from loop.cli.terminal_digit import drawn
@@ -117,16 +117,19 @@ def ask(
     """Choose the next questions from the drawings that wait, and set the phones' policy."""
     known_family(family)
     home = open_home()
+    pace = pacing.adapt(home, family, utc_now())
     with progress(quiet=as_json) as report:
         asked = nightly.ask(home, family, utc_now(), count, report)
-    proposal = announcing.announce(home, utc_now())
+    proposal = announcing.announce(home, utc_now(), pace)
     if as_json:
-        emit(asdict(asked) | {"policy": None if proposal is None else asdict(proposal)})
+        emit(asdict(asked) | {"pace": asdict(pace), "policy": None if proposal is None else asdict(proposal)})
         return
     say(asked.why, "bold")
     say(f"{asked.random:,} by lot, {asked.asked:,} by {asked.strategy}")
     say(f"{asked.left:,} drawings wait, {asked.dropped:,} were dropped")
-    for reason in () if proposal is None else proposal.reasons:
+    for reason in pace.reasons:
+        say(f"pace: {reason}")
+    for reason in () if proposal is None else proposal.reasons[: -len(pace.reasons) or None]:
         say(f"policy: {reason}")
 
 

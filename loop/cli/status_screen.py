@@ -39,8 +39,8 @@ def show(standing: Standing) -> None:
     counts = ", ".join(f"{n:,} {name}" for name, n in sorted(standing.uploads.items())) or "none"
     line("uploads", Text(f"{counts} since the last night that taught"), Text(_enough(standing)))
     line("jury", Text(standing.jury_text))
-    if standing.worth is not None:
-        line("asking", Text(f"{standing.worth['text']} ({standing.worth['at'][:10]})"))
+    if standing.worth is not None or standing.questions_a_day != standing.ask_per_day:
+        line("asking", *_asking(standing))
     if standing.quarantined:
         line("held back", Text(f"{standing.quarantined:,} uploads wait for a reviewer: `loop quarantine`", "yellow"))
     if standing.corpus == "digits":
@@ -58,6 +58,16 @@ def show(standing: Standing) -> None:
 def _enough(standing: Standing) -> str:
     """How many new uploads the next night can teach; the others only judge."""
     return f"{standing.to_teach:,} of them teach; a night needs {standing.min_new:,}"
+
+
+def _asking(standing: Standing) -> tuple[Text, ...]:
+    """What asking was worth, and whether it asks less than it may."""
+    lines = []
+    if standing.worth is not None:
+        lines.append(Text(f"{standing.worth['text']} ({standing.worth['at'][:10]})"))
+    if standing.questions_a_day != standing.ask_per_day:
+        lines.append(Text(f"{standing.questions_a_day:,} questions a day of {standing.ask_per_day:,}: `loop ask`"))
+    return tuple(lines)
 
 
 def _champion(each: Champion) -> tuple[Text, ...]:

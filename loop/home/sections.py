@@ -187,6 +187,14 @@ class Asking:
 
     per_day: int = 100
     """Answers that reviewers give a day; 0: phones send no drawings, and nothing is asked."""
+    adapt: bool = True
+    """Ask fewer a day by itself when another answer is worth little (``asking/stopping``)."""
+    least_per_day: int = 10
+    """The fewest that it asks a day then: the random arm must go on, to notice when that changes."""
+    worth_days: float = 0.0
+    """The scheduler measures what asking is worth (``loop worth``) so many days after the last time; 0: never."""
+    worth_minutes: float = 10.0
+    """For how long the scheduler measures it."""
     strategy: str = "margin"
     """A query strategy of ``loop/asking/strategies``."""
     random_share: float = 0.15
@@ -215,9 +223,13 @@ class Asking:
             raise ValueError(f"near: expected 0 to less than 1, got {self.near}")
         if not 0 <= self.per_day <= 100_000:
             raise ValueError(f"per_day: expected 0 to 100,000, got {self.per_day}")
+        if not 0 <= self.least_per_day <= 100_000:
+            raise ValueError(f"least_per_day: expected 0 to 100,000, got {self.least_per_day}")
+        if not self.worth_days >= 0:
+            raise ValueError(f"worth_days: expected 0 or more, got {self.worth_days}")
         if not 0 <= self.asked_a_day <= 100:
             raise ValueError(f"asked_a_day: expected 0 to 100, got {self.asked_a_day}")
-        for name in ("pool_size", "pool_days"):
+        for name in ("pool_size", "pool_days", "worth_minutes"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from loop.asking import kept_worth
+from loop.asking import kept_worth, pacing
 from loop.errors import BadSettings, NotPublishable
 from loop.feed import upkeep
 from loop.home import Home
@@ -70,6 +70,9 @@ class Standing:
     jury_text: str
     worth: Mapping[str, Any] | None
     """What ``loop worth`` found last: ``at`` and ``text``."""
+    questions_a_day: int
+    """The pace that ``asking/stopping`` decided, at most ``ask.per_day``."""
+    ask_per_day: int
     corpus: str
     arrivals: int
     deliveries: int
@@ -87,6 +90,7 @@ def look(home: Home, now: datetime) -> Standing:
         hands = jurors.hands(tx, home.settings.jury.days, now.astimezone(UTC).date())
         uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
         held = quarantines.count(tx)
+        questions_a_day = pacing.per_day(tx, home.settings.ask)
         arrivals, deliveries = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
     return Standing(
@@ -104,6 +108,8 @@ def look(home: Home, now: datetime) -> Standing:
         jury=hands,
         jury_text=jurors.in_words(hands, home.settings.jury.days),
         worth=_worth(home),
+        questions_a_day=questions_a_day,
+        ask_per_day=home.settings.ask.per_day,
         corpus=home.settings.corpus,
         arrivals=arrivals,
         deliveries=deliveries,

@@ -34,14 +34,14 @@ def teaching(tx: Session, arm: Arm) -> tuple[NDArray[np.int64], NDArray[np.uint8
 
 
 def contradicted(tx: Session, most: int) -> tuple[int, int]:
-    """Of the last answers with a digit, at most ``most``: how many there are, and how many differ from what the phone's
-    model read.
+    """Of the last answers of the random arm with a digit, at most ``most``: how many there are, and how many differ
+    from what the phone's model read.
     """
     query = (
         select(QUESTION.label, UPLOAD.predicted)
         .join(UPLOAD, UPLOAD.id == QUESTION.correction_id)
         .where(
-            QUESTION.arm.in_((Arm.RANDOM, Arm.ASKED)),
+            QUESTION.arm == Arm.RANDOM,
             QUESTION.status == QuestionStatus.ANSWERED,
             QUESTION.label.is_not(None),
             UPLOAD.predicted.is_not(None),
@@ -53,12 +53,13 @@ def contradicted(tx: Session, most: int) -> tuple[int, int]:
     return len(rows), sum(label != predicted for label, predicted in rows)
 
 
-def newest_drawings(tx: Session, since: datetime, most: int) -> NDArray[np.int64]:
-    """Drawings that wait for an answer and arrived since then, the newest first, at most ``most``."""
+def newest_drawings(tx: Session, since: datetime, most: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Drawings that wait for an answer and arrived since then, the newest first, at most ``most``: ids and rates."""
     query = (
-        select(UPLOAD.id)
+        select(UPLOAD.id, UPLOAD.rate)
         .where(UPLOAD.kind == Kind.DRAWING, UPLOAD.status == Status.PENDING, UPLOAD.received_at >= since)
         .order_by(UPLOAD.id.desc())
         .limit(most)
     )
-    return np.array(tx.scalars(query).all(), np.int64)
+    rows = tx.execute(query).all()
+    return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
