@@ -2,6 +2,7 @@
 
 import base64
 import json
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,34 @@ def test_every_rule_of_trust_is_refused_somewhere() -> None:
     met = {step["refusal"] for each in committed("feed.json")["scenarios"] for step in each["steps"]}
     every = {name for name, kind in vars(refusals).items() if isinstance(kind, type) and name != "FeedRefused"}
     assert every - met == {"TooSlow", "Truncated", "StateUnreadable"}
+
+
+def test_asking_covers_every_refusal_and_decision() -> None:
+    """Bad policies are refused by each rule of the document; decisions lie at and beside every limit."""
+    asking = committed("asking.json")
+    met = {each["refusal"] for each in asking["documents"]}
+    assert met >= {None, "UnknownFormat", "BadDocument", "NotCanonical", "TooFewSignatures", "Expired", "OtherEpoch"}
+    kinds = {(each["unsure"], each["send"], each["ask"]) for each in asking["decisions"]}
+    assert kinds == {(True, True, True), *((unsure, send, False) for unsure in (True, False) for send in (True, False))}
+    assert {each["best"] is None for each in asking["two_best"]} == {True, False}
+
+
+def test_decisions_are_what_the_page_says() -> None:
+    """Computed again from docs/feed.md with exact fractions, except where a margin is within rounding of its limit."""
+    asking, exact = committed("asking.json"), 0
+    for each in asking["decisions"]:
+        policy = asking["policies"][each["policy"]]
+        apart = (Fraction(each["best"]) - Fraction(each["second"])) * 1_000_000 - policy["margin_ppm"]
+        if abs(apart) < Fraction(1, 1_000):
+            continue
+        exact += 1
+        chance = policy["unsure_ppm" if apart < 0 else "other_ppm"]
+        assert each["unsure"] == (apart < 0)
+        assert each["send"] == (each["lot"] < chance)
+        assert each["rate"] == chance / 1_000_000
+        may = policy["ask_user"] and each["asked_today"] < policy["asked_a_day"]
+        assert each["ask"] == (each["send"] and each["unsure"] and may)
+    assert exact > len(asking["decisions"]) * 0.8
 
 
 def test_a_stored_png_is_read_bit_for_bit() -> None:

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -22,7 +23,7 @@ from loop.errors import BadImage
 from loop.evaluation import digit_classifier
 from loop.feed import fields, refusals, trust
 from models.svm.tiles import tiles
-from tests.clients import drawings, scenarios
+from tests.clients import asking_vectors, drawings, scenarios
 from tests.helpers.paths import ROOT
 
 FOLDER = ROOT / "clients/vectors"
@@ -36,6 +37,7 @@ def every() -> dict[str, bytes]:
         "strokes.json": _strokes,
         "small.json": _small,
         "feed.json": _feed,
+        "asking.json": _asking,
     }
     return {name: _json(make()) for name, make in made.items()}
 
@@ -165,6 +167,16 @@ def _feed() -> object:
         "scenarios": played,
         "models": {hashlib.sha256(data).hexdigest(): _model(data) for data in scenarios.models()},
         "files": {name: file_text(data) for name, data in sorted(files.items())},
+    }
+
+
+def _asking() -> object:
+    return {
+        "two_best": asking_vectors.best_of_ten(),
+        "policies": [asdict(policy) for policy in asking_vectors.POLICIES],
+        "decisions": asking_vectors.decisions(),
+        "roots": [[file_text(root) for root in chain] for chain in asking_vectors.chains()],
+        "documents": [each | {"file": file_text(each["file"])} for each in asking_vectors.documents()],
     }
 
 
