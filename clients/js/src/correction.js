@@ -1,11 +1,16 @@
-// What a user says about one drawing: the body of POST /v1/corrections (docs/api.md).
+// What a user says about one drawing, or that nobody said anything: the bodies of uploads (docs/api.md).
 
 import { base64, hex } from "./bytes.js";
+import { twoBest } from "./asking.js";
 import { LoopError } from "./errors.js";
 import { SIDE } from "./picture.js";
 import { png } from "./png.js";
 
-/** `key` is the idempotency key: a retry with the same key is stored once. @typedef {{ readonly key: string, readonly body: string }} Correction */
+/**
+ * `key` is the idempotency key: a retry with the same key is stored once. `to` is the list to which it is posted.
+ *
+ * @typedef {{ readonly key: string, readonly body: string, readonly to: "corrections" | "drawings" }} Correction
+ */
 /**
  * The model's answer. Leave out what there is not: an app without a model from the feed has no `version`.
  *
@@ -17,7 +22,7 @@ import { png } from "./png.js";
  * @property {string} [key] Random if absent.
  */
 /** @typedef {Answer & { predicted: number, confidence: number }} Predicted */
-/** @typedef {{ label?: number, kind: string, rate: number, runner_up?: number, runner_up_confidence?: number }} Said */
+/** @typedef {{ label?: number, kind?: string, rate: number, runner_up?: number, runner_up_confidence?: number }} Said */
 
 /**
  * The user wrote `label`, the model read another digit. Send one with the same pixels again when the user changes their mind.
@@ -50,15 +55,16 @@ export function unlabelled(pixels, { why, ...answer }) {
 }
 
 /**
- * Nobody said anything, and `decide` said `send`: a reviewer may label it.
+ * Nobody said anything, and `phone.consider` said `send`: a reviewer may label it.
  *
  * @param {Uint8Array} pixels
- * @param {Predicted & { runnerUp: number, runnerUpConfidence: number, rate: number }} said `rate` is that of the decision.
+ * @param {{ probabilities: ArrayLike<number>, rate: number, version?: number, capturedAt?: Date, key?: string }} said `rate` is that
+ *   of the decision.
  */
-export function drawing(pixels, { runnerUp, runnerUpConfidence, rate, ...answer }) {
-  if (runnerUp === answer.predicted) throw bad("runnerUp", "another digit than predicted", runnerUp);
-  const second = { runner_up: digit("runnerUp", runnerUp), runner_up_confidence: share("runnerUpConfidence", runnerUpConfidence) };
-  return made(pixels, answer, { kind: "drawing", rate, ...second });
+export function drawing(pixels, { probabilities, rate, ...more }) {
+  const best = twoBest(probabilities);
+  const answer = { predicted: best.digit, confidence: best.share, ...more };
+  return { ...made(pixels, answer, { rate, runner_up: best.second, runner_up_confidence: best.secondShare }), to: /** @type {const} */ ("drawings") };
 }
 
 /** The app asked ("a 1 or a 7?"), and the user answered `label`. @param {Uint8Array} pixels @param {Predicted & { label: number, rate: number }} said */
@@ -82,7 +88,7 @@ function made(pixels, answer, said) {
     ...(version !== undefined && { version: number(version) }),
     captured_at: capturedAt.toISOString(),
   };
-  return { key, body: JSON.stringify(body) };
+  return { key, body: JSON.stringify(body), to: "corrections" };
 }
 
 /** @param {string} field @param {number} value */

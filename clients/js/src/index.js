@@ -15,6 +15,8 @@ export { bucket } from "./trust.js";
 export { LoopServer, sourceName } from "./uploads.js";
 
 /** @typedef {import("./asking.js").Decision} Decision */
+/** @typedef {import("./asking.js").TwoBest} TwoBest */
+/** @typedef {import("./considering.js").Considered} Considered */
 /** @typedef {import("./correction.js").Correction} Correction */
 /** @typedef {import("./cryptography.js").Cryptography} Cryptography */
 /** @typedef {import("./documents.js").AskingPolicy} AskingPolicy */

@@ -104,7 +104,7 @@ export class LoopOutbox {
    * @returns {Promise<Erased>}
    */
   async erase() {
-    const until = this.#waiting.latest(this.#clock.now());
+    const until = await this.#waiting.latest(this.#clock.now());
     await this.#waiting.promise({ ...(await this.#waiting.promised()), erases: until });
     await this.#waiting.empty(until);
     await this.#settled(); // what is on its way now would arrive after the erasure
@@ -163,7 +163,7 @@ export class LoopOutbox {
   /** One correction alone, several as a batch. False if the rest must wait. @param {Entry[]} entries @param {string} secret @param {Uploaded} done @returns {Promise<boolean>} */
   async #send(entries, secret, done) {
     if (entries.length === 1) return this.#settle(entries[0], await this.#sendAlone(entries[0], secret), done);
-    const fate = await this.#server.sendBatch(secret, entries.map(({ body }) => body));
+    const fate = await this.#server.sendBatch(secret, entries[0].to, entries.map(({ body }) => body));
     if (fate.fate === "later") return this.#wait(fate.seconds);
     if (fate.fate === "split") {
       const half = entries.length >> 1;
@@ -175,8 +175,8 @@ export class LoopOutbox {
   }
 
   /** @param {Entry} entry @param {string} secret */
-  #sendAlone({ key, body }, secret) {
-    return this.#server.send(secret, latin1(fromHex(key)), body);
+  #sendAlone({ key, ...upload }, secret) {
+    return this.#server.send(secret, { ...upload, key: latin1(fromHex(key)) });
   }
 
   /** Act on the answer to one correction alone. False if it stays. @param {Entry} entry @param {Fate} fate @param {Uploaded} done */

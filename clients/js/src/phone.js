@@ -1,6 +1,7 @@
 // A device that follows a feed: newer roots, the feed, the model that it names (loop/feed/client/syncing.py).
 
 import { base64, hex } from "./bytes.js";
+import { consider } from "./considering.js";
 import { digestOf } from "./cryptography.js";
 import { LIMITS } from "./documents.js";
 import { LoopError, reason } from "./errors.js";
@@ -118,6 +119,18 @@ export class LoopPhone {
   get asking() {
     const held = this.#state.asking;
     return held === null || this.#services.clock.now() >= held.expires ? null : held.policy;
+  }
+
+  /**
+   * Decide about a drawing that nobody corrected: send it or not, ask the user or not. The decision is in the store before it is
+   * returned, and is the same when the drawing is considered again. Throws `BadField` for probabilities that are none, `Busy`.
+   *
+   * @param {Bytes} pixels @param {ArrayLike<number>} probabilities
+   */
+  async consider(pixels, probabilities) {
+    const digest = await digestOf(this.#services.cryptography, pixels);
+    const now = this.#services.clock.now();
+    return this.#store.alone("consider", () => consider(this.#store, digest, probabilities, this.asking, now));
   }
 
   /**

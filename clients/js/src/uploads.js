@@ -42,15 +42,15 @@ export class LoopServer {
     this.#services = platform(services);
   }
 
-  /** @param {string} secret @param {string} key @param {string} body @returns {Promise<Fate>} */
-  async send(secret, key, body) {
-    const reply = await this.#reply("POST", "corrections", secret, body, { "Idempotency-Key": key });
+  /** @param {string} secret @param {{ to: string, key: string, body: string }} upload @returns {Promise<Fate>} */
+  async send(secret, { to, key, body }) {
+    const reply = await this.#reply("POST", to, secret, body, { "Idempotency-Key": key });
     return reply === null ? { fate: "later", seconds: null } : fate(reply.status, reply.json, reply.json, reply.retryAfter);
   }
 
-  /** @param {string} secret @param {string[]} bodies @returns {Promise<BatchFate>} */
-  async sendBatch(secret, bodies) {
-    const reply = await this.#reply("POST", "corrections:batch", secret, `{"corrections":[${bodies.join(",")}]}`);
+  /** @param {string} secret @param {string} to @param {string[]} bodies @returns {Promise<BatchFate>} */
+  async sendBatch(secret, to, bodies) {
+    const reply = await this.#reply("POST", `${to}:batch`, secret, `{"${to}":[${bodies.join(",")}]}`);
     if (reply === null) return { fate: "later", seconds: null };
     const { status, json, retryAfter } = reply;
     if (status === 200 && Array.isArray(json?.answers) && json.answers.length === bodies.length) {

@@ -1,16 +1,16 @@
 // What an outbox keeps in its store.
 //
-//     waiting/MILLISECONDS-KEY   a correction each, named by when it was added, so the oldest is sent first
-//     tried/KEY                  it may be on the server, although no answer arrived
-//     sent/MILLISECONDS-KEY      the server's number of an accepted one, the last few, so that it can be taken back
-//     undo/KEY                   it is to be taken back
-//     promise                    an erasure that is due, and when the server wants the next upload
+//     waiting/MILLISECONDS-LIST-KEY   a correction each, named by when it was added, so the oldest is sent first
+//     tried/KEY                       it may be on the server, although no answer arrived
+//     sent/MILLISECONDS-LIST-KEY      the server's number of an accepted one, the last few, so that it can be taken back
+//     undo/KEY                        it is to be taken back
+//     promise                         an erasure that is due, and when the server wants the next upload
 
 import { hex, latin1, utf8 } from "./bytes.js";
 
 /** @import { Correction } from "./correction.js" */
 /** @import { Store } from "./stores.js" */
-/** Keys are in hex here: a key of the app's choice may be no name. @typedef {{ name: string, key: string, body: string }} Entry */
+/** Keys are in hex here: a key of the app's choice may be no name. @typedef {{ name: string, key: string, to: string, body: string }} Entry */
 /** Milliseconds since 1970: everything until `erases` is to be erased; send nothing before `notBefore`. @typedef {{ erases: number | null, notBefore: number | null }} Promised */
 
 const SENT_KEPT = 200;
@@ -30,14 +30,14 @@ export class Waiting {
   /** @param {Correction} correction @param {Date} now */
   async add(correction, now) {
     this.#last = Math.max(now.getTime(), this.#last + 1);
-    await this.#store.set(`waiting/${stamp(this.#last)}-${named(correction.key)}`, utf8(correction.body));
+    await this.#store.set(`waiting/${stamp(this.#last)}-${correction.to}-${named(correction.key)}`, utf8(correction.body));
   }
 
   async count() {
     return (await this.#store.names("waiting/")).length;
   }
 
-  /** The oldest, as many as fit into a batch; at least one if any waits. @param {{ corrections: number, bytes: number }} batch */
+  /** The oldest of one list, as many as fit into a batch; at least one if any waits. @param {{ corrections: number, bytes: number }} batch */
   async first(batch) {
     /** @type {Entry[]} */
     const chosen = [];
@@ -46,9 +46,9 @@ export class Waiting {
       const data = await this.#store.get(name);
       if (data === null) continue; // another tab removed it
       bytes += data.length + 1;
-      if (chosen.length && bytes > batch.bytes) break;
-      const body = new TextDecoder().decode(data);
-      chosen.push({ name, key: keyOf(name), body });
+      const to = name.split("-")[1];
+      if (chosen.length && (bytes > batch.bytes || to !== chosen[0].to)) break;
+      chosen.push({ name, key: keyOf(name), to, body: new TextDecoder().decode(data) });
     }
     return chosen;
   }
@@ -76,10 +76,13 @@ export class Waiting {
     await this.dropUnsent();
   }
 
-  /** Drop what is to be taken back and was never sent. */
+  /** Drop what is to be taken back and was never sent, and marks that a closed page left. */
   async dropUnsent() {
+    const waiting = await this.#store.names("waiting/");
+    const keys = new Set(waiting.map(keyOf));
     const tried = new Set((await this.#store.names("tried/")).map(keyOf));
-    for (const name of await this.#store.names("waiting/")) {
+    for (const key of tried) if (!keys.has(key)) await this.#store.remove(`tried/${key}`);
+    for (const name of waiting) {
       const key = keyOf(name);
       if (tried.has(key) || (await this.#store.get(`undo/${key}`)) === null) continue;
       await this.#store.remove(name);
@@ -108,15 +111,16 @@ export class Waiting {
   async empty(until) {
     const stamped = [...(await this.#store.names("waiting/")), ...(await this.#store.names("sent/"))];
     for (const name of stamped) {
-      if (Number(name.slice(name.indexOf("/") + 1, name.lastIndexOf("-"))) > until) continue;
+      if (stampOf(name) > until) continue;
       await this.#store.remove(name);
       for (const kind of ["tried", "undo"]) await this.#store.remove(`${kind}/${keyOf(name)}`);
     }
   }
 
   /** When the last one was added, or now: what is added later is not erased. @param {Date} now */
-  latest(now) {
-    this.#last = Math.max(now.getTime(), this.#last);
+  async latest(now) {
+    const stamps = (await this.#store.names("waiting/")).map(stampOf);
+    this.#last = [now.getTime(), ...stamps].reduce((one, other) => Math.max(one, other), this.#last);
     return this.#last;
   }
 
@@ -135,6 +139,9 @@ export class Waiting {
 
 /** @param {string} name */
 const keyOf = (name) => name.slice(Math.max(name.lastIndexOf("-"), name.lastIndexOf("/")) + 1);
+
+/** @param {string} name */
+const stampOf = (name) => Number(name.slice(name.indexOf("/") + 1, name.indexOf("-")));
 
 /** Sorts by time, until the year 33658. @param {number} milliseconds */
 const stamp = (milliseconds) => String(milliseconds).padStart(15, "0");

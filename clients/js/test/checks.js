@@ -1,9 +1,9 @@
 // What every vector demands (docs/vectors.md), for Node and browsers alike: each function returns what differs.
 
 import { fromBase64, hex, utf8 } from "../src/bytes.js";
-import { begin } from "../src/trust.js";
+import { acceptAsking, begin, follow } from "../src/trust.js";
 import { parseTime, timeText } from "../src/times.js";
-import { bucket, decide, LoopError, LoopPhone, MemoryStore, normalise, picture, png, sourceName, tiles, webCryptography } from "../src/index.js";
+import { bucket, decide, LoopError, LoopPhone, MemoryStore, normalise, picture, png, sourceName, tiles, twoBest, webCryptography } from "../src/index.js";
 
 export const cryptography = webCryptography();
 export const SITE = "https://cdn.example/digits";
@@ -69,20 +69,39 @@ export async function small(vectors) {
   return wrong;
 }
 
-/** Decisions, if the vectors have them: `policy` as in asking.json. */
+/** The two best of ten, decisions about drawings, and asking policies good and bad. */
 export async function asking(vectors) {
   const wrong = [];
-  for (const [i, each] of (vectors.decisions ?? []).entries()) {
-    const { policy: plain, best, second, lot, asked_today: today, ...expected } = each;
-    const policy = {
-      marginPpm: plain.margin_ppm, unsurePpm: plain.unsure_ppm, otherPpm: plain.other_ppm, askUser: plain.ask_user,
-      askedADay: plain.asked_a_day,
-    };
-    const found = decide(policy, best, second, lot, today);
-    if (found.send !== expected.send || found.ask !== expected.ask || found.rate !== expected.rate) wrong.push(`decision ${i}`);
+  for (const [i, { probabilities, best }] of vectors.two_best.entries()) {
+    let found = null;
+    await rule(() => { found = twoBest(probabilities); });
+    const same = best === null ? found === null : equal(
+      [found?.digit, found?.share, found?.second, found?.secondShare], [best.digit, best.share, best.second, best.second_share]);
+    if (!same) wrong.push(`two best ${i}`);
+  }
+  for (const [i, each] of vectors.decisions.entries()) {
+    const found = decide(policyOf(vectors.policies[each.policy]), each.best, each.second, each.lot, each.asked_today);
+    if (found.send !== each.send || found.ask !== each.ask || found.rate !== each.rate) wrong.push(`decision ${i}`);
+  }
+  for (const each of vectors.documents) {
+    let trusted = null;
+    for (const data of vectors.roots[each.chain].map(file)) {
+      trusted = trusted === null ? await begin(data, cryptography) : await follow(trusted, data, cryptography);
+    }
+    let seen = null;
+    const broken = await rule(async () => {
+      ({ seen } = await acceptAsking(trusted, each.seen, file(each.file), parseTime(each.now), cryptography));
+    });
+    const after = each.seen_after;
+    const same = after === null ? seen === null : equal([seen?.epoch, seen?.sequence, seen?.digest], [after.epoch, after.sequence, after.digest]);
+    if (broken !== each.refusal || !same) wrong.push(`${each.name}: expected ${each.refusal}, got ${broken}`);
   }
   return wrong;
 }
+
+const policyOf = (plain) => ({
+  marginPpm: plain.margin_ppm, unsurePpm: plain.unsure_ppm, otherPpm: plain.other_ppm, askUser: plain.ask_user, askedADay: plain.asked_a_day,
+});
 
 /** The bytes of a file of feed.json: texts in which each character is one byte; [text, n] is a text n times. */
 export function file(parts) {
