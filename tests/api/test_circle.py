@@ -19,6 +19,7 @@ import pytest
 import models
 from loop import home as homes
 from loop.asking import nightly, review
+from loop.cli import drawing
 from loop.clock import utc_now
 from loop.data import digits
 from loop.evaluation import digit_classifier
@@ -203,17 +204,24 @@ def test_the_circle(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_phone_is_unsure(server: Server, tmp_path: Path) -> None:
+def test_a_phone_is_unsure(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Sync, draw, send; a night asks, a reviewer answers: an accepted upload with that label. Then the user answers."""
     home, root, folder = server.home, tmp_path / "root.json", tmp_path / "phone"
     root.write_bytes(authority.first(home))
     announce(home, AskingPolicy(300_000, 1_000_000, 10_000))
     (first, label), (second, other), (third, _) = unsure(server, sync(server, folder, root), tmp_path, 0.3)
+
+    def draw(picture: Path, answer: int | None = None) -> dict[str, Any]:
+        """The same as a process, in less time."""
+        drawing.draw(picture, folder, f"{server.url}/v1", server.keys["app"], answer=answer, as_json=True)
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
     place = ("--state", str(folder), "--send", f"{server.url}/v1", "--key", server.keys["app"])
 
     done = device("draw", str(first), *place)
     assert (done["unsure"], done["send"], done["ask"], done["rate"]) == (True, True, False, 1.0)
-    again = device("draw", str(first), *place)
+    again = draw(first)
     assert (again["known"], again["sent"]["id"], again["sent"]["duplicate"]) == (True, done["sent"]["id"], True)
     assert nightly.ask(home, "cnn", utc_now()).why.startswith("1 new question")
     [question] = review.hand_out(home.store, "anna", 5, utc_now(), 60)
@@ -224,10 +232,10 @@ def test_a_phone_is_unsure(server: Server, tmp_path: Path) -> None:
 
     announce(home, AskingPolicy(300_000, 1_000_000, 10_000, ask_user=True, asked_a_day=1))
     sync(server, folder, root)
-    asking = device("draw", str(second), *place)
+    asking = draw(second)
     assert (asking["ask"], asking["sent"]) == (True, None)
-    answered = device("draw", str(second), *place, "--answer", str(other))
-    assert device("draw", str(third), *place)["ask"] is False
+    answered = draw(second, other)
+    assert draw(third)["ask"] is False
     with home.store.read() as tx:
         row = tx.get_one(tables.Correction, answered["sent"]["id"])
         assert (row.kind, row.status, row.label, row.rate) == (Kind.ASKED, Status.ACCEPTED, other, 1.0)

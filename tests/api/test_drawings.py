@@ -20,6 +20,7 @@ from loop.store.asking import policies
 from loop.store.asking.policies import SetPolicy
 from loop.store.asking.values import Flag, Word
 from loop.store.feedback import live_scores
+from loop.store.values import Flag as Claim
 from loop.store.values import Kind, Status
 from tests.api.conftest import Phone, Server, picture
 from tests.api.test_corrections import correction, stored
@@ -192,6 +193,17 @@ def test_a_late_phone(small: Server) -> None:
     drawn = (utc_now() - timedelta(days=30)).isoformat()
     left_out = post(small, phone, drawing(9, captured_at=drawn))
     assert row(small, left_out.json()["id"]).rate == 0.1
+
+
+def test_claims_that_cannot_be_are_flagged(small: Server) -> None:
+    """As of corrections: kept, with its flag."""
+    announce(small)
+    phone = small.phone()
+    sent = [drawing(1, version=987_654), drawing(2, captured_at="1970-01-01T00:00:00Z"), drawing(3)]
+    answers = [post(small, phone, each) for each in sent]
+    assert [each.status_code for each in answers] == [201] * 3
+    flags = [row(small, each.json()["id"]).flag for each in answers]
+    assert flags == [Claim.UNKNOWN_VERSION, Claim.CAPTURED_AT, None]
 
 
 def test_a_batch(small: Server) -> None:

@@ -3,22 +3,28 @@
 import json
 import re
 import sys
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loop import cli, registry
 from loop.clock import utc_now
+from loop.data.digits import to_png
 from loop.feed import authority, trust
+from loop.feed.asking import AskingPolicy
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.store import Store
+from loop.store.asking import policies
+from loop.store.asking.policies import SetPolicy
 from tests.feed.conftest import WHY, Office
 from tests.feed.simulator import CHANNEL
-from tests.helpers import stores
+from tests.helpers import stores, stripes
 from tests.helpers.paths import ROOT
 
 
@@ -126,6 +132,35 @@ def test_mistakes_are_one_line(loop: Shell) -> None:
     assert "--ios" in loop.refused("device", "sync", "--url", "site", "--state", "p", "--ios", "twelve")
     assert "app's root document" in loop.refused("device", "sync", "--url", "s", "--state", "p", "--root", "nowhere")
     assert "device's folder" in loop.refused("device", "status", "--state", "nowhere")
+
+
+def test_mistakes_at_a_drawing_are_one_line(loop: Shell) -> None:
+    """No device, no model, no picture, no key, no policy, no server: each says what was expected, and sends nothing."""
+    draw = ("device", "draw", "digit.png", "--state", "phone")
+    assert "run `loop device sync` first" in loop.refused(*draw)
+    loop("feed", "keys", "--create", "--save-root", "root.json")
+    loop("feed", "publish", "--to", "site")
+    loop("device", "sync", "--url", "site", "--state", "phone", "--root", "root.json")
+    assert "digit.png cannot be read" in loop.refused(*draw)
+    (loop.folder / "digit.png").write_bytes(to_png(np.zeros((28, 28), np.uint8)))
+    assert "blank" in loop.refused(*draw)
+    (loop.folder / "digit.png").write_bytes(to_png(stripes.images()[3]))
+    assert "no asking policy is valid" in loop(*draw)
+    assert loop.json(*draw)["send"] is False
+    assert "`loop keys create`" in loop.refused(*draw, "--send", "http://127.0.0.1:9/v1")
+    assert "--answer: expected no answer" in loop.refused(*draw, "--answer", "4")
+    document = asdict(AskingPolicy(1_000_000, 1_000_000, 1_000_000))
+    with loop.office.home.store.write() as tx:
+        policies.add(tx, SetPolicy(document, ("a test",), "ops", utc_now()))
+    loop("feed", "publish", "--to", "site")
+    loop("device", "sync", "--url", "site", "--state", "phone")
+    send = ("--send", "http://127.0.0.1:9/v1", "--key", "loop_app_x")
+    assert "expected a server, got ConnectError; send it again" in loop.refused(*draw, *send)
+    secret = loop.folder / "phone" / "source-secret"
+    assert (len(secret.read_text()), secret.stat().st_mode & 0o777) == (43, 0o600)
+    again = loop.json(*draw)
+    assert (again["send"], again["known"], again["sent"]) == (True, True, None)
+    assert "as decided before" in loop(*draw)
 
 
 def test_passphrase_from_the_environment(loop: Shell) -> None:

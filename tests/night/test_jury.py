@@ -62,6 +62,16 @@ def drawn(store: Store, now: datetime, **rules: float) -> jury.Drawn:
     return jury.draw(store, some_corpus(), replace(Jury(), **rules), 0.05, now)
 
 
+def test_an_answer_that_was_asked_for_confirms_nothing(people: Store, now: datetime) -> None:
+    """It judges with weight 1, though the user agreed with the model and the rate of its drawing was 1 in 100."""
+    name = JUDGES[0]
+    send(people, now, Upload(name, digit(pixels(99)), 1, kind=Kind.ASKED, predicted=1, rate=0.01))
+    judged = next(each for each in drawn(people, now).slices if each.name == "feedback")
+    assert sorted(judged.weights.tolist()) == [1.0] * (2 * len(JUDGES) + 1) + [4.0] * len(JUDGES)
+    assert judged.confirmed is not None
+    assert judged.confirmed.sum() == len(JUDGES)
+
+
 def test_the_slices(people: Store, now: datetime) -> None:
     """Base slice named after its corpus; feedback of the judges alone, weights 1/rate.
 
