@@ -44,6 +44,7 @@ PANELS: dict[str, dict[str, Entry]] = {
         "ask": Entry(
             "review:ask", "Choose the next questions from the drawings that wait, and set the phones' policy."
         ),
+        "export": Entry("export:export", "Export stored uploads with their pictures: IDX, npz or Parquet."),
         "worth": Entry(
             "worth:worth",
             "Measure what asking is worth: learning curves of the asked and of the random answers.",

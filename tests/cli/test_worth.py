@@ -15,3 +15,15 @@ def test_a_new_deployment_learns_what_is_missing(loop: Shell) -> None:
     found = loop.json("worth")
     assert (found["done"], found["curves"], found["reach"], found["plot"]) == (0, {}, None, None)
     assert loop.json("status")["worth"]["text"] == found["text"]
+
+
+@pytest.mark.slow
+def test_export(loop: Shell) -> None:
+    """A word of the command line that is unknown is named; the summary says what was written."""
+    loop("init")
+    target = loop.folder / "uploads.npz"
+    found = loop.json("export", target, "--status", "any", "--until", "2026-05-03")
+    assert (found["uploads"], found["files"]) == (0, [str(target)])
+    assert "kind: expected one of correction, confirmation" in loop.refused("export", target, "--kind", "corection")
+    assert "since: expected a date" in loop.refused("export", target, "--since", "yesterday")
+    assert "it exists" in loop.refused("export", target)
