@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from loop.asking import announcing, nightly, pacing
+from loop.asking import announcing, gold, held_back, nightly, pacing
 from loop.asking.nightly import Asked
 from loop.errors import LoopError
 from loop.feed import upkeep as feed_upkeep
@@ -21,12 +21,15 @@ def follow(home: Home, family: str, now: datetime) -> Asked | None:
     """Ask the next questions, and set and publish the phones' policy. An error is logged: no night fails by it."""
     try:
         pace = pacing.adapt(home, family, now)
+        held = held_back.ask(home, now)
         asked = nightly.ask(home, family, now)
         proposal = announcing.announce(home, now, pace)
     except LoopError as error:
         log.error("no questions were asked: %s", error)
         return None
     log.info("questions: %s", "; ".join((asked.why, *pace.reasons)))
+    known = _gold(home, family, now)
+    log.info("questions: %d about uploads held back, %d with known answers", held, known)
     if proposal is not None:
         reasons = "; ".join(proposal.reasons)
         log.info("the asking policy changed: %s", reasons)
@@ -35,8 +38,20 @@ def follow(home: Home, family: str, now: datetime) -> Asked | None:
 
 
 def refill(home: Home, family: str, now: datetime) -> Asked | None:
-    """``nightly.ask`` if the queue runs low and drawings wait. Raises ``StoreUnavailable``, ``ArtifactCorrupt``."""
+    """Ask about uploads held back; ``nightly.ask`` if the queue runs low and drawings wait.
+
+    Raises ``StoreUnavailable``, ``ArtifactCorrupt``.
+    """
+    held_back.ask(home, now)
     with home.store.read() as tx:
         low = pool.open_questions(tx) < LOW * pacing.per_day(tx, home.settings.ask)
         waits = low and pool.any_waiting(tx)
     return nightly.ask(home, family, now) if waits else None
+
+
+def _gold(home: Home, family: str, now: datetime) -> int:
+    try:
+        return gold.top_up(home, family, now)
+    except LoopError as error:
+        log.warning("no questions with known answers were made: %s", error)
+        return 0

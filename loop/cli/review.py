@@ -6,12 +6,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from loop.asking import announcing, nightly, pacing, review
-from loop.cli.output import FamilyName, Json, console, emit, open_home, progress, say
+from loop.asking import announcing, nightly, pacing, quality, review
+from loop.asking.quality import Quality
+from loop.cli.output import FamilyName, Json, console, emit, open_home, print_table, progress, say, table
 from loop.cli.setup import known_family
 from loop.cli.terminal_digit import drawn
 from loop.clock import utc_now
-from loop.errors import BadSettings, QuestionClosed, UnknownQuestion
+from loop.errors import BadSettings, NothingToUndo, QuestionClosed, UnknownQuestion
 from loop.home import Home
 from loop.store.asking import policies, questions
 from loop.store.asking.values import Flag, Question, QuestionStatus, Word
@@ -56,7 +57,10 @@ class Session:
 
     def undo(self) -> str:
         """Undo the last answer; its question comes next."""
-        undone = review.undo(self.home.store, self.reviewer, utc_now())
+        try:
+            undone = review.undo(self.home.store, self.reviewer, utc_now())
+        except NothingToUndo as refused:
+            return str(refused)
         self.close()
         self.fetched = []
         self.answered -= 1
@@ -93,18 +97,19 @@ def review_(context: typer.Context, reviewer: Reviewer = None) -> None:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Count questions by arm and status."""
+    """Count questions by arm and status; say how reviewers answer, and how far they agree."""
     home = open_home()
     with home.store.read() as tx:
-        counts, policy = questions.counts(tx), policies.latest(tx)
+        counts, policy, team = questions.counts(tx), policies.latest(tx), quality.of_all(tx)
     if as_json:
         rows = [{"arm": arm, "status": state, "n": n} for (arm, state), n in counts.items()]
-        emit({"questions": rows, "policy": None if policy is None else asdict(policy)})
+        emit({"questions": rows, "policy": None if policy is None else asdict(policy), "team": asdict(team)})
         return
     if not counts:
         say("no question was asked yet; `loop ask` asks about the drawings that wait")
     for (arm, state), n in sorted(counts.items()):
         say(f"{arm}, {state}: {n:,}")
+    _team(team)
 
 
 def ask(
@@ -151,6 +156,34 @@ def _ask(session: Session, question: Question) -> bool:
             say(session.answer(question, word, seconds))
             return True
         say(KEYS)
+
+
+def _team(team: Quality) -> None:
+    """Print a table of the reviewers, and their agreement."""
+    if not team.reviewers:
+        return
+    shown = table(
+        "Reviewers", "name", ">answered", ">skipped", ">seconds each", ">known answers right", ">agreed", ">accuracy"
+    )
+    for each in team.reviewers:
+        shown.add_row(
+            each.reviewer,
+            f"{each.answered:,}",
+            f"{each.skipped:,}",
+            "–" if each.seconds is None else f"{each.seconds:.1f}",
+            f"{each.gold_right} of {each.gold}",
+            f"{each.agreed} of {each.compared}",
+            "–" if each.accuracy is None else f"{100 * each.accuracy:.1f} %",
+        )
+    print_table(shown)
+    if not team.questions:
+        say("agreement: no question has answers of two reviewers yet")
+    elif team.alpha is None:
+        say(
+            f"agreement: all answers to {team.questions:,} questions are the same digit; alpha needs two different ones"
+        )
+    else:
+        say(f"agreement (Krippendorff's alpha) {team.alpha:.3f} over {team.questions:,} questions; 1 is perfect")
 
 
 def _said(word: Word) -> str:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loop.errors import BadSettings, StoreUnavailable
+from loop.errors import BadSettings, CorpusUnavailable, StoreUnavailable
 from loop.home.artifacts import Artifacts
 from loop.home.model_cache import ModelCache
 from loop.home.sealing_key import KeyFile
@@ -93,7 +93,20 @@ def _make_private(folder: Path) -> None:
 
 
 def corpus(settings: Settings, wanted: str) -> "Corpus":
-    """The base corpus that a family needs, or ``digits`` if the setting asks for it. Raises ``CorpusUnavailable``."""
+    """The base corpus that a family needs, or ``digits`` if the setting asks for it; downloaded if it is missing.
+
+    Raises ``CorpusUnavailable``.
+    """
+    try:
+        return corpus_here(settings, wanted)
+    except CorpusUnavailable:
+        from loop.data import corpus as corpora
+
+        return corpora.mnist(settings.mnist, download=True)
+
+
+def corpus_here(settings: Settings, wanted: str) -> "Corpus":
+    """The same, if it is on this machine. Raises ``CorpusUnavailable``."""
     return _corpus("digits" if "digits" in (settings.corpus, wanted) else "mnist", settings.mnist)
 
 
@@ -102,4 +115,4 @@ def _corpus(name: str, path: Path | None) -> "Corpus":
     """Read and checked once per process: its arrays are read-only, and each night needs it several times."""
     from loop.data import corpus as corpora  # here, so that commands without digits do not load NumPy and Pillow
 
-    return corpora.digits() if name == "digits" else corpora.mnist(path, download=True)
+    return corpora.digits() if name == "digits" else corpora.mnist(path)

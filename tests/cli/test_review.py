@@ -13,14 +13,16 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from loop.asking import review
 from loop.cli.terminal_digit import RAMP, drawn
 from loop.clock import utc_now
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.settings import Settings
 from loop.store import Store, tables
+from loop.store.asking.values import Word
 from loop.store.values import Status
-from tests.asking.conftest import ask, drawing, send
+from tests.asking.conftest import ask, ask_gold, drawing, send
 from tests.feed.conftest import Office
 from tests.helpers import stores
 
@@ -110,3 +112,34 @@ def test_a_digit_in_signs() -> None:
     lines = drawn(pixels, colours=False).plain.splitlines()
     assert len(lines) == 14
     assert lines[5] == " " * 13 + RAMP[-1] * 2 + " " * 13
+
+
+def test_the_state_of_the_reviewers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`loop review status`: each reviewer's answers, skips and known answers, and how far they agree."""
+    from loop.cli import app
+
+    home = home_with_questions(tmp_path, 0)
+    with home.store.read() as tx:
+        waiting = tx.scalars(select(tables.Correction.id).order_by(tables.Correction.id)).all()
+    ask(home.store, waiting[:4], quorum=2)
+    ask_gold(home.store, 1)
+    for name, labels in (("ada", (7, 1, 7, None, 3)), ("ben", (7, 1, 1, 7, 8))):
+        for question, label in enumerate(labels, 1):
+            review.answer(home.store, name, question, Word(label), utc_now(), 1.5)
+    monkeypatch.setenv("LOOP_HOME", str(tmp_path))
+    shown = CliRunner().invoke(app, ["review", "status"]).stdout
+    assert "Krippendorff's alpha" in shown
+    assert "1 of 1" in shown
+    team = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)["team"]
+    assert team["questions"] == 4
+    assert 0 < team["alpha"] < 1
+    ada, ben = team["reviewers"]
+    assert (ada["reviewer"], ada["answered"], ada["skipped"], ada["seconds"], ada["gold_right"]) == (
+        "ada",
+        4,
+        1,
+        1.5,
+        1,
+    )
+    assert (ben["answered"], ben["compared"], ben["agreed"], ben["gold_right"]) == (5, 2, 2, 0)
+    assert ada["accuracy"] > ben["accuracy"]

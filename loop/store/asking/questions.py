@@ -136,6 +136,30 @@ def ask_more(tx: Session, question_id: int, quorum: int) -> None:
     tx.execute(update(QUESTION).where(QUESTION.id == question_id).values(quorum=quorum))
 
 
+def open_of(tx: Session, arm: Arm) -> int:
+    """How many questions of an arm are open."""
+    found = select(func.count()).where(QUESTION.status == QuestionStatus.OPEN, QUESTION.arm == arm)
+    return tx.scalar(found) or 0
+
+
+def gold_counts(tx: Session) -> tuple[int, int]:
+    """How many gold questions there are, and how many of them the reviewer who answered most has answered."""
+    there = tx.scalar(select(func.count()).where(QUESTION.arm == Arm.GOLD)) or 0
+    each = (
+        select(func.count())
+        .select_from(ANSWER)
+        .join(QUESTION, QUESTION.id == ANSWER.question_id)
+        .where(_standing(), QUESTION.arm == Arm.GOLD)
+        .group_by(ANSWER.reviewer)
+    )
+    return there, max(tx.scalars(each), default=0)
+
+
+def gold_pixels(tx: Session) -> set[bytes]:
+    """The pictures of all gold questions, 784 bytes each."""
+    return {bytes(pixels) for pixels in tx.scalars(select(QUESTION.pixels).where(QUESTION.arm == Arm.GOLD)) if pixels}
+
+
 def counts(tx: Session) -> dict[tuple[Arm, QuestionStatus], int]:
     """The number of questions by arm and status."""
     rows = tx.execute(select(QUESTION.arm, QUESTION.status, func.count()).group_by(QUESTION.arm, QUESTION.status))

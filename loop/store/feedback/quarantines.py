@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, select, update
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
@@ -85,6 +85,18 @@ def waiting(tx: Session) -> dict[str, int]:
         for signal in {each["signal"] for each in reasons}:
             counts[signal] = counts.get(signal, 0) + 1
     return counts
+
+
+def unasked(tx: Session, most: int) -> list[tuple[int, str]]:
+    """Uploads that wait for a decision and have no question, the first held first: their ids, and the first reason."""
+    question = tables.Question
+    query = (
+        _joined(Which(), select(tables.Quarantine.correction_id, tables.Quarantine.reasons))
+        .where(~exists().where(question.correction_id == tables.Quarantine.correction_id))
+        .order_by(tables.Quarantine.found_at, tables.Quarantine.correction_id)
+        .limit(most)
+    )
+    return [(id_, str(reasons[0]["text"]) if reasons else "no reason") for id_, reasons in tx.execute(query)]
 
 
 def count(tx: Session) -> int:
