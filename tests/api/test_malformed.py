@@ -141,6 +141,9 @@ FORM = operations.multipart({b"label": b"4", b"image": malformed.bases()["PNG 28
 FORM_KIND = b"multipart/form-data; boundary=" + BOUNDARY
 JSON_KIND = b"application/json"
 IMAGE = json.dumps(correction()["image"]).encode()
+BY_APPS = ("/v1/corrections", "/v1/drawings")
+BY_OPS = ("/v1/promotions", "/v1/rollbacks", "/v1/runs")
+WITH_A_BODY = (*BY_APPS, *(f"{path}:batch" for path in BY_APPS), *BY_OPS)
 
 
 def bodies(seed: int) -> Iterator[tuple[str, bytes, bytes, bytes]]:
@@ -175,6 +178,9 @@ def bodies(seed: int) -> Iterator[tuple[str, bytes, bytes, bytes]]:
     for name in ("label", "predicted", "confidence", "version", "rate", "kind", "captured_at", "key", "image", "other"):
         for value in values:
             yield "/v1/corrections", JSON_KIND, b'{"image":%s,"label":4,"%s":%s}' % (IMAGE, name.encode(), value), name
+    for name in ("predicted", "runner_up", "runner_up_confidence", "probabilities", "rate", "label"):
+        for value in (*values, b"[" + b"0.1," * 9 + b"0.2]", b"[" + b"1," * 99_999 + b"1]", b"1e-300"):
+            yield "/v1/drawings", JSON_KIND, b'{"image":%s,"%s":%s}' % (IMAGE, name.encode(), value), name
     whole = [b"", b" ", b"null", b"[]", b'"x"', b"\xef\xbb\xbf" + SOUND, SOUND.decode().encode("utf-16"), SOUND * 2]
     whole += [
         SOUND + b"\0",
@@ -186,7 +192,7 @@ def bodies(seed: int) -> Iterator[tuple[str, bytes, bytes, bytes]]:
     ]
     whole += [b'{"corrections":[' + b"[]," * 40_000 + b"[]]}", b'{"corrections":[' + b"1," * 100 + b"1]}"]
     for number, body in enumerate(whole):
-        for path in ("/v1/corrections", "/v1/corrections:batch", "/v1/promotions", "/v1/rollbacks", "/v1/runs"):
+        for path in WITH_A_BODY:
             yield path, JSON_KIND, body, f"whole {number}"
     crlf = b"\r\n"
     forms = {
@@ -239,7 +245,7 @@ def test_malformed_bodies(process: Process, seeds: list[int]) -> None:
     for seed in seeds:
         for path, kind, body, name in bodies(seed):
             phone = process.phone()
-            key = phone.key if "corrections" in path else process.keys["ops"]
+            key = phone.key if path.startswith(BY_APPS) else process.keys["ops"]
             headers = operations.headers(key, phone, kind)
             answer = wire.ask(process.url, wire.request("POST", path.encode(), headers.items(), body))
             if answer is None:

@@ -22,6 +22,7 @@ REPEATED = {
     "a label": ("/v1/corrections", ONE.replace('"label"', '"label": 3, "label"'), "label"),
     "written in two ways": ("/v1/corrections", ONE.replace('"label"', '"l\\u0061bel": 3, "label"'), "label"),
     "a space before the colon": ("/v1/corrections", ONE.replace('"label"', '"label" : 3, "label"'), "label"),
+    "a drawing": ("/v1/drawings", '{"rate": 1, "rate": 0.5, "image": ""}', "rate"),
     "inside a value": ("/v1/corrections", ONE.replace('"label": 4', '"label": {"a": [{"b": 1, "b": 2}]}'), "b"),
     "an item of a batch": ("/v1/corrections:batch", BATCH.replace('"label"', '"label": 3, "label"', 1), "label"),
     "the batch itself": ("/v1/corrections:batch", '{"corrections": [], ' + BATCH[1:], "corrections"),
@@ -70,9 +71,10 @@ def test_every_operation_with_a_json_body(small: Server) -> None:
         headers = small.phone().headers | {"Content-Type": "application/json"}
         headers["Authorization"] = f"Bearer {small.keys[role]}"
         valid = json.dumps(operations.JSON[operation.path])
-        first = next(iter(operations.JSON[operation.path]))
+        first = next(iter(operations.JSON[operation.path]), "any")
+        twice = f'"{first}": null, "{first}": null' + ("" if valid == "{}" else ", ")
         for encoding in ("utf-8", "utf-16"):
-            body = valid.replace("{", f'{{"{first}": null, ', 1).encode(encoding)
+            body = valid.replace("{", f"{{{twice}", 1).encode(encoding)
             answer = httpx.request(operation.method, small.url + operation.path, content=body, headers=headers)
             assert answer.status_code == 400, (operation, encoding, answer.text)
             assert encoding != "utf-8" or answer.json()["type"] == "urn:digit-loop:repeated-key"
