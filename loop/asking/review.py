@@ -77,16 +77,23 @@ def answer(
     Raises ``UnknownQuestion``, ``QuestionClosed``, ``AlreadyAnswered``.
     """
     with store.exclusive() as tx:
-        question = questions.get(tx, question_id)
-        if question is None:
-            raise UnknownQuestion(f"question {question_id}: there is none, or its source was erased; take the next one")
-        given = {each.reviewer: each for each in questions.answers(tx, [question_id])}
-        if reviewer in given:
-            return _again(question, given[reviewer], word)
-        _require_open(tx, question, reviewer, now)
-        answer_id = questions.answer(tx, question_id, reviewer, word, seconds, now)
-        questions.release(tx, reviewer, [question_id])
-        status = _settle(tx, question, [*(each.word for each in given.values()), word], now)
+        return answer_in(tx, reviewer, question_id, word, now, seconds)
+
+
+def answer_in(
+    tx: Session, reviewer: str, question_id: int, word: Word, now: datetime, seconds: float | None = None
+) -> Answered:
+    """``answer`` within an exclusive transaction; a refusal changes nothing."""
+    question = questions.get(tx, question_id)
+    if question is None:
+        raise UnknownQuestion(f"question {question_id}: there is none, or its source was erased; take the next one")
+    given = {each.reviewer: each for each in questions.answers(tx, [question_id])}
+    if reviewer in given:
+        return _again(question, given[reviewer], word)
+    _require_open(tx, question, reviewer, now)
+    answer_id = questions.answer(tx, question_id, reviewer, word, seconds, now)
+    questions.release(tx, reviewer, [question_id])
+    status = _settle(tx, question, [*(each.word for each in given.values()), word], now)
     return Answered(question_id, status, answer_id, False, question.predicted, question.runner_up)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from loop.asking import announcing, nightly, pacing, quality, review
 from loop.asking.quality import Quality
+from loop.cli import label_studio
 from loop.cli.output import FamilyName, Json, console, emit, open_home, print_table, progress, say, table
 from loop.cli.setup import known_family
 from loop.cli.terminal_digit import drawn
@@ -110,6 +111,10 @@ def status(as_json: Json = False) -> None:
     for (arm, state), n in sorted(counts.items()):
         say(f"{arm}, {state}: {n:,}")
     _team(team)
+
+
+app.command("export")(label_studio.export)
+app.command("import")(label_studio.import_)
 
 
 def ask(

@@ -41,6 +41,11 @@ def open_for(tx: Session, reviewer: str, most: int, now: datetime) -> list[Quest
     return _questions(tx, and_(QUESTION.status == QuestionStatus.OPEN, QUESTION.arm != Arm.GOLD, free, ~mine), most)
 
 
+def open_ones(tx: Session, most: int) -> list[Question]:
+    """Open questions about uploads, oldest first, whoever holds them."""
+    return _questions(tx, and_(QUESTION.status == QuestionStatus.OPEN, QUESTION.arm != Arm.GOLD), most)
+
+
 def gold_for(tx: Session, reviewer: str, most: int) -> list[Question]:
     """Gold questions that this reviewer has not answered yet, oldest first."""
     mine = exists().where(_standing(), ANSWER.question_id == QUESTION.id, ANSWER.reviewer == reviewer)

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,24 +135,36 @@ class Visitor:
         return [f"{each['source']}: {each['message']}" for each in self.driver.get_log("browser")]
 
 
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """One browser for all tests."""
+@contextmanager
+def browser(profile: Path) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium with this profile. Raises ``LookupError`` if it or ChromeDriver is not installed."""
     chromium, chromedriver = next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")
     if chromium is None or chromedriver is None:
-        pytest.skip("no chromium with chromedriver here (Debian: apt-get install chromium chromium-driver)")
+        raise LookupError("no chromium with chromedriver here (Debian: apt-get install chromium chromium-driver)")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Chromium's sandbox refuses root
-    profile = f"--user-data-dir={tmp_path_factory.mktemp('browser')}"
-    for flag in ("--headless", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", profile, *QUIET, *sandbox):
+    where = f"--user-data-dir={profile}"
+    for flag in ("--headless", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", where, *QUIET, *sandbox):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     made = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
-    made.set_window_size(1280, 1000)
-    made.set_script_timeout(60)
-    yield made
-    made.quit()
+    try:
+        made.set_window_size(1280, 1000)
+        made.set_script_timeout(60)
+        yield made
+    finally:
+        made.quit()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """One browser for all tests."""
+    try:
+        with browser(tmp_path_factory.mktemp("browser")) as made:
+            yield made
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
