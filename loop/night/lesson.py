@@ -118,7 +118,7 @@ def turns(offers: Offers, senders: Senders, rows: Rows) -> Rows:
     ids = np.empty(len(rows), np.int32)  # smaller for a newer upload; a million uploads must need little memory
     ids[np.argsort(offers.ids[rows])[::-1]] = np.arange(len(rows), dtype=np.int32)
     by_digit = _turn(np.lexsort((ids, labels, late, sources)), sources, late, labels)
-    own = _turn(np.lexsort((labels, by_digit, late, sources)), sources)
+    own = _turn(np.lexsort((ids, by_digit, late, sources)), sources)
     trust = np.where(senders.vouched, 1.0, np.clip(senders.trust, LEAST_TRUST, 1.0)).astype(np.float32)[sources]
     rounds = np.ceil((own + 1) / trust - np.float32(1e-4)).astype(np.int32)
     del trust, own

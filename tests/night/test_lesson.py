@@ -155,6 +155,19 @@ def test_rare_digits_are_in() -> None:
     assert np.sort(taken).tolist() == list(range(80, 100))
 
 
+def test_a_crowd_with_one_turn_each_offers_its_newest() -> None:
+    """Of sources that get one upload in, the newest is taken, not the lowest digit: else a crowd's 7s never teach."""
+    offers, senders = crowd([2] * 50)
+    offers = replace(
+        offers,
+        sources=np.repeat(np.arange(50), 2).astype(np.int32),
+        labels=np.tile([3, 7], 50).astype(np.uint8),
+        corrected=np.ones(100, bool),
+    )
+    taken = lesson.choose(offers, senders, replace(SHARES, budget=50, source_share=1.0))
+    assert set(offers.labels[taken].tolist()) == {7}
+
+
 def test_the_first_days() -> None:
     """With young sources only, a lesson reaches the floor, and no source takes more than its own floor."""
     offers, senders = crowd([150, 100, 20], young=[0, 1, 2])
