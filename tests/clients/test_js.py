@@ -12,11 +12,28 @@ import pytest
 
 from loop.feed import asking, document, refusals
 from loop.feed.client import syncing
+from tests.api.test_clients import install, run
 from tests.helpers.paths import ROOT
 
 CLIENT = ROOT / "clients/js"
 OWN_RULES = {"DiskFull", "Busy", "NoSecret", "BadImage", "BadField", "Unsupported"}
 MINIMUM_NODE = 20
+USER = """
+import { LoopError, LoopOutbox, LoopPhone, MemoryStore, correction, normalise } from "digit-loop";
+import type { LoadModel, Rule } from "digit-loop";
+
+const metadata = { "loop.version": "1" };
+const loadModel: LoadModel = (bytes) => ({ metadata, probabilities: (pixels) => [bytes.length, pixels.length] });
+const phone = await LoopPhone.open({ site: "", root: new Uint8Array(), store: new MemoryStore(), loadModel });
+const rate: number | null = phone.confirmRate;
+const outbox = new LoopOutbox({ api: "", key: () => "", store: new MemoryStore() });
+const pixels = normalise({ width: 1, height: 1, grey: new Uint8Array(1) });
+const version = (await phone.model())!.held.version;
+await outbox.add(correction(pixels, { label: 7, predicted: 1, confidence: 0.5, version }));
+const rule = (error: unknown): Rule | null => (error instanceof LoopError ? error.rule : null);
+const expires: Date = (await phone.sync()).expires;
+console.log(rate, rule(null), expires.getTime(), (await outbox.upload()).accepted[0]?.id);
+"""
 
 
 def node(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -41,6 +58,45 @@ def test_in_node(file: str) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert re.search(r"^# fail 0$", done.stdout, re.M)
     assert "Warning" not in done.stderr
+
+
+@pytest.mark.slow
+def test_types_are_strict_and_published(tmp_path: Path) -> None:
+    """``tsc --strict`` accepts the client and a user of its package, and refuses a wrong use of either."""
+    node("--version")
+    client = shutil.copytree(CLIENT, tmp_path / "client", ignore=shutil.ignore_patterns("node_modules", "types"))
+    install(client, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+    tsc = [str(client / "node_modules/.bin/tsc"), "--pretty", "false"]
+    run(client, *tsc, "-p", ".")
+    run(client, "npm", "pack", "--silent")
+    user = tmp_path / "user"
+    package = user / "node_modules/digit-loop"
+    package.mkdir(parents=True)
+    run(package, "tar", "xf", str(next(client.glob("*.tgz"))), "--strip-components=1")
+    assert not list(package.rglob("*.test.js"))
+    strict = [
+        "--strict",
+        "--noEmit",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+        "--lib",
+        "es2023,dom",
+    ]
+    (user / "user.mts").write_text(USER)
+    run(user, *tsc, *strict, "user.mts")
+    (user / "user.mts").write_text(USER.replace("label: 7", 'label: "7"'))
+    wrong = subprocess.run([*tsc, *strict, "user.mts"], cwd=user, check=False, text=True, capture_output=True)
+    assert "not assignable to type 'number'" in wrong.stdout
+    broken = client / "src/png.js"
+    broken.write_text(
+        broken.read_text().replace(
+            "export function png(pixels, side) {", 'export function png(pixels, side) {\n  side = "";'
+        )
+    )
+    wrong = subprocess.run([*tsc, "-p", "."], cwd=client, check=False, text=True, capture_output=True)
+    assert "src/png.js" in wrong.stdout
 
 
 def test_every_refusal_has_its_rule() -> None:

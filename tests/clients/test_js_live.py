@@ -7,6 +7,7 @@ import base64
 import functools
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,8 +17,8 @@ from typing import Any
 import pytest
 from selenium import webdriver
 
+from loop.clock import utc_now
 from loop.feed import upkeep
-from loop.feed.fields import when
 from loop.store.asking import policies
 from tests.api.conftest import Server, opened, serving
 from tests.api.pages.conftest import driver
@@ -96,6 +97,29 @@ const done = arguments[arguments.length - 1];
 """
 
 
+PRELUDE = """
+import { recorded } from "ORIGIN/js/test/checks.js";
+const { models } = await (await fetch("ORIGIN/vectors/feed.json")).json();
+const runtime = { load: async (bytes) => {
+  const model = await recorded(models)(bytes);
+  const some = [0.02, 0.5, 0, 0, 0, 0, 0, 0.48, 0, 0]; // of a picture without a recorded answer
+  return { metadata: model.metadata, predict: async (pixels) => (await model.probabilities(pixels)) ?? some };
+} };
+const myVerify = (signature, message, key) => signature.length === 64 && key.length === 32 && message.length > 0;
+"""
+AFTERWARDS = """
+export const found = {
+  version: held.version, accepted: done.accepted.length, waiting: done.waiting, corrections: corrections.length,
+  asks: askNow, waits: await outbox.waiting(), read, served: version,
+};
+"""
+RUN = """
+const done = arguments[arguments.length - 1];
+import(URL.createObjectURL(new Blob([arguments[0]], { type: "text/javascript" })))
+  .then(({ found }) => done(found), (error) => done(`failed: ${error} ${error.stack}`));
+"""
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files, and prints nothing."""
 
@@ -103,10 +127,20 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Print nothing."""
 
 
-@pytest.fixture(scope="module")
-def origin() -> Iterator[str]:
-    """An origin that serves the folder ``clients``, as a web app's server does."""
-    handler = functools.partial(Quiet, directory=str(ROOT / "clients"))
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The folder of a web app's server: the client and the vectors."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for name in ("js", "vectors"):
+        (folder / name).symlink_to(ROOT / "clients" / name)
+    return folder
+
+
+@pytest.fixture
+def origin(site: Path) -> Iterator[str]:
+    """The origin of the web app; a new one in each test, so that its stores are empty."""
+    handler = functools.partial(Quiet, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -114,18 +148,20 @@ def origin() -> Iterator[str]:
 
 
 @pytest.fixture
-def served(tmp_path: Path, origin: str) -> Iterator[tuple[Server, dict[str, Any]]]:
+def served(tmp_path: Path, origin: str, site: Path) -> Iterator[tuple[Server, dict[str, Any]]]:
     """A server with one version and a published feed that admits ``origin``, and what a client is given."""
     home = opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, serve=replace(BOUNDLESS, cors_origins=origin))
     office = Office(home, home.settings.published)
+    office.now = utc_now().replace(microsecond=0)
     office.register()
     root = office.create()
+    (site / "app-root.json").write_bytes(root)
     document = {"ask_user": True, "asked_a_day": 1, "margin_ppm": 300_000, "other_ppm": 0, "unsure_ppm": 1_000_000}
     with home.store.write() as tx:
         policies.add(tx, policies.SetPolicy(document, (), "tests", office.now))
     upkeep.follow(home, WHY, office.now)
     with serving(home) as server:
-        given = {"root": base64.b64encode(root).decode(), "now": when(office.now), "url": server.url}
+        given = {"root": base64.b64encode(root).decode(), "url": server.url}
         yield server, given | {"key": server.keys["app"]}
 
 
@@ -148,7 +184,7 @@ def test_every_vector_in_chromium(driver: webdriver.Chrome, origin: str) -> None
     driver.get(f"{origin}/vectors/small.json")
     found = driver.execute_async_script(VECTORS)
     assert not isinstance(found, str), found
-    assert set(found) >= {"pictures", "strokes", "small", "feeds"}
+    assert set(found) == {"pictures", "strokes", "small", "feeds", "asking"}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
@@ -159,3 +195,27 @@ def test_stores_keep_through_a_reload(driver: webdriver.Chrome, origin: str) -> 
     assert driver.execute_async_script(KEEP) == [[None, *worked]] * 2
     driver.refresh()
     assert driver.execute_async_script(KEEP) == [[[0, 255, 7], *worked]] * 2
+
+
+def test_every_snippet_of_the_page(
+    driver: webdriver.Chrome, origin: str, served: tuple[Server, dict[str, Any]]
+) -> None:
+    """The JavaScript of docs/javascript.md, from top to bottom, in a browser against the server."""
+    text = (ROOT / "docs/javascript.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"^```js\n(.*?)^```", text, re.M | re.S)
+    assert len(snippets) >= 6
+    code = PRELUDE + "".join(snippets) + AFTERWARDS
+    for name, value in {
+        '"digit-loop"': '"ORIGIN/js/src/index.js"',
+        "ORIGIN": origin,
+        "https://api.example": served[1]["url"],
+        "loop_app_…": served[1]["key"],
+    }.items():
+        assert name in code
+        code = code.replace(name, value)
+    driver.get(f"{origin}/vectors/pictures.json")
+    found = driver.execute_async_script(RUN, code)
+    assert not isinstance(found, str), found
+    assert found.pop("read") in range(10)
+    assert found.pop("corrections") in {2, 3}  # a confirmation is drawn by lot
+    assert found == {"version": 1, "accepted": 1, "waiting": 0, "asks": True, "waits": 0, "served": 1}

@@ -1,7 +1,6 @@
 // A life at the real API: tests/clients/test_js_live.py starts the server, and runs this in Node and in a browser.
 
-import { LoopError, LoopOutbox, LoopPhone, StoredSecret, asked, confirmation, correction, drawing, normalise, picture } from "../src/index.js";
-import { parseTime } from "../src/times.js";
+import { LoopOutbox, LoopPhone, StoredSecret, asked, confirmation, correction, drawing, normalise, picture } from "../src/index.js";
 import { recorded } from "./checks.js";
 
 /** Words about drawings that differ. */
@@ -9,9 +8,8 @@ const drawn = (seed) => normalise(picture([[[0, 0], [30 + seed, 5], [10, 60 + 3 
 const said = (seed, label, key) => correction(drawn(seed), { label, predicted: 8, confidence: 0.5, version: 1, key });
 
 /** Sync, upload alone and as a batch, change one's mind, take back, ask what became of it, erase. What happened, as plain JSON. */
-export async function life({ url, key, root, now, models, stores }) {
-  const services = { clock: { now: () => parseTime(now), uptime: () => performance.now() / 1000 } };
-  const options = { site: `${url}/v1`, root, store: stores[0], services, loadModel: recorded(models) };
+export async function life({ url, key, root, models, stores }) {
+  const options = { site: `${url}/v1`, root, store: stores[0], loadModel: recorded(models) };
   const phone = await LoopPhone.open(options);
   const first = await phone.sync();
   const second = await (await LoopPhone.open(options)).sync();
@@ -50,14 +48,4 @@ export async function life({ url, key, root, now, models, stores }) {
     undone: undone.withdrawn, became, unknown: [unknown.accepted.length, unknown.waiting], erased: erased.uploads, left,
     newSource: secret !== other,
   };
-}
-
-/** The rule of what a sync throws, or null. */
-export async function syncing(options) {
-  try {
-    await (await LoopPhone.open(options)).sync();
-    return null;
-  } catch (thrown) {
-    return thrown instanceof LoopError ? thrown.rule : String(thrown);
-  }
 }
