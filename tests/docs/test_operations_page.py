@@ -208,7 +208,7 @@ def test_commands_on_the_pages_exist(page: str) -> None:
         if words[1].startswith("--"):
             continue
         command, rest = lazy.load(words[1]), words[2:]
-        if hasattr(command, "commands"):
+        if hasattr(command, "commands") and not (command.invoke_without_command and not rest):
             command, rest = command.commands[rest[0]], rest[1:]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in rest if word.startswith("--")} <= options, words
