@@ -12,9 +12,10 @@ from loop import intake
 from loop.asking import review
 from loop.evaluation import scoring, users
 from loop.evaluation.scoring import Slice
+from loop.home import Home
 from loop.home.sections import Jury
 from loop.intake import Receipt
-from loop.night import jury
+from loop.night import jury, publishing, retrain
 from loop.store import Store, tables
 from loop.store.asking.values import Arm, Flag, Word
 from loop.store.feedback import corrections, erasures
@@ -22,6 +23,10 @@ from loop.store.values import Role, Status
 from tests.asking.conftest import ask, drawing
 from tests.helpers.people import season
 from tests.night.test_jury import some_corpus
+from tests.night.test_retrain import home
+from tests.night.test_worth import answered
+
+__all__ = ["answered", "home"]  # the fixtures
 
 NAMES = [f"s{number}" for number in range(8)]
 JUDGES = [name for name in NAMES if corrections.role_of(name, "salt", 0.5) is Role.HOLDOUT]
@@ -157,3 +162,22 @@ def test_its_interval_counts_hands(asked: Store, now: datetime) -> None:
     expected = users.interval(report.scores[0].right, part.weights, part.sources)
     assert report.scores[0].interval == expected
     assert scoring.summary(report)["slices"][0]["interval"] == list(expected)
+
+
+def test_the_gate_and_the_report_see_the_slice(answered: Home) -> None:
+    """A night that is taught answers: its verdict says what users gained, and its report has the interval of hands."""
+    done = retrain.run(answered)
+    assert done.judged is not None
+    verdict = done.judged.verdicts[publishing.GOOD_ENOUGH]
+    (reason,) = (each for each in verdict.reasons if each.check == "users")
+    assert reason.text.startswith("users: ")
+    assert reason.numbers["hands"] >= 3
+    (part,) = (each for each in scoring.summary(done.judged.after)["slices"] if each["name"] == "users")
+    before = done.judged.before
+    assert before is not None
+    earlier = before.on("users")
+    assert earlier is not None
+    assert part["accuracy"] > earlier.accuracy + 0.1
+    assert part["interval"] == list(done.judged.after.scores[2].interval)
+    assert done.version is not None
+    assert [each["name"] for each in done.version.summary["slices"]] == ["digits", "feedback", "users"]
