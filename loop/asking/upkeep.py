@@ -8,7 +8,7 @@ from loop.asking.nightly import Asked
 from loop.errors import LoopError
 from loop.feed import upkeep as feed_upkeep
 from loop.home import Home
-from loop.store.asking import pool
+from loop.store.asking import pool, questions
 from loop.store.values import Attribution
 
 LOW = 1 / 4
@@ -38,10 +38,12 @@ def follow(home: Home, family: str, now: datetime) -> Asked | None:
 
 
 def refill(home: Home, family: str, now: datetime) -> Asked | None:
-    """Ask about uploads held back; ``nightly.ask`` if the queue runs low and drawings wait.
+    """Ask about uploads held back; ``nightly.ask`` if the queue runs low and drawings wait. Expired holds are removed.
 
     Raises ``StoreUnavailable``, ``ArtifactCorrupt``.
     """
+    with home.store.exclusive() as tx:
+        questions.expire_holds(tx, now)
     held_back.ask(home, now)
     with home.store.read() as tx:
         low = pool.open_questions(tx) < LOW * pacing.per_day(tx, home.settings.ask)

@@ -1,10 +1,12 @@
 """Gold questions and questions about held uploads are kept up, on a real store and a real model file."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from loop.asking import gold, held_back, review, upkeep
 from loop.data import corpus as corpora
@@ -124,6 +126,17 @@ def test_nobody_is_asked_where_nobody_reviews(store: Store, tmp_path: Path) -> N
     home = opened(store, tmp_path, per_day=0)
     hold(home, 2)
     assert held_back.ask(home, NOW) == 0
+
+
+def test_expired_holds_are_removed(home: Home) -> None:
+    """Those of reviewers who went away; live ones stay."""
+    hold(home, 3)
+    held_back.ask(home, NOW)
+    review.hand_out(home.store, "ada", 9, NOW, 60)
+    review.hand_out(home.store, "ben", 9, NOW + timedelta(seconds=50), 60)
+    upkeep.refill(home, "cnn", NOW + timedelta(seconds=90))
+    with home.store.read() as tx:
+        assert set(tx.scalars(select(tables.Hold.reviewer))) == {"ben"}
 
 
 def test_a_round_keeps_all_of_it_up(home: Home) -> None:

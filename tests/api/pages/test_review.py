@@ -210,7 +210,7 @@ def test_two_reviewers_see_different_questions(visitor: Visitor, site: Site) -> 
 
 
 def test_answers_outlive_the_server(visitor: Visitor, site: Site) -> None:
-    """While the server is away, answers go on and are kept; they arrive when it is back, even after a reload."""
+    """While the server is away, answers go on and are kept; they arrive when it is back."""
     asked(site, 8)
     begun(visitor)
     visitor.until(lambda: visitor.text("progress"))
@@ -222,6 +222,24 @@ def test_answers_outlive_the_server(visitor: Visitor, site: Site) -> None:
     visitor.until(lambda: len(answers(site)) == 3, 30)
     visitor.until(lambda: visitor.text("problem") == "")
     assert answers(site) == {1: (1, None), 2: (2, None), 3: (3, None)}
+
+
+def test_answers_outlive_a_reload(visitor: Visitor, site: Site) -> None:
+    """What could not be sent is sent while the page is left, and kept in the tab: sent again, it changes nothing."""
+    asked(site, 8)
+    begun(visitor)
+    visitor.driver.execute_cdp_cmd("Network.enable", {})
+    visitor.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/review/answers"]})
+    type_(visitor, "12z3")
+    visitor.until(lambda: "not sent yet" in visitor.text("problem"))
+    visitor.driver.refresh()
+    visitor.until(lambda: shown(visitor) == 3)
+    visitor.until(lambda: "not sent yet" in visitor.text("problem"))
+    visitor.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    visitor.until(lambda: visitor.text("problem") == "", 30)
+    assert answers(site) == {1: (1, None), 2: (3, None)}
+    assert answers(site, standing=False) == {}
+    assert shown(visitor) == 3
 
 
 def test_a_refused_answer_is_shown(visitor: Visitor, site: Site) -> None:
