@@ -7,7 +7,7 @@ is in no answer of this API before the reviewer's own answer is stored.
 import base64
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from fastapi import APIRouter
@@ -42,7 +42,11 @@ Status = Annotated[
 router = APIRouter(prefix="/v1/review", route_class=Guarded, tags=["review"])
 
 
-class Wanted(Incoming):
+NoDigit = Literal[Flag.NOT_A_DIGIT, Flag.UNREADABLE, Flag.TWO_DIGITS]
+"""Without a name in the OpenAPI document: it would be that of the flag of a correction, and generators give up."""
+
+
+class WantedQuestions(Incoming):
     """Ask for questions."""
 
     count: Annotated[int, Field(strict=True, ge=1, le=MOST)] = Field(
@@ -71,7 +75,7 @@ class Said(Incoming):
 
     question: Id
     label: Label | None = Field(None, description="The digit.")
-    flag: Flag | None = Field(None, description="Why it is no single digit that can be read.")
+    flag: NoDigit | None = Field(None, description="Why it is no single digit that can be read.")
     skip: bool = Field(False, description="Do not answer; the question is not asked of the caller again.")
     seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = Field(
         None, description="From when the question was shown until it was answered."
@@ -164,7 +168,7 @@ class Progress(BaseModel):
     operation_id="next_questions",
     summary="Get the next questions",
 )
-def hand_out(request: Request, wanted: Wanted) -> HandedOut:
+def hand_out(request: Request, wanted: WantedQuestions) -> HandedOut:
     """They are held for the caller for `review.hold_seconds`. A page asks for the next few before it needs them."""
     service, rules = service_of(request), service_of(request).home.settings.review
     now = service.clock()
