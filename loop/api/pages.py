@@ -37,6 +37,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+CLIENT = "client"
+"""The folder with the modules of ``clients/js``: a link to its sources in the repository, files in a wheel."""
 PAGES = {"draw.html": "/", "review.html": "/review", "production.html": "/production", "reference.html": "/api"}
 KINDS = {
     "html": "text/html; charset=utf-8",
@@ -61,11 +63,10 @@ class Page:
 
 def pages() -> dict[str, Page]:
     """Every file by its URL path, read now."""
-    files = sorted(resources.files("loop.api").joinpath("static").iterdir(), key=lambda file: file.name)
-    return {
-        PAGES.get(file.name, f"/web/{file.name}"): Page(file.read_bytes(), KINDS[file.name.rpartition(".")[2]])
-        for file in files
-    }
+    static = resources.files("loop.api").joinpath("static")
+    found = {PAGES.get(file.name, f"/web/{file.name}"): file for file in static.iterdir() if file.is_file()}
+    found |= {f"/web/{CLIENT}/{file.name}": file for file in static.joinpath(CLIENT).iterdir()}
+    return {path: Page(found[path].read_bytes(), KINDS[found[path].name.rpartition(".")[2]]) for path in sorted(found)}
 
 
 def router() -> APIRouter:

@@ -23,7 +23,9 @@ export class Plane {
   /** Where the level is over the threshold, which is rounded to single first. @param {number} threshold */
   mask(threshold) {
     const least = single(threshold);
-    return new Mask(this.width, this.height, Uint8Array.from(this.values, (level) => Number(level > least)));
+    const made = new Mask(this.width, this.height);
+    for (let i = 0; i < this.values.length; i++) if (this.values[i] > least) made.values[i] = 1;
+    return made;
   }
 
   /** @param {Box} box */
@@ -40,7 +42,8 @@ export class Plane {
     const plane = this.#evenlyLit();
     let paper = median(plane.values);
     const border = median(plane.#border);
-    const nearer = plane.values.filter((level) => Math.abs(single(level - paper)) <= Math.abs(single(level - border))).length;
+    let nearer = 0;
+    for (const level of plane.values) if (Math.abs(single(level - paper)) <= Math.abs(single(level - border))) nearer += 1;
     if (nearer / plane.values.length < 0.6) paper = border;
     const rise = plane.values.map((level) => level - paper);
     const sum = rise.reduce((total, level) => total + single(single(level * level) * level), 0);
@@ -58,7 +61,8 @@ export class Plane {
   noise() {
     const distance = this.values.map(Math.abs).sort();
     const half = single(0.5 * distance[distance.length - 1]);
-    if (distance.filter((level) => level > half).length / distance.length > BOLD_SHARE) return 0;
+    const bold = distance.length - 1 - distance.findLastIndex((level) => level <= half);
+    if (bold / distance.length > BOLD_SHARE) return 0;
     return distance[distance.length >> 2] / 0.3186;
   }
 

@@ -1,13 +1,14 @@
 // "Draw": the champion reads the drawing, and the visitor confirms or corrects it.
 
 import { Problem, call } from "./api.js";
+import { picture } from "./client/drawing.js";
+import { LoopError } from "./client/errors.js";
+import { SIDE, normalise } from "./client/picture.js";
+import { png } from "./client/png.js";
 import { $, h } from "./dom.js";
-import { SIDE, normalise } from "./ink.js";
 import { keyFor, keyring } from "./keys.js";
 import { Outbox } from "./outbox.js";
-import { Pad } from "./pad.js";
-import { png } from "./png.js";
-import { SIDE as CANVAS, raster } from "./raster.js";
+import { PEN, Pad } from "./pad.js";
 
 const ANY_ROLE = ["app", "reviewer", "ops"];
 const PAUSE_MS = 150; // between two readings while the pen moves
@@ -16,6 +17,7 @@ let pixels = null; // the 28×28 of the drawing, null where there is none
 let answer = null; // the prediction for exactly these pixels
 let asking = false;
 let lastAsked = 0;
+let frame = 0;
 
 const pad = new Pad($("pad"), drawn);
 const outbox = new Outbox(showOutbox);
@@ -29,14 +31,31 @@ function column(digit) {
   return { button, bar, share };
 }
 
+/** The pen moves more often than a screen shows. */
 function drawn(ended) {
-  pixels = pad.strokes.length ? normalise(raster(pad.strokes), CANVAS, CANVAS) : null;
+  cancelAnimationFrame(frame);
+  if (ended) see(true);
+  else frame = requestAnimationFrame(() => see(false));
+}
+
+function see(ended) {
+  pixels = seen(pad.strokes);
   answer = null;
   if (pixels !== null) $("kept").textContent = "";
   showPixels();
   if (pixels === null) draw(null);
   else if (ended || performance.now() - lastAsked > PAUSE_MS) ask();
   $("right").disabled = true;
+}
+
+/** The 28×28 of the strokes, as the server makes it; null where there is none. */
+function seen(strokes) {
+  try {
+    return strokes.length ? normalise(picture(strokes, 2 * PEN)) : null;
+  } catch (refused) {
+    if (!(refused instanceof LoopError)) throw refused;
+    return null;
+  }
 }
 
 /** One request at a time. If the drawing changed meanwhile, ask again. */

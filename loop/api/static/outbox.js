@@ -1,6 +1,7 @@
 // Corrections that wait for upload: this browser keeps them, through reloads, until the server has them on disk.
 
 import { Problem, call } from "./api.js";
+import { sourceName } from "./client/uploads.js";
 
 const ITEM = "loop.outbox.";
 const SECRET = "loop.source";
@@ -104,18 +105,12 @@ export class Outbox {
 
   async #erase() {
     for (const item of waiting()) localStorage.removeItem(item);
+    if (!crypto.subtle) throw new Problem(0, "erasing needs HTTPS, or the address 127.0.0.1");
     const source = await sourceName(secret());
     const gone = await call("DELETE", `/v1/sources/${source}`, { roles: ["app"], headers: { "Loop-Source": secret() } });
     for (const item of [SECRET, SENT]) localStorage.removeItem(item);
     return gone;
   }
-}
-
-/** The source's name for a secret, as in loop/access.py. */
-export async function sourceName(own) {
-  if (!crypto.subtle) throw new Problem(0, "erasing needs HTTPS, or the address 127.0.0.1");
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`digit-loop source\n${own}`));
-  return `s${hex(new Uint8Array(digest)).slice(0, 40)}`;
 }
 
 const waiting = () => Object.keys(localStorage).filter((name) => name.startsWith(ITEM)).sort();

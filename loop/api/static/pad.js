@@ -1,7 +1,6 @@
 // The drawing pad: strokes by mouse, finger, pen or keyboard, as lists of points from 0 to 1.
 
-import { PEN } from "./raster.js";
-
+export const PEN = 0.045; // the pen's radius, as a share of the side
 const STEP = 0.04; // of the side, per arrow key
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 

@@ -11,12 +11,11 @@ from loop.data import digits, ink
 from tests.api.pages.conftest import Visitor
 
 MOVED = """
-const modules = ["raster", "ink", "png"].map((name) => import(`/web/${name}.js`));
-const [{ raster, SIDE }, { normalise }, { png }] = await Promise.all(modules);
+const { normalise, picture, png } = await import("/web/client/index.js");
 const text = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 return given[0].map((strokes) => {
-  const grey = raster(strokes), frame = normalise(grey, SIDE, SIDE);
-  return [text(grey), text(frame), text(png(frame, 28))];
+  const canvas = picture(strokes, 0.09), frame = normalise(canvas);
+  return [text(canvas.grey), text(frame), text(png(frame, 28))];
 });
 """
 DRAWINGS = 60
@@ -42,13 +41,13 @@ def pixels(text: str, side: int) -> NDArray[np.uint8]:
 
 
 def test_a_drawing_comes_out_as_in_python(visitor: Visitor) -> None:
-    """The page's 28×28 and ink.normalise of the same greys differ by one level at most; its PNG keeps each bit."""
+    """The page's 28×28 is that of ink.normalise, byte for byte; its PNG keeps each bit."""
     visitor.visit()
     found: list[Any] = visitor.ask(MOVED, drawings(np.random.default_rng(4)))
     assert len(found) == DRAWINGS, found
     for grey, frame, file in found:
-        ours, theirs = ink.normalise(pixels(grey, 280)), pixels(frame, 28)
-        assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 1
+        ours, theirs = ink.normalise(pixels(grey, 256)), pixels(frame, 28)
+        assert np.array_equal(ours, theirs)
         read = digits.read(base64.b64decode(file))
         assert not read.normalised
         assert np.array_equal(read.pixels, theirs)
@@ -58,23 +57,22 @@ def test_a_pen_is_as_wide_as_it_says(visitor: Visitor) -> None:
     """A straight stroke across the middle has the pen's area, and a soft edge."""
     visitor.visit()
     [[grey, _, _]] = visitor.ask(MOVED, [[[[0.25, 0.5], [0.75, 0.5]]]])
-    area = pixels(grey, 280).sum() / 255
-    radius = 0.045 * 280
-    assert abs(area - (140 * 2 * radius + np.pi * radius**2)) < 0.01 * area
-    assert len(np.unique(pixels(grey, 280))) >= 5
+    area = pixels(grey, 256).sum() / 255
+    length, radius = 200, 200 * 0.045 / 0.5
+    assert abs(area - (length * 2 * radius + np.pi * radius**2)) < 0.01 * area
+    assert len(np.unique(pixels(grey, 256))) >= 5
 
 
 def test_nothing_drawn_is_nothing(visitor: Visitor) -> None:
-    """No ink: null, as Python refuses it."""
+    """No ink: refused, as Python refuses it."""
     visitor.visit()
-    blank = "return (await import('/web/ink.js')).normalise(new Uint8Array(280 * 280), 280, 280)"
-    assert visitor.ask(blank) is None
+    blank = "return (await import('/web/client/index.js')).normalise({ width: 9, height: 9, grey: new Uint8Array(81) })"
+    assert "BadImage" in visitor.ask(blank)
 
 
 def test_a_source_has_the_same_name_here_and_there(visitor: Visitor) -> None:
     """The page erases under the name that the server makes of its secret."""
     visitor.visit()
     secret = "Az09_-" + "x" * 37
-    assert visitor.ask("return (await import('/web/outbox.js')).sourceName(given[0])", secret) == access.source_name(
-        secret
-    )
+    named = "return (await import('/web/client/index.js')).sourceName(given[0])"
+    assert visitor.ask(named, secret) == access.source_name(secret)
