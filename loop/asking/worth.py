@@ -1,9 +1,10 @@
 """What asking is worth: learning curves of the asked and of the random arm at equal numbers of labels. Pure.
 
 Each point is a model that was taught ``labels`` answers of one arm from the frozen base, and judged on the slice
-``users``. A curve is the mean over seeds, made non-decreasing (isotonic regression): more labels of one arm teach no
-less, and what says otherwise is chance. Between two sizes it is a straight line. Intervals come from a bootstrap that
-draws seeds and judging hands again, so they allow for both: which labels were taken, and who judged.
+``users``. A curve is the mean over seeds, made non-decreasing from the base on (isotonic regression): more labels of
+one arm teach no less, and what says otherwise is chance. Between two sizes it is a straight line. Intervals come from a
+bootstrap that draws seeds and judging hands again, so they allow for both: which labels were taken, and who judged.
+Other hands may all be harder to read, the base included; so for each draw the target is the same gain over the base.
 """
 
 import math
@@ -19,6 +20,8 @@ SIZES = (10, 25, 50, 100, 200, 400, 800, 1_600, 3_200)
 REPEATS = 1_000
 STEP = 1e-3
 """A target is a whole multiple of this: 0.1 points."""
+BASE_COUNTS = 1e6
+"""Both curves begin at the base, which no chance of a training moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +111,12 @@ def reach(points: Sequence[Point], base: Point, judges: Judges, target: float | 
     if target is None:
         top = min(float(line[0, -1]) for _, line in lines.values())
         target = math.floor(top / STEP + 1e-9) * STEP
-        if target <= lines[ASKED][1][0, 0] + 1e-9:
+        if target <= lines[ASKED][1][0, 0] + STEP / 2:
             return None
     needed = {}
     for arm, (sizes, line) in lines.items():
-        labels = np.array([_crossing(sizes, each, target) for each in line])
+        targets = target - line[0, 0] + line[:, 0]
+        labels = np.array([_crossing(sizes, each, wanted) for each, wanted in zip(line, targets, strict=True)])
         low, high = np.percentile(labels[1:], [2.5, 97.5], method="nearest")  # infinity has no interpolation
         needed[arm] = Estimate(float(labels[0]), float(low), float(high))
     return Reach(target, needed)
@@ -160,7 +164,8 @@ def _lines(cells: Sequence[NDArray[np.float64]], weights: NDArray[np.float64], s
         picked = random.integers(0, len(cell), (len(cell), REPEATS))
         again = np.take_along_axis(accuracies[:, 1:], picked, axis=0).mean(axis=0)
         columns.append(np.concatenate([accuracies[:, :1].mean(axis=0), again]))
-    return _isotonic(np.column_stack(columns), np.array([len(cell) for cell in cells], np.float64))
+    counts = np.array([BASE_COUNTS, *(len(cell) for cell in cells[1:])])
+    return _isotonic(np.column_stack(columns), counts)
 
 
 def _isotonic(rows: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,6 +78,30 @@ def test_a_curve_never_falls_and_starts_at_the_base() -> None:
     assert [size.labels for size in found[RANDOM]] == [0, 10]
 
 
+def test_both_curves_begin_at_the_base() -> None:
+    """A training by chance worse than the base moves neither the base nor what the other arm is compared with."""
+    points = [point(ASKED, 10, 0.88), point(ASKED, 25, 0.95), point(RANDOM, 10, 0.91)]
+    found = worth.curves(points, BASE, EVEN)
+    assert found[ASKED][0].accuracy.value == pytest.approx(found[RANDOM][0].accuracy.value, abs=1e-6)
+    assert [size.accuracy.value for size in found[ASKED]] == pytest.approx([0.90, 0.90, 0.95], abs=1e-6)
+
+
+def test_hands_that_are_harder_to_read_do_not_move_the_labels() -> None:
+    """Half of the hands are misread by every model: the accuracy is uncertain, what the labels gain is not."""
+    hard = np.arange(JUDGED) % 400 < 200
+
+    def all_wrong(each: Point) -> Point:
+        return Point(each.arm, each.labels, each.seed, each.right & ~hard)
+
+    points = [all_wrong(each) for each in steep_and_flat()]
+    found = worth.reach(points, all_wrong(BASE), EVEN, None)
+    assert found is not None
+    asked = found.labels[ASKED]
+    assert 0 < asked.low < asked.value < asked.high < math.inf
+    size = worth.curves(points, all_wrong(BASE), EVEN)[ASKED][-1].accuracy
+    assert size.high - size.low > 0.1
+
+
 def test_few_judging_hands_widen_the_interval() -> None:
     """If one hand's digits cause the gain, the interval says so."""
     few = Judges(EVEN.weights, np.arange(JUDGED) // (JUDGED // 4))
