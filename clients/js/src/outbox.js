@@ -31,6 +31,7 @@ import { Waiting } from "./waiting.js";
  * @property {string[]} withdrawn Keys of what was taken back.
  * @property {Erased | null} erased If an erasure was due.
  * @property {number} waiting How many still wait.
+ * @property {string | null} why Why they wait, for a screen or a log: what the server answered, or that it did not.
  * @property {Date | null} notBefore When the server wants the next upload; earlier calls send nothing.
  */
 
@@ -124,7 +125,7 @@ export class LoopOutbox {
   /** @returns {Promise<Uploaded>} */
   async #uploadOnce() {
     /** @type {Uploaded} */
-    const done = { accepted: [], refused: [], withdrawn: [], erased: null, waiting: 0, notBefore: null };
+    const done = { accepted: [], refused: [], withdrawn: [], erased: null, waiting: 0, why: null, notBefore: null };
     await this.#eraseIfDue(done);
     done.notBefore = await this.#pause();
     if (done.notBefore === null) await this.#sendAll(done);
@@ -164,7 +165,7 @@ export class LoopOutbox {
   async #send(entries, secret, done) {
     if (entries.length === 1) return this.#settle(entries[0], await this.#sendAlone(entries[0], secret), done);
     const fate = await this.#server.sendBatch(secret, entries[0].to, entries.map(({ body }) => body));
-    if (fate.fate === "later") return this.#wait(fate.seconds);
+    if (fate.fate === "later") return this.#wait(fate, done);
     if (fate.fate === "split") {
       const half = entries.length >> 1;
       return (await this.#send(entries.slice(0, half), secret, done)) && this.#send(entries.slice(half), secret, done);
@@ -181,7 +182,7 @@ export class LoopOutbox {
 
   /** Act on the answer to one correction alone. False if it stays. @param {Entry} entry @param {Fate} fate @param {Uploaded} done */
   async #settle(entry, fate, done) {
-    if (fate.fate === "later") return this.#wait(fate.seconds);
+    if (fate.fate === "later") return this.#wait(fate, done);
     const key = latin1(fromHex(entry.key));
     if (fate.fate === "accepted") done.accepted.push({ key, id: fate.id });
     else done.refused.push({ key, type: fate.type, detail: fate.detail });
@@ -189,8 +190,9 @@ export class LoopOutbox {
     return true;
   }
 
-  /** @param {number | null} seconds @returns {Promise<false>} */
-  async #wait(seconds) {
+  /** @param {import("./uploads.js").Later} later @param {Uploaded} done @returns {Promise<false>} */
+  async #wait({ seconds, why }, done) {
+    done.why = why;
     if (seconds !== null) {
       const until = this.#clock.now().getTime() + 1000 * Math.min(seconds, LONGEST_WAIT_SECONDS);
       const promised = await this.#waiting.promised();

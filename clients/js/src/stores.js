@@ -132,10 +132,19 @@ export class IndexedStore {
     return aloneInBrowser(`${this.#name}/${name}`, work);
   }
 
+  /** One connection; a new one after the browser closed it, or after it did not open. */
+  #opened() {
+    const forget = () => { this.#database = null; };
+    this.#database ??= opened(this.#name, forget).catch((thrown) => {
+      forget();
+      throw thrown;
+    });
+    return this.#database;
+  }
+
   /** Resolves when the transaction is complete. @template T @param {IDBTransactionMode} mode @param {(values: IDBObjectStore) => IDBRequest<T>} use */
   async #run(mode, use) {
-    this.#database ??= opened(this.#name);
-    const database = await this.#database;
+    const database = await this.#opened();
     return new Promise((/** @type {(value: T) => void} */ resolve, reject) => {
       const transaction = database.transaction("values", mode, { durability: "strict" });
       const request = use(transaction.objectStore("values"));
@@ -145,12 +154,19 @@ export class IndexedStore {
   }
 }
 
-/** @param {string} name @returns {Promise<IDBDatabase>} */
-function opened(name) {
+/** @param {string} name @param {() => void} closed @returns {Promise<IDBDatabase>} */
+function opened(name, closed) {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => request.result.createObjectStore("values");
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => {
+      request.result.onclose = closed;
+      request.result.onversionchange = () => { // another tab deletes the database
+        request.result.close();
+        closed();
+      };
+      resolve(request.result);
+    };
     request.onerror = () => reject(new LoopError("StateUnreadable", `database ${name}: it does not open (${reason(request.error)})`));
   });
 }

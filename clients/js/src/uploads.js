@@ -15,9 +15,10 @@ import { services as platform } from "./services.js";
  * What an answer means for one correction: it is on the server's disk, the same request is never accepted, or the same is to be
  * sent again, after so many seconds if the answer has them.
  *
- * @typedef {{ fate: "accepted", id: number | null } | { fate: "refused", type: string, detail: string } | { fate: "later", seconds: number | null }} Fate
+ * @typedef {{ fate: "accepted", id: number | null } | { fate: "refused", type: string, detail: string } | Later} Fate
  */
-/** @typedef {{ fate: "answers", answers: Fate[] } | { fate: "split" } | { fate: "later", seconds: number | null }} BatchFate */
+/** @typedef {{ fate: "later", seconds: number | null, why: string }} Later */
+/** @typedef {{ fate: "answers", answers: Fate[] } | { fate: "split" } | Later} BatchFate */
 /** What the server deleted: how many uploads, and the versions that may have learned from them. @typedef {{ uploads: number, considered: number[] }} Erased */
 /** The champion's reading of a picture. @typedef {{ label: number, probabilities: number[], version: number }} Prediction */
 
@@ -45,13 +46,13 @@ export class LoopServer {
   /** @param {string} secret @param {{ to: string, key: string, body: string }} upload @returns {Promise<Fate>} */
   async send(secret, { to, key, body }) {
     const reply = await this.#reply("POST", to, secret, body, { "Idempotency-Key": key });
-    return reply === null ? { fate: "later", seconds: null } : fate(reply.status, reply.json, reply.json, reply.retryAfter);
+    return reply === null ? later(null, "the server does not answer") : fate(reply.status, reply.json, reply.json, reply.retryAfter);
   }
 
   /** @param {string} secret @param {string} to @param {string[]} bodies @returns {Promise<BatchFate>} */
   async sendBatch(secret, to, bodies) {
     const reply = await this.#reply("POST", `${to}:batch`, secret, `{"${to}":[${bodies.join(",")}]}`);
-    if (reply === null) return { fate: "later", seconds: null };
+    if (reply === null) return later(null, "the server does not answer");
     const { status, json, retryAfter } = reply;
     if (status === 200 && Array.isArray(json?.answers) && json.answers.length === bodies.length) {
       const answers = json.answers.map((/** @type {any} */ each) => fate(Number(each?.status), each?.accepted, each?.problem, null));
@@ -59,7 +60,7 @@ export class LoopServer {
     }
     // A proxy's own 413 has no type: halves are what it lets through.
     if (status === 413 || (status === 400 && json?.type === SPLIT_BATCH)) return { fate: "split" };
-    return { fate: "later", seconds: retryAfter ?? seconds(json) };
+    return later(retryAfter ?? seconds(json), String(json?.detail ?? `status ${status}`));
   }
 
   /** Whether the correction is taken back, or no longer there. @param {string} secret @param {number} id */
@@ -121,9 +122,12 @@ export class LoopServer {
 /** @param {number} status @param {any} accepted @param {any} problem @param {number | null} retryAfter @returns {Fate} */
 function fate(status, accepted, problem, retryAfter) {
   if (status >= 200 && status < 300) return { fate: "accepted", id: Number.isSafeInteger(accepted?.id) ? accepted.id : null };
-  if (!FINAL.has(status)) return { fate: "later", seconds: retryAfter ?? seconds(problem) };
+  if (!FINAL.has(status)) return later(retryAfter ?? seconds(problem), String(problem?.detail ?? `status ${status}`));
   return { fate: "refused", type: String(problem?.type ?? `status ${status}`), detail: String(problem?.detail ?? "") };
 }
+
+/** @param {number | null} seconds @param {string} why @returns {Later} */
+const later = (seconds, why) => ({ fate: "later", seconds, why });
 
 /** @param {any} problem @returns {number | null} */
 const seconds = (problem) => (typeof problem?.retry_after === "number" ? problem.retry_after : null);

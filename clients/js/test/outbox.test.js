@@ -121,6 +121,7 @@ test("only an answer to a correction alone drops it", async () => {
   const done = await outbox.upload();
   assert.deepEqual(done.refused.map(({ key, type }) => [key, type]), [["k2", "urn:digit-loop:bad-image"]]);
   assert.deepEqual([done.accepted.length, done.waiting, done.notBefore], [1, 1, new Date(NOW.getTime() + 30_000)]);
+  assert.equal(done.why, "…");
   const before = server.requests.length;
   now = new Date(NOW.getTime() + 29_000);
   await outbox.upload();
@@ -237,7 +238,7 @@ test("undo of what may have been stored waits for the server's word", async () =
   const outbox = outboxAt(server);
   await outbox.add(said(1));
   server.fails = () => "after";
-  await outbox.upload();
+  assert.equal((await outbox.upload()).why, "the server does not answer");
   server.fails = () => "before";
   await outbox.undo("k1");
   assert.equal(server.stored.size, 1);
