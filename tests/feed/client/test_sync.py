@@ -57,11 +57,11 @@ def test_only_current_and_previous_are_kept(phone: Phone) -> None:
 
 
 def test_nothing_new_is_nothing_done(phone: Phone) -> None:
-    """A second sync of the same feed requests two files and writes none."""
+    """A second sync of the same feed requests three files and writes none."""
     before = phone.bytes()
     phone.publisher.shelf.opened.clear()
     assert phone.sync().action is Action.KEEP
-    assert [path for path, _ in phone.publisher.shelf.opened] == ["root/2.json", "feed.json"]
+    assert [path for path, _ in phone.publisher.shelf.opened] == ["root/2.json", "feed.json", "asking.json"]
     assert phone.bytes() == before
 
 
