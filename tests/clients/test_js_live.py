@@ -76,6 +76,13 @@ const done = arguments[arguments.length - 1];
   return found;
 })().then(done, (error) => done(`failed: ${error} ${error.stack}`));
 """
+PRESSED = """
+const done = arguments[arguments.length - 1];
+(async (given) => {
+  const [{ pressed }, { IndexedStore }] = await Promise.all([import("/js/test/live.js"), import("/js/src/index.js")]);
+  return pressed({ ...given, store: new IndexedStore("pressed") });
+})(arguments[0]).then(done, (error) => done(`failed: ${error} ${error.stack}`));
+"""
 KEEP = """
 const done = arguments[arguments.length - 1];
 (async () => {
@@ -150,7 +157,9 @@ def origin(site: Path) -> Iterator[str]:
 @pytest.fixture
 def served(tmp_path: Path, origin: str, site: Path) -> Iterator[tuple[Server, dict[str, Any]]]:
     """A server with one version and a published feed that admits ``origin``, and what a client is given."""
-    home = opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, serve=replace(BOUNDLESS, cors_origins=origin))
+    home = opened(
+        f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, serve=replace(BOUNDLESS, cors_origins=origin, max_batch_items=3)
+    )
     office = Office(home, home.settings.published)
     office.now = utc_now().replace(microsecond=0)
     office.register()
@@ -166,7 +175,7 @@ def served(tmp_path: Path, origin: str, site: Path) -> Iterator[tuple[Server, di
 
 
 def test_a_life_in_node(served: tuple[Server, dict[str, Any]], tmp_path: Path) -> None:
-    """It syncs, uploads, changes its mind, is asked, takes back and erases; the server agrees at each step."""
+    """It syncs, uploads, splits a batch (the server takes three), changes its mind, is asked, takes back and erases."""
     (tmp_path / "given.json").write_text(json.dumps(served[1]))
     done = node("test/live-node.js", str(tmp_path / "given.json"))
     assert done.returncode == 0, done.stderr
@@ -177,6 +186,15 @@ def test_a_life_in_chromium(driver: webdriver.Chrome, origin: str, served: tuple
     """The same in a browser, from another origin, with IndexedDB and localStorage."""
     driver.get(f"{origin}/vectors/small.json")
     assert driver.execute_async_script(IN_A_PAGE, served[1]) == EXPECTED
+
+
+def test_a_quota_is_waited_for_in_chromium(driver: webdriver.Chrome, origin: str, tmp_path: Path) -> None:
+    """A page of another origin reads Retry-After, keeps what was refused, and asks no second time before."""
+    strict = replace(BOUNDLESS, cors_origins=origin, source_per_minute=1)
+    driver.get(f"{origin}/vectors/small.json")
+    with serving(opened(f"sqlite:///{tmp_path / 'loop.db'}", tmp_path, serve=strict)) as server:
+        found = driver.execute_async_script(PRESSED, {"url": server.url, "key": server.keys["app"]})
+    assert found == {"accepted": [1, 0], "waiting": 1, "requests": 2, "inAMinute": True, "said": True}
 
 
 def test_every_vector_in_chromium(driver: webdriver.Chrome, origin: str) -> None:

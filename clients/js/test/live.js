@@ -49,3 +49,24 @@ export async function life({ url, key, root, models, stores }) {
     newSource: secret !== other,
   };
 }
+
+/** Uploads beyond a quota of one a minute: what waits, why, and for how many seconds; and how many requests that cost. */
+export async function pressed({ url, key, store }) {
+  let requests = 0;
+  const counted = (...request) => {
+    requests += 1;
+    return fetch(...request);
+  };
+  const outbox = new LoopOutbox({ api: url, key, store, services: { fetch: counted } });
+  const sent = [];
+  for (const seed of [1, 2]) {
+    await outbox.add(said(seed, 7, `pressed-${seed}`));
+    sent.push(await outbox.upload());
+  }
+  const again = await outbox.upload();
+  const seconds = (sent[1].notBefore.getTime() - Date.now()) / 1000;
+  return {
+    accepted: sent.map(({ accepted }) => accepted.length), waiting: again.waiting, requests, inAMinute: seconds > 0 && seconds <= 61,
+    said: sent[1].why !== null,
+  };
+}
