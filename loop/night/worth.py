@@ -195,7 +195,9 @@ def _words(found: Worth) -> str:
         first = found.curves[worth.ASKED][0].accuracy.value
         text = f"no gain over the base that both arms show ({100 * first:.2f} %, at best {100 * best:.2f} %)"
     fitted = "" if found.done == found.planned else f"; {found.done} of {found.planned} points fitted into the time"
-    return f"{text}; judged on {found.judges:,} answers of {found.hands:,} hands{fitted}"
+    few = min(size.seeds for sizes in found.curves.values() for size in sizes[1:] or sizes)  # the base needs no seed
+    alone = "; some sizes have one seed, and there the intervals allow for the judges only" if few == 1 else ""
+    return f"{text}; judged on {found.judges:,} answers of {found.hands:,} hands{fitted}{alone}"
 
 
 def _finite(value: Any) -> Any:
