@@ -17,12 +17,13 @@ import numpy as np
 
 from loop.errors import UnknownVersion
 from loop.home import Home
-from loop.home.sections import Schedule
+from loop.home.sections import Jury, Schedule, Trust
 from loop.home.settings import Settings
 from loop.store.nights import runs, slots
 from loop.store.values import Run, RunStatus
 from tests.campaigns import month_child
 from tests.campaigns.fast_clock import FastClock
+from tests.campaigns.people import CONFIRMED
 from tests.campaigns.served import ROOT
 from tests.helpers.loop_child import environ
 from tests.night.test_retrain import settings
@@ -35,8 +36,12 @@ STRIKES = ("", "night", "up", "both")
 
 
 def made(url: str, folder: Path) -> Settings:
-    """Settings of a home with a night each day."""
-    changed = {"schedule": SCHEDULE, "lease_seconds": LEASE_SECONDS, "min_new": 5}
+    """Settings of a home with a night each day, in which people teach and judge from their first day on.
+
+    Half of them judge: the gate needs three hands. Phones confirm as often as the feed says.
+    """
+    known = {"trust": Trust(days=0.0), "jury": Jury(days=1), "holdout_share": 0.5, "confirm_rate": CONFIRMED}
+    changed = {"schedule": SCHEDULE, "lease_seconds": LEASE_SECONDS, "min_new": 5} | known
     return settings(url, folder).model_copy(update=changed)
 
 

@@ -1,5 +1,6 @@
 """A month of ``loop up`` with phones, operators, and random kills of API, scheduler and nights ends consistent."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -29,7 +30,7 @@ from tests.campaigns.month import Month, wait
 from tests.campaigns.people import Person
 from tests.helpers import stores
 
-PEOPLE = 6
+PEOPLE = 8
 WHY = Attribution("ops", "it was time")
 BETWEEN = "TooFewSignatures: feed: expected 1 valid signatures by certified keys"
 """The refusal of a phone that syncs between a rotation's new root and its feed; the phone keeps its model."""
@@ -200,8 +201,11 @@ def _stored(home: Home) -> Iterator[tuple[str, str, str]]:
 
 
 def _restored(folder: Path) -> None:
-    """The backup from the middle of the month restores into a new home."""
-    home = homes.at(month.made(f"sqlite:///{folder / 'other.db'}", folder / "other"), migrated=False)
+    """The backup from the middle of the month restores into a new home, beside a copy of the sealing key."""
+    made = month.made(f"sqlite:///{folder / 'other.db'}", folder / "other")
+    made.home.mkdir(parents=True)
+    shutil.copy(month.made("", folder).sealing_key_file, made.sealing_key_file)
+    home = homes.at(made, migrated=False)
     restore.restore(home, folder / "backup.tar.gz", restore.Options(), real_now())
     findings = [each for each in verify.verify(home, real_now()).findings if each.check != "feed"]
     assert _wrong(findings, Severity.WARNING) == []

@@ -70,8 +70,13 @@ def rolled(images: Images) -> Images:
     return np.roll(images, 6, axis=2)
 
 
-def write(home: Home, people: int = 8, each: int = 40, hand: Callable[[Images], Images] = rolled) -> None:
-    """Uploads of people with unusual handwriting, which the base often misreads, and some confirmations."""
+def write(
+    home: Home, people: int = 8, each: int = 40, hand: Callable[[Images], Images] = rolled, *, seasoned: bool = True
+) -> None:
+    """Uploads of people with unusual handwriting, which the base often misreads, and some confirmations.
+
+    ``seasoned``: they have been known for a month.
+    """
     corpus = homes.corpus(home.settings, "mnist")
     strange = hand(corpus.train_images)
     uploads = []
@@ -91,7 +96,8 @@ def write(home: Home, people: int = 8, each: int = 40, hand: Callable[[Images], 
             )
     answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
     assert all(isinstance(answer, intake.Receipt) for answer in answers)
-    season(home.store)
+    if seasoned:
+        season(home.store)
 
 
 def champion(home: Home) -> int:

@@ -88,7 +88,7 @@ def test_one_source_that_takes_back_every_night(home: Home, monkeypatch: pytest.
 
 def test_the_last_attempt_teaches_no_young_source(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sources that take back one after the other do not stop a night in which old sources teach."""
-    write(home)
+    write(home, seasoned=False)
     first, second, *others = teachers(home)
     people.season(home.store, 30, *others[1:])
     left = [first, second, others[0]]
