@@ -101,8 +101,8 @@ def _score(tx: Session, home: Home, champion: Version, found: Waiting, rules: As
         reading = model.read(pictures)
         probabilities.append(_finite(reading.probabilities))
         embeddings.append(reading.embeddings)
-        told = [_finite(home.models.get(each).probabilities(pictures)) for each in others]
-        votes.append(np.array(told).reshape(len(others), len(pictures), 10))
+        theirs = [_finite(home.models.get(each).probabilities(pictures)) for each in others]
+        votes.append(np.array(theirs).reshape(len(others), len(pictures), 10))
         progress("score", min(begin + SCORED_AT_ONCE, len(found)), len(found))
     known = narrow.pixels(tx, pool.labelled_ids(tx, LABELLED))
     return Candidates(

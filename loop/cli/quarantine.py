@@ -46,7 +46,7 @@ def quarantine(
     """List the uploads that screening held back; show, accept or reject them.
 
     A held upload teaches nothing until somebody accepts it; then it is never held back again. A rejected one never
-    teaches. Its source is not told.
+    teaches. Its source does not learn of it.
     """
     if context.invoked_subcommand is not None:
         return

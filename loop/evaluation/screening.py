@@ -5,7 +5,7 @@ Rules:
 - ``mark``: drawings of a source, or of a label, that share a mark which no drawing of the corpus has, are held back.
 - ``source``: of a source that contradicts every reader more often than honest people do, each upload is held back
   if no reader sees its label, or if confident learning finds it mislabelled.
-- ``pair`` and ``label``: uploads whose labels lie together, whoever sent them (``contradictions``), are held back.
+- ``pair`` and ``label``: uploads of any sources, if their labels lie together (``contradictions``), are held back.
 - The last three are asked of two readers: one that learnt from other known sources, which reads people's ones and nines
   better, and one that learnt from the corpus alone, which no crowd of old sources can teach its lie.
 - Readers that contradict most people are no witnesses: then only ``ink`` and ``mark`` count.

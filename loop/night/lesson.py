@@ -9,7 +9,7 @@ Rules:
 - A deployment with few sources could teach nothing by these shares. So an old source may always add
   ``trust.source_floor`` uploads; and as long as old sources fill less than ``trust.floor`` uploads, young ones may fill
   the lesson up to that number.
-- A drawing counts once, whoever sends it: of exact copies the one of the most trusted and then oldest source stays.
+- A drawing counts once: of exact copies the one of the most trusted and then oldest source stays.
 
 An honest crowd pays little for this; a stranger with a thousand sources gets a tenth of the lesson, not all of it.
 """

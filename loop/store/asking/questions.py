@@ -42,7 +42,7 @@ def open_for(tx: Session, reviewer: str, most: int, now: datetime) -> list[Quest
 
 
 def open_ones(tx: Session, most: int) -> list[Question]:
-    """Open questions about uploads, oldest first, whoever holds them."""
+    """Open questions about uploads, oldest first, held by a reviewer or not."""
     return _questions(tx, and_(QUESTION.status == QuestionStatus.OPEN, QUESTION.arm != Arm.GOLD), most)
 
 
