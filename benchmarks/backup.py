@@ -22,7 +22,7 @@ from loop.home.settings import Settings
 from loop.intake import Upload, accept_many
 from loop.operations import backup, restore, verify
 from loop.store import Store, schema
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 
 BATCH = 64
 
@@ -61,7 +61,7 @@ def main(count: int) -> None:
         home = opened(Path(place) / "home")
         schema.migrate(home.store)
         with home.store.write() as tx:
-            corrections.set_salt(tx)
+            split.set_salt(tx)
         timed(f"{count:,} uploads stored", lambda: uploads(home, count, 0))
         quiet = uploads(home, 200 * BATCH, 10_000_000)
         stop, during = threading.Event(), []

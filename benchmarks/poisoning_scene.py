@@ -36,7 +36,7 @@ from loop.home.sections import Serving
 from loop.home.settings import Settings
 from loop.night import retrain
 from loop.store import schema, tables
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.values import Role
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -202,8 +202,8 @@ def served(world: World, name: str, seed: int, **settings: Any) -> Iterator[Scen
     home = homes.at(world.settings(path, seed=seed, **settings))
     wanted = secret(f"poisoning {seed}")[:32]
     with home.store.write() as tx:  # so that every attack of a seed meets the same teachers and judges
-        tx.execute(delete(tables.Fact).where(tables.Fact.key == corrections.SALT_KEY))  # the base's jury made one
-        corrections.set_salt(tx, wanted)
+        tx.execute(delete(tables.Fact).where(tables.Fact.key == split.SALT_KEY))  # the base's jury made one
+        split.set_salt(tx, wanted)
     key, _ = access.create(home, "app", access.Role.APP, actor="benchmark", now=world.clock())
     server = uvicorn.Server(
         uvicorn.Config(api.create(home, world.clock), host="127.0.0.1", port=0, **protocol.options())
@@ -264,10 +264,10 @@ def material(world: World, scene: Scene, cast: Cast, read: Any, seed: int) -> Ma
     wrong = read(cast.attacker.images) != cast.attacker.labels
     share = scene.home.settings.holdout_share
     with scene.home.store.write() as tx:
-        salt = corrections.set_salt(tx)
+        salt = split.set_salt(tx)
 
     def teaches(install: str) -> bool:
-        return corrections.role_of(access.source_name(install), salt, share) is Role.TRAIN
+        return split.role_of(access.source_name(install), salt, share) is Role.TRAIN
 
     return Material(
         images=images,

@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
-from loop.asking import pacing
+from loop.asking import kept_pace
 from loop.asking.policy import Arrivals, Capacity, Proposal, differs, propose
 from loop.asking.stopping import Pace
 from loop.feed.asking import AskingPolicy
@@ -11,7 +11,8 @@ from loop.home import Home
 from loop.store.asking import policies, pool
 from loop.store.asking.policies import SetPolicy
 
-WINDOW = timedelta(days=7)
+DAY = timedelta(days=1)
+WINDOW = 7 * DAY
 
 
 def announce(home: Home, now: datetime, pace: Pace | None = None) -> Proposal | None:
@@ -21,12 +22,12 @@ def announce(home: Home, now: datetime, pace: Pace | None = None) -> Proposal | 
     """
     rules = home.settings.ask
     with home.store.exclusive() as tx:
-        wanted = pacing.per_day(tx, rules) if pace is None else pace.per_day
+        wanted = kept_pace.per_day(tx, rules) if pace is None else pace.per_day
         set_before = policies.latest(tx)
         before = None if set_before is None else AskingPolicy(**set_before.document)
         margins, rates = pool.phone_margins(tx, now - WINDOW)
-        days = WINDOW.days if set_before is None else min(WINDOW, max(now - set_before.set_at, timedelta(days=1))).days
-        arrivals = Arrivals(margins, rates, float(days))
+        asked_for = now - (policies.begun_at(tx) or now)  # drawings of earlier policies have their own rates
+        arrivals = Arrivals(margins, rates, min(WINDOW, max(asked_for, DAY)) / DAY)
         capacity = Capacity(wanted, rules.random_share, rules.ask_user, rules.asked_a_day)
         proposal = propose(before, arrivals, capacity)
         if not differs(before, proposal.policy) and not (pace is not None and pace.moved):

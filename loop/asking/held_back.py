@@ -9,7 +9,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from loop.asking import pacing
+from loop.asking import kept_pace
 from loop.home import Home
 from loop.store.asking import questions
 from loop.store.asking.values import Arm, QuestionStatus
@@ -24,7 +24,7 @@ def ask(home: Home, now: datetime) -> int:
     """Ask about held uploads that have no question; the number of new questions."""
     quorum = home.settings.review.min_agree_disputed
     with home.store.exclusive() as tx:
-        per_day = pacing.per_day(tx, home.settings.ask)
+        per_day = kept_pace.per_day(tx, home.settings.ask)
         free = int(max(1, SHARE * per_day)) - questions.open_of(tx, Arm.QUARANTINE) if per_day else 0
         held = quarantines.unasked(tx, free) if free > 0 else []
         digest = hashlib.sha256(" ".join(str(number) for number, _ in held).encode()).hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from loop.asking import pacing, queue
+from loop.asking import kept_pace, queue
 from loop.asking.candidates import Candidates
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
 from loop.asking.strategies import margin
@@ -24,7 +24,7 @@ from loop.store import Store
 from loop.store.asking import pool, questions
 from loop.store.asking.pool import Waiting
 from loop.store.asking.values import Arm, QuestionStatus
-from loop.store.feedback import corrections, narrow
+from loop.store.feedback import narrow, split
 from loop.store.nights import versions
 from loop.store.values import Version
 from models.family import Progress, no_progress
@@ -88,7 +88,7 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
 
 def _wanted(tx: Session, rules: Asking, now: datetime) -> int:
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return pacing.per_day(tx, rules) - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
+    return kept_pace.per_day(tx, rules) - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
 
 
 def _score(tx: Session, home: Home, champion: Version, found: Waiting, rules: Asking, progress: Progress) -> Candidates:
@@ -143,7 +143,7 @@ def _rules(asking: Asking, count: int) -> AskingRules:
 def _seed(store: Store, found: Waiting) -> int:
     """A secret of this store and of this pool: nobody outside can tell which drawings win."""
     with store.write() as tx:
-        salt = corrections.set_salt(tx)
+        salt = split.set_salt(tx)
     hashed = blake2b(_columns(found).digest.encode(), key=salt.encode()[:64], person=b"asking", digest_size=7).digest()
     return int.from_bytes(hashed)
 

@@ -1,24 +1,20 @@
 """How many questions a day are worth asking now: read the signals, decide (``stopping``), and keep the number."""
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from loop.asking import kept_worth, stopping
+from loop.asking import kept_pace, kept_worth, stopping
 from loop.asking.stopping import Pace, Signals
 from loop.home import Home
-from loop.home.sections import Asking
 from loop.store.asking import answered, pool
 from loop.store.asking.values import Arm
 from loop.store.feedback import narrow
 from loop.store.nights import versions
-from loop.store.service import key_values
 from loop.store.values import Version
 
-KEY = "ask.pace"
 LAST_ANSWERS = 200
 DRAWINGS, LABELLED = 500, 1_000
 """Drawings that are read for the signals, and labelled digits that they are compared with: a second's work."""
@@ -35,17 +31,9 @@ def adapt(home: Home, family: str, now: datetime) -> Pace:
         return Pace(rules.per_day, ())
     found = stopping.pace(signals(home, family, now), rules.per_day, rules.least_per_day)
     with home.store.exclusive() as tx:
-        moved = found.per_day != per_day(tx, rules)
-        key_values.put(tx, KEY, json.dumps({"per_day": found.per_day}))
+        moved = found.per_day != kept_pace.per_day(tx, rules)
+        kept_pace.keep(tx, found.per_day)
     return replace(found, moved=moved)
-
-
-def per_day(tx: Session, rules: Asking) -> int:
-    """The kept pace within today's limits; ``ask.per_day`` if none was decided or ``ask.adapt`` is off."""
-    kept = key_values.get(tx, KEY) if rules.adapt else None
-    if kept is None:
-        return rules.per_day
-    return min(rules.per_day, max(rules.least_per_day, int(json.loads(kept)["per_day"])))
 
 
 def signals(home: Home, family: str, now: datetime) -> Signals:

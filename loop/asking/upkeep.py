@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from loop.asking import announcing, gold, held_back, nightly, pacing
+from loop.asking import announcing, gold, held_back, kept_pace, nightly, pacing
 from loop.asking.nightly import Asked
 from loop.errors import LoopError
 from loop.feed import upkeep as feed_upkeep
@@ -46,7 +46,7 @@ def refill(home: Home, family: str, now: datetime) -> Asked | None:
         questions.expire_holds(tx, now)
     held_back.ask(home, now)
     with home.store.read() as tx:
-        low = pool.open_questions(tx) < LOW * pacing.per_day(tx, home.settings.ask)
+        low = pool.open_questions(tx) < LOW * kept_pace.per_day(tx, home.settings.ask)
         waits = low and pool.any_waiting(tx)
     return nightly.ask(home, family, now) if waits else None
 

@@ -29,7 +29,7 @@ from loop.home.settings import Settings
 from loop.intake import replay
 from loop.intake.replay import Replayed
 from loop.night import jury, retrain
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.nights import versions
 from loop.store.values import Attribution, Role
 from models.family import Progress
@@ -98,7 +98,7 @@ def create_base(settings: Settings, people: list[Person], progress: Progress) ->
     home = homes.at(settings, migrated=False)
     homes.migrate(home)
     with home.store.write() as tx:
-        corrections.set_salt(tx, salt([person.name for person in people], settings.holdout_share))
+        split.set_salt(tx, salt([person.name for person in people], settings.holdout_share))
     retrain.create_base(home, FAMILY, progress=progress)
     return home
 
@@ -110,7 +110,7 @@ def salt(names: list[str], share: float) -> str:
         raise BadSettings("writers: expected at least two people, so that one can judge; give more --writers")
     for number in range(100_000):
         candidate = f"demo {number}"
-        if sum(corrections.role_of(name, candidate, share) is Role.HOLDOUT for name in names) == wanted:
+        if sum(split.role_of(name, candidate, share) is Role.HOLDOUT for name in names) == wanted:
             return candidate
     raise BadSettings(f"writers: no salt of 100,000 splits these {len(names)} people; give fewer")
 

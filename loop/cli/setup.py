@@ -16,7 +16,7 @@ from loop.home import settings as configuration
 from loop.home.settings import Settings
 from loop.night import retrain
 from loop.store import schema
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from models.downloads import cached_mnist
 
 WithoutMnist = Annotated[
@@ -34,7 +34,7 @@ def init(family: FamilyName = "cnn", without_mnist: WithoutMnist = False, as_jso
     home = homes.at(loaded, migrated=False)
     homes.migrate(home)
     with home.store.write() as tx:
-        corrections.set_salt(tx)
+        split.set_salt(tx)
     with progress(quiet=as_json) as report:
         version = retrain.create_base(home, family, progress=report, clock=utc_now)
     champion = registry.champion(home, family)

@@ -14,9 +14,8 @@ from loop.clock import utc_now
 from loop.errors import BadReason, OpsError, UnknownVersion
 from loop.evaluation.verdict import FEEDBACK, USERS
 from loop.home import Home
-from loop.intake import announced_rates
 from loop.store import values
-from loop.store.feedback import live_accuracy
+from loop.store.feedback import live_accuracy, weighing
 from loop.store.nights import versions as stored
 from loop.store.values import Attribution
 
@@ -177,7 +176,7 @@ def documents(home: Home, family: str | None = None) -> list[dict[str, Any]]:
     """Every version (of one family) as the JSON that ``loop versions --json`` prints."""
     with home.store.read() as tx:
         known = registry.documents(tx, family)
-        live = live_accuracy.live(tx, announced_rates.least(tx, home.settings.confirm_rate))
+        live = live_accuracy.live(tx, weighing.least_announced(tx, home.settings.confirm_rate))
     if family is not None and not known:
         raise UnknownVersion(f"no version of family {family[:40]!r}; `loop versions` lists all versions")
     return [

@@ -23,8 +23,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from loop.errors import BadRate, ClientError, FeedRefused, RateNotAnnounced
 from loop.feed import document, envelope
 from loop.intake import announced_chances
@@ -32,13 +30,13 @@ from loop.intake.announced_chances import Chances
 from loop.intake.upload import Prepared, known_time
 from loop.store import Store
 from loop.store.asking import policies
+from loop.store.feedback.weighing import TOLERANCE, announced
 from loop.store.nights import versions
 from loop.store.phones import feeds
 from loop.store.values import FeedEntry, Flag, Kind
 
 LATE = timedelta(days=30)
 """Background uploads of a phone that was offline arrive within this time."""
-TOLERANCE = 2.0
 REFRESH_SECONDS = 1.0
 log = logging.getLogger(__name__)
 _NEAR = math.log(TOLERANCE) + 1e-9
@@ -150,20 +148,6 @@ class AnnouncedRates:
         if self._timeline.periods:
             rates = self._timeline.rates(version, drawn, arrived)
         return _nearest(rates, stated) or _unannounced(rates, version, stated)
-
-
-def least(tx: Session, confirm_rate: float) -> float:
-    """The lowest rate with which a confirmation may be weighed; ``confirm_rate`` counts where no feed was ever signed.
-
-    A row with a lower one is older than this check, and its sender made the rate up.
-    """
-    rates = [ppm / document.MILLION for ppm in feeds.announced_ppm(tx)] or [announced(confirm_rate)]
-    return min((rate for rate in rates if rate > 0), default=1.0) / TOLERANCE
-
-
-def announced(rate: float) -> float:
-    """A rate as a feed announces it: in whole millionths."""
-    return round(rate * document.MILLION) / document.MILLION
 
 
 def _announcement(entry: FeedEntry) -> Announcement | None:

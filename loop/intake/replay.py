@@ -19,7 +19,8 @@ from loop.data.handwriting import Person
 from loop.errors import BadImage, BadSettings, ClientError, OpsError
 from loop.evaluation import digit_classifier
 from loop.home import Home
-from loop.intake import Receipt, Upload, announced_rates
+from loop.intake import Receipt, Upload
+from loop.store.feedback import weighing
 from loop.store.values import Kind, Role
 
 
@@ -67,7 +68,7 @@ def replay(home: Home, using: Phone, person: Person, confirm_rate: float, now: d
     if not 0 <= confirm_rate <= 1:
         raise BadSettings(f"confirm-rate: expected 0 to 1, got {confirm_rate}")
     with home.store.read() as tx:
-        least = announced_rates.least(tx, home.settings.confirm_rate)
+        least = weighing.least_announced(tx, home.settings.confirm_rate)
     if 0 < confirm_rate < least:
         raise BadSettings(
             f"confirm-rate: expected 0, or {least:g} or more (half of the lowest announced one), got {confirm_rate:g}; "

@@ -28,9 +28,8 @@ from loop.data.corpus import Corpus
 from loop.evaluation.scoring import KEY_BYTES, Slice
 from loop.evaluation.verdict import FEEDBACK, USERS
 from loop.home.sections import Jury
-from loop.intake import announced_rates
 from loop.store import Store
-from loop.store.feedback import corrections, jurors, narrow
+from loop.store.feedback import jurors, narrow, split, weighing
 from loop.store.feedback.jurors import Hands
 from loop.store.feedback.narrow import Narrow
 
@@ -76,10 +75,10 @@ def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: da
     explains is older than the check of rates, and never judges.
     """
     with store.write() as tx:
-        secret = sha256(b"jury\n" + corrections.set_salt(tx).encode()).digest()
+        secret = sha256(b"jury\n" + split.set_salt(tx).encode()).digest()
     with store.frozen() as tx:
         hands = jurors.hands(tx, rules.days, now.astimezone(UTC).date())
-        heaviest = min(rules.max_weight, 1 / announced_rates.least(tx, confirm_rate))
+        heaviest = min(rules.max_weight, 1 / weighing.least_announced(tx, confirm_rate))
         pool = _joined([_candidates(part, secret) for part in narrow.judging(tx, rules.days)])
         light = np.flatnonzero(pool.weights <= heaviest)
         own = _own(pool, light)
@@ -106,7 +105,7 @@ def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: da
 def users(store: Store, rules: Jury) -> Slice:
     """The slice ``users`` alone, which may be empty. Raises ``StoreUnavailable``."""
     with store.write() as tx:
-        secret = sha256(b"jury\n" + corrections.set_salt(tx).encode()).digest()
+        secret = sha256(b"jury\n" + split.set_salt(tx).encode()).digest()
     with store.frozen() as tx:
         lot = _by_lot(tx, rules, secret)
         return _slice(USERS, lot, narrow.pixels(tx, lot.ids), secret)

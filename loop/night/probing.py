@@ -26,7 +26,7 @@ from loop.home import Home
 from loop.home.sections import Canary
 from loop.night.lease import HeldRun
 from loop.store import Store, values
-from loop.store.feedback import corrections, quarantines
+from loop.store.feedback import quarantines, split
 from loop.store.values import Pool
 
 SIGNAL = "canary"
@@ -186,7 +186,7 @@ def held_out(corpus: Corpus, most: int, seed: int) -> Digits:
 def secret_seed(store: Store) -> int:
     """The seed of this deployment's bank: a hash of the salt, which no source can learn."""
     with store.write() as tx:
-        salt = corrections.set_salt(tx)
+        salt = split.set_salt(tx)
     return int.from_bytes(hashlib.sha256(f"canaries\0{salt}".encode()).digest()[:8])
 
 

@@ -8,18 +8,17 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from loop.asking import kept_worth, pacing
+from loop.asking import kept_pace, kept_worth
 from loop.errors import BadSettings, NotPublishable
 from loop.feed import upkeep
 from loop.home import Home
-from loop.intake import announced_rates
 from loop.operations import doctor
 from loop.operations.checks import machine
 from loop.operations.finding import Finding, Severity
 from loop.schedule import slots
 from loop.schedule.slots import Pause
 from loop.store import values
-from loop.store.feedback import jurors, live_accuracy, quarantines
+from loop.store.feedback import jurors, live_accuracy, quarantines, weighing
 from loop.store.feedback.jurors import Hands
 from loop.store.feedback.live_accuracy import Live
 from loop.store.nights import runs, versions
@@ -90,7 +89,7 @@ def look(home: Home, now: datetime) -> Standing:
         hands = jurors.hands(tx, home.settings.jury.days, now.astimezone(UTC).date())
         uploads, to_teach = health.untaught(tx), health.untaught_by_teachers(tx)
         held = quarantines.count(tx)
-        questions_a_day = pacing.per_day(tx, home.settings.ask)
+        questions_a_day = kept_pace.per_day(tx, home.settings.ask)
         arrivals, deliveries = health.arrivals(tx).count, health.deliveries(tx).count
         under_way = next((runs.get(tx, run.id) for run in health.running(tx)), None)
     return Standing(
@@ -126,7 +125,7 @@ def _matters(finding: Finding) -> bool:
 
 
 def _champions(tx: Session, confirm_rate: float) -> tuple[Champion, ...]:
-    found = live_accuracy.live(tx, announced_rates.least(tx, confirm_rate))
+    found = live_accuracy.live(tx, weighing.least_announced(tx, confirm_rate))
     live = {each.version: each for each in reversed(found)}  # ``told`` is first, so it is kept
     outcomes = versions.outcomes(tx)
     champions = []

@@ -32,7 +32,7 @@ from loop.store import tables
 from loop.store.asking import policies
 from loop.store.asking.policies import SetPolicy
 from loop.store.asking.values import Word
-from loop.store.feedback import corrections as feedback
+from loop.store.feedback import split
 from loop.store.values import Attribution, Kind, Status
 from models import coreml
 from models.family import Images, Labels
@@ -64,7 +64,7 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
     made = homes.at(settings(url, tmp_path).model_copy(update={"serve": limits, "confirm_rate": 1.0}), migrated=False)
     stores.migrate(made.store)
     with made.store.write() as tx:
-        feedback.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     retrain.create_base(made)
     authority.create(made, 3, 2, 365, None, WHY, utc_now())
     yield made

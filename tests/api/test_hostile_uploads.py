@@ -18,13 +18,12 @@ from sqlalchemy import func, select, update
 from loop.clock import utc_now
 from loop.evaluation import gate, scoring
 from loop.home.sections import Jury, Serving
-from loop.intake import announced_rates
 from loop.intake.live_accuracy import score_waiting
 from loop.night import jury
 from loop.operations import doctor
 from loop.operations.metrics import Metrics
 from loop.store import tables
-from loop.store.feedback import corrections, live_accuracy, live_scores, weighing
+from loop.store.feedback import live_accuracy, live_scores, split, weighing
 from loop.store.feedback.live_accuracy import Live
 from loop.store.values import Flag, Kind, Role
 from tests.api.conftest import Phone, Server, opened, picture, serving
@@ -50,7 +49,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Server]:
     url = stores.cleared(request.getfixturevalue("postgres")) if on_postgres else f"sqlite:///{tmp_path / 'loop.db'}"
     home = opened(url, tmp_path, serve=UNLIMITED, confirm_rate=RATE)
     with home.store.write() as tx:
-        corrections.set_salt(tx, SALT)
+        split.set_salt(tx, SALT)
     crown(home, stubborn(1), NOW)
     with serving(home) as found:
         yield found
@@ -61,7 +60,7 @@ def judge_phone(server: Server) -> Phone:
     share = server.home.settings.holdout_share
     while True:
         phone = server.phone()
-        if corrections.role_of(phone.source, SALT, share) is Role.HOLDOUT:
+        if split.role_of(phone.source, SALT, share) is Role.HOLDOUT:
             return phone
 
 
@@ -82,7 +81,7 @@ def live(server: Server) -> dict[str, Live]:
     while score_waiting(server.home, utc_now()):
         pass
     with server.home.store.read() as tx:
-        return {each.how: each for each in live_accuracy.live(tx, announced_rates.least(tx, RATE))}
+        return {each.how: each for each in live_accuracy.live(tx, weighing.least_announced(tx, RATE))}
 
 
 def judged(server: Server) -> scoring.Slice:
@@ -134,7 +133,7 @@ def test_attack_3_a_row_from_before_the_check(server: Server) -> None:
     rewrite(server, [first, correction], 1e-309)
     assert sorted(judged(server).weights.tolist()) == [1.0, 1 / RATE]
     with server.home.store.read() as tx:
-        counts = weighing.counts(tx, announced_rates.least(tx, RATE))
+        counts = weighing.counts(tx, weighing.least_announced(tx, RATE))
     assert counts == {"unknown-version": 0, "captured-at": 0, "unannounced-rate": 1}
     (finding,) = [each for each in doctor.examine(server.home, utc_now()) if each.check == "set aside"]
     assert f"{first} of {phone.source}" in finding.actual

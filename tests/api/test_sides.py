@@ -13,7 +13,7 @@ from loop.evaluation import digit_classifier
 from loop.home import Home
 from loop.night import retrain
 from loop.store import tables
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.values import Role, Status
 from tests.api.conftest import Phone, Server, serving
 from tests.api.test_corrections import correction
@@ -38,10 +38,10 @@ def phones(server: Server) -> dict[Role, Phone]:
     """A phone on each side; only who reads the salt can make such a pair."""
     found: dict[Role, Phone] = {}
     with server.home.store.write() as tx:
-        salt = corrections.set_salt(tx)
+        salt = split.set_salt(tx)
     while len(found) < 2:
         phone = Phone(server.keys["app"], secrets.token_urlsafe(32))
-        found[corrections.role_of(phone.source, salt, server.home.settings.holdout_share)] = phone
+        found[split.role_of(phone.source, salt, server.home.settings.holdout_share)] = phone
     return found
 
 

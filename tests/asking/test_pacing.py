@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.asking import announcing, kept_worth, nightly, pacing, upkeep
+from loop.asking import announcing, kept_pace, kept_worth, nightly, pacing, upkeep
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.sections import Asking
@@ -44,7 +44,7 @@ def test_the_queue_and_the_policy_follow(home: Home) -> None:
     """Nothing is left to learn: the least is asked, and the policy says why; asked again, nothing changes."""
     assert upkeep.follow(home, "cnn", LATER) is not None
     with home.store.read() as tx:
-        assert pacing.per_day(tx, RULES) == 4
+        assert kept_pace.per_day(tx, RULES) == 4
         counts = questions.counts(tx)
         policy = policies.latest(tx)
     opened = sum(n for (_, status), n in counts.items() if status is QuestionStatus.OPEN)
@@ -62,7 +62,7 @@ def test_the_settings_overrule(home: Home) -> None:
     fixed = Home(settings, home.store, home.artifacts)
     assert pacing.adapt(fixed, "cnn", NOW) == pacing.Pace(40, ())
     with home.store.read() as tx:
-        assert pacing.per_day(tx, settings.ask) == 40
+        assert kept_pace.per_day(tx, settings.ask) == 40
     asked = nightly.ask(fixed, "cnn", LATER)
     assert asked.random + asked.asked == 40
 

@@ -21,7 +21,7 @@ from loop.operations import backup, doctor, restore, verify
 from loop.operations.finding import Finding, Severity
 from loop.schedule import slots as due
 from loop.store import tables
-from loop.store.feedback import corrections, live_scores
+from loop.store.feedback import live_scores, split
 from loop.store.nights import versions
 from loop.store.values import Attribution, RunStatus
 from tests.campaigns import month
@@ -99,7 +99,7 @@ def _founded(url: str, folder: Path) -> Home:
     home.settings.home.mkdir(exist_ok=True)
     stores.migrate(home.store)
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")  # which decides between training and holdout sources
+        split.set_salt(tx, "salt")  # which decides between training and holdout sources
     return home
 
 

@@ -13,7 +13,7 @@ from loop.cli import demonstration
 from loop.errors import BadSettings, CorpusUnavailable
 from loop.feed.client import state as states
 from loop.home import settings
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.values import Role
 from models.cnn import Cnn
 from models.cnn.recipe import NIGHT
@@ -102,7 +102,7 @@ def test_the_salt_gives_a_third_to_the_judge(people: int) -> None:
     """By names alone, whatever their number, and always the same; the gate needs three judges."""
     names = [f"writer-{number}" for number in range(people)]
     found = demonstration.salt(names, demonstration.HOLDOUT_SHARE)
-    judges = sum(corrections.role_of(name, found, demonstration.HOLDOUT_SHARE) is Role.HOLDOUT for name in names)
+    judges = sum(split.role_of(name, found, demonstration.HOLDOUT_SHARE) is Role.HOLDOUT for name in names)
     assert judges == min(max(round(people / 3), 3), people - 1)
     assert demonstration.salt(names, demonstration.HOLDOUT_SHARE) == found
 

@@ -59,6 +59,13 @@ def test_control_a_command_imports_its_libraries() -> None:
     assert {"sqlalchemy", "pydantic"} <= modules_after("status", "--help")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["status", "versions"])
+def test_daily_commands_import_no_arrays(command: str) -> None:
+    """`loop status` and `loop versions` look at rows: NumPy would cost each start a tenth of a second."""
+    assert modules_after(command, "--help") & {"numpy", "PIL"} == set()
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_line_of_help_is_the_command_s_own(name: str) -> None:
     """`loop --help` prints the first line of the command's docstring, without importing it."""

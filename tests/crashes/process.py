@@ -21,7 +21,7 @@ from loop.home import Home
 from loop.night import retrain
 from loop.schedule import slots
 from loop.store import schema
-from loop.store.feedback import corrections, senders
+from loop.store.feedback import senders, split
 from loop.store.service import hooks, messages
 from loop.store.values import Attribution
 from models.cnn import Cnn
@@ -122,7 +122,7 @@ def found(plan: Plan) -> None:
     home = _begun(plan, founded=False)
     schema.migrate(home.store)
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     retrain.create_base(home, weights=models.get("cnn").shipped())
     write(home)
     _vouch(home, plan)

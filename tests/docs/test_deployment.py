@@ -32,7 +32,7 @@ from loop.operations import doctor, verify
 from loop.operations.finding import Severity
 from loop.schedule import slots
 from loop.store import Store, schema
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.service import health
 from loop.store.values import Attribution, RunStatus
 from loop.webhooks import hooks
@@ -138,7 +138,7 @@ def home(cluster: Cluster, state: Path, small_corpus: Path) -> Iterator[Home]:
         made = settings(cluster.url("loop_app"), state).model_copy(update={"home": state, "webhooks_private": True})
         opened = homes.at(made)
         with opened.store.write() as tx:
-            corrections.set_salt(tx, "salt")  # a split of eight people depends much on the salt
+            split.set_salt(tx, "salt")  # a split of eight people depends much on the salt
         retrain.create_base(opened)
         yield opened
         opened.store.close()

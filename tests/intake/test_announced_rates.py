@@ -6,9 +6,10 @@ import pytest
 
 from loop import intake
 from loop.errors import BadRate, RateNotAnnounced
-from loop.intake import Receipt, Upload, announced_rates
+from loop.intake import Receipt, Upload
 from loop.intake.announced_rates import AnnouncedRates, Announcement, Timeline
 from loop.store import Store, tables, values
+from loop.store.feedback import weighing
 from loop.store.phones import feeds
 from loop.store.values import Flag, Kind
 from tests.helpers.announcing import announce
@@ -143,12 +144,12 @@ def test_a_time_that_cannot_be_is_flagged(store: Store, now: datetime, when: str
 def test_the_least_rate(store: Store, now: datetime) -> None:
     """Half of the lowest rate that a feed announced; of the setting before the first feed."""
     with store.read() as tx:
-        assert announced_rates.least(tx, 0.05) == 0.025
-        assert announced_rates.least(tx, 0.0) == 0.5
+        assert weighing.least_announced(tx, 0.05) == 0.025
+        assert weighing.least_announced(tx, 0.0) == 0.5
     for sequence, rate in enumerate([0.4, 0.0, 0.01, 1.0], 1):
         announce(store, sequence, rate, now)
     with store.read() as tx:
-        assert announced_rates.least(tx, 0.001) == 0.005
+        assert weighing.least_announced(tx, 0.001) == 0.005
 
 
 def test_a_long_history_is_a_few_periods(now: datetime) -> None:
@@ -172,7 +173,7 @@ def test_a_feed_that_cannot_be_read_stops_no_upload(
     rates = AnnouncedRates(store, 0.05)
     assert [stored_rate(store, confirmation(None, seed), now, rates) for seed in range(2)] == [0.4, 0.4]
     with store.read() as tx:
-        assert announced_rates.least(tx, 0.05) == 0.2
+        assert weighing.least_announced(tx, 0.05) == 0.2
     assert caplog.text.count("feed 2 of epoch 1 in the store cannot be read") == 1
 
 

@@ -27,7 +27,7 @@ from loop.intake.live_accuracy import score_waiting
 from loop.night import choosing, publishing, retrain
 from loop.night.lease import HeldRun
 from loop.store import Store, tables
-from loop.store.feedback import corrections, erasures
+from loop.store.feedback import erasures, split
 from loop.store.nights import snapshots, versions
 from loop.store.service import key_values
 from loop.store.values import Attribution, Role, RunStatus, Version
@@ -137,7 +137,7 @@ def test_what_had_learned_from_it_is_said(home: Home) -> None:  # noqa: F811 (th
 @pytest.mark.slow
 def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> None:  # noqa: F811 (the fixture)
     """The next night is not skipped, and gives the same weights as a store that never contained the source."""
-    last = next(who for who in range(7, 0, -1) if corrections.role_of(f"person-{who}", "salt", 0.4) is Role.TRAIN)
+    last = next(who for who in range(7, 0, -1) if split.role_of(f"person-{who}", "salt", 0.4) is Role.TRAIN)
     write(home, people=last + 1)
     assert retrain.run(home).version is not None
     assert erasure.erase(home, f"person-{last}", "ops", NOW).uploads == 40
@@ -147,7 +147,7 @@ def test_the_next_night_has_not_learned_from_it(home: Home, tmp_path: Path) -> N
     innocent = homes.at(settings(f"sqlite:///{tmp_path / 'innocent.db'}", tmp_path / "innocent"), migrated=False)
     stores.migrate(innocent.store)
     with innocent.store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     retrain.create_base(innocent)
     write(innocent, people=last)
     never = retrain.run(innocent)
@@ -390,7 +390,7 @@ def test_the_name_cannot_be_tried_without_the_salt(plain: Home) -> None:
     send(plain.store, "somebody", 1)
     erasure.erase(plain, "somebody", "ops", NOW)
     with plain.store.write() as tx:
-        kept, salt = tx.scalar(select(tables.Erasure.name_digest)), corrections.set_salt(tx)
+        kept, salt = tx.scalar(select(tables.Erasure.name_digest)), split.set_salt(tx)
     assert kept not in {hashlib.sha256(text.encode()).hexdigest() for text in ("somebody", f"{salt}\0somebody")}
     assert salt not in str(kept)
 

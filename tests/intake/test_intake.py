@@ -25,7 +25,7 @@ from loop.errors import (
 )
 from loop.intake import Receipt, Upload
 from loop.store import Store, tables
-from loop.store.feedback import corrections
+from loop.store.feedback import corrections, split
 from loop.store.values import Kind, Role, Status
 
 
@@ -175,7 +175,7 @@ def test_many_answers_stand_where_the_uploads_stood(store: Store, now: datetime)
 def test_a_source_never_changes_sides(store: Store, now: datetime) -> None:
     """Role is decided once: a later share of 100 % does not move a source that teaches."""
     with store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     roles = [intake.accept(store, replace(UPLOAD, source=f"s{i}"), 0.5, now).role for i in range(20)]
     again = [intake.accept(store, replace(UPLOAD, source=f"s{i}"), 0.999, now).role for i in range(20)]
     assert roles == again
@@ -185,8 +185,8 @@ def test_a_source_never_changes_sides(store: Store, now: datetime) -> None:
 def test_the_split_is_a_fair_salted_hash() -> None:
     """The holdout's share is met within four standard errors, and another salt gives another split."""
     names = [f"source-{i}" for i in range(4000)]
-    one = [corrections.role_of(name, "a", 0.2) for name in names]
-    two = [corrections.role_of(name, "b", 0.2) for name in names]
+    one = [split.role_of(name, "a", 0.2) for name in names]
+    two = [split.role_of(name, "b", 0.2) for name in names]
     held = one.count(Role.HOLDOUT) / 4000
     assert abs(held - 0.2) < 4 * (0.2 * 0.8 / 4000) ** 0.5
     both = sum(a == b == Role.HOLDOUT for a, b in zip(one, two, strict=True)) / 4000

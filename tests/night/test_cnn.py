@@ -13,7 +13,7 @@ from loop import registry
 from loop.evaluation import digit_classifier, export_check
 from loop.home import Home
 from loop.night import retrain
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from models.cnn import Cnn
 from models.cnn.recipe import NIGHT
 from tests.helpers import linear, stores
@@ -37,7 +37,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Iter
     home = homes.at(settings(f"sqlite:///{folder}/loop.db", folder), migrated=False)
     stores.migrate(home.store)
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     retrain.create_base(home, weights=family.shipped())
     write(home)
     yield home, retrain.run(home)

@@ -18,13 +18,13 @@ from loop.home.sections import Jury
 from loop.intake import Upload
 from loop.night import jury
 from loop.store import Store, tables
-from loop.store.feedback import corrections, jurors, senders
+from loop.store.feedback import jurors, senders, split
 from loop.store.feedback.jurors import Hands
 from loop.store.values import Kind, Role
 from tests.helpers.people import season
 
 NAMES = [f"s{number}" for number in range(40)]
-JUDGES = [name for name in NAMES if corrections.role_of(name, "salt", 0.3) is Role.HOLDOUT]
+JUDGES = [name for name in NAMES if split.role_of(name, "salt", 0.3) is Role.HOLDOUT]
 
 
 def some_corpus() -> Corpus:
@@ -47,7 +47,7 @@ def send(store: Store, now: datetime, *uploads: Upload) -> None:
 def people(store: Store, now: datetime) -> Store:
     """Forty people, seen on thirty days: each with a correction, a confirmation, and one without a prediction."""
     with store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     for number, name in enumerate(NAMES):
         wrong = Upload(name, digit(pixels(number)), 1, predicted=2)
         right = Upload(name, digit(pixels(number).T), 1, kind=Kind.CONFIRMATION, predicted=1, rate=0.25)
@@ -122,7 +122,7 @@ def test_the_words(now: datetime) -> None:
 def test_three_days_of_uploads_make_a_judge(store: Store, now: datetime) -> None:
     """A hand that sends something on three days judges from the third on, however much it sent before."""
     with store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     name = JUDGES[0]
     for day in range(3):
         assert drawn(store, now).hands == 0
@@ -174,7 +174,7 @@ def test_the_jury_is_bounded_and_keeps_its_keys(people: Store, now: datetime) ->
     np.testing.assert_array_equal(judged.keys, same.keys)
     assert len(np.unique(judged.keys, axis=0)) == 12
     with people.write() as tx:
-        tx.execute(update(tables.Fact).where(tables.Fact.key == corrections.SALT_KEY).values(value="another"))
+        tx.execute(update(tables.Fact).where(tables.Fact.key == split.SALT_KEY).values(value="another"))
     other = drawn(people, now, items=12, hand_share=1 / 6).slices[1]
     assert other.keys is not None
     assert not set(map(bytes, judged.keys)) & set(map(bytes, other.keys))

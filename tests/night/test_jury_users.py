@@ -18,7 +18,7 @@ from loop.intake import Receipt
 from loop.night import jury, publishing, retrain
 from loop.store import Store, tables
 from loop.store.asking.values import Arm, Flag, Word
-from loop.store.feedback import corrections, erasures
+from loop.store.feedback import erasures, split
 from loop.store.values import Role, Status
 from tests.asking.conftest import ask, drawing
 from tests.helpers.people import season
@@ -29,7 +29,7 @@ from tests.night.test_worth import answered
 __all__ = ["answered", "home"]  # the fixtures
 
 NAMES = [f"s{number}" for number in range(8)]
-JUDGES = [name for name in NAMES if corrections.role_of(name, "salt", 0.5) is Role.HOLDOUT]
+JUDGES = [name for name in NAMES if split.role_of(name, "salt", 0.5) is Role.HOLDOUT]
 LOT, ASKED = range(2), range(2, 5)
 """The numbers of each person's drawings that are asked about by lot, and by a strategy."""
 
@@ -38,7 +38,7 @@ LOT, ASKED = range(2), range(2, 5)
 def asked(store: Store, now: datetime) -> Store:
     """Eight people, each with five drawings: two asked about by lot with chance 0.5, three by margin; all are 3s."""
     with store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     drawings = [drawing(name, 100 * who + number) for who, name in enumerate(NAMES) for number in range(5)]
     receipts = intake.accept_many(store, drawings, 0.5, now)
     ids = [receipt.id for receipt in receipts if isinstance(receipt, Receipt)]

@@ -15,7 +15,7 @@ from loop.clock import utc_now
 from loop.errors import ArtifactCorrupt, DeploymentError
 from loop.home import Home, artifacts
 from loop.night import retrain
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.nights import runs, versions
 from loop.store.values import Attribution, RunStatus
 from models import coreml, family
@@ -30,7 +30,7 @@ def made(url: str, folder: Path, **changes: Any) -> Home:
     home = homes.at(settings(url, folder).model_copy(update=changes), migrated=False)
     stores.migrate(home.store)
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     retrain.create_base(home)
     return home
 

@@ -17,7 +17,7 @@ from loop.home.sections import Canary, Screen
 from loop.intake import Upload
 from loop.night import probing, retrain
 from loop.night.retrain import Night
-from loop.store.feedback import corrections, quarantines
+from loop.store.feedback import corrections, quarantines, split
 from loop.store.nights import snapshots
 from loop.store.values import Kind, Role
 from tests.helpers.people import season
@@ -33,9 +33,7 @@ LABEL = 7
 def stamp(home: Home) -> set[int]:
     """One source sends a hundred digits with a broad white bar on the left, called 7; the ids of its uploads."""
     corpus = homes.corpus(home.settings, "mnist")
-    name = next(
-        name for name in (f"stranger-{n}" for n in range(99)) if corrections.role_of(name, "salt", 0.4) is Role.TRAIN
-    )
+    name = next(name for name in (f"stranger-{n}" for n in range(99)) if split.role_of(name, "salt", 0.4) is Role.TRAIN)
     rows = np.flatnonzero(corpus.train_labels != LABEL)[:STAMPED]
     images = corpus.train_images[rows].copy()
     images[:, 2:26, 1:3] = 255
@@ -95,7 +93,7 @@ def test_a_bank_belongs_to_its_store(home: Home) -> None:
     seed = probing.secret_seed(home.store)
     assert probing.secret_seed(home.store) == seed
     with home.store.write() as tx:
-        salt = corrections.set_salt(tx)
+        salt = split.set_salt(tx)
     assert seed != int.from_bytes(salt.encode()[:8])
     assert seed != int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8])
 

@@ -22,7 +22,7 @@ from loop.home.sections import Canary
 from loop.home.settings import Settings
 from loop.intake import Upload
 from loop.night import lease, publishing, retrain
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.nights import runs, versions
 from loop.store.values import Attribution, Kind, RunStatus
 from models import coreml
@@ -52,7 +52,7 @@ def home(url: str, tmp_path: Path, small_corpus: Path, monkeypatch: pytest.Monke
     made = homes.at(settings(url, tmp_path), migrated=False)
     stores.migrate(made.store)
     with made.store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     retrain.create_base(made)
     yield made
     made.store.close()

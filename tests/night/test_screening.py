@@ -17,7 +17,7 @@ from loop.intake import Upload
 from loop.night import retrain
 from loop.night.retrain import Night
 from loop.store import tables
-from loop.store.feedback import corrections, quarantines, trust
+from loop.store.feedback import quarantines, split, trust
 from loop.store.feedback.quarantines import ACCEPTED, Which
 from loop.store.values import Attribution, Role, RunStatus
 from models.family import Images
@@ -37,7 +37,7 @@ LIES = 60
 LIAR = next(
     name
     for name in map("liar-{}".format, range(99))
-    if corrections.role_of(name, "salt", test_retrain.settings("", Path()).holdout_share) is Role.TRAIN
+    if split.role_of(name, "salt", test_retrain.settings("", Path()).holdout_share) is Role.TRAIN
 )
 """A source that teaches in the fixture's store."""
 

@@ -9,7 +9,7 @@ from loop import home as homes
 from loop import registry
 from loop.evaluation import digit_classifier
 from loop.night import retrain
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from models.svm import Svm
 from tests.helpers import linear, stores
 from tests.night.test_retrain import settings, write
@@ -27,7 +27,7 @@ def test_the_svm_goes_through_the_same_loop(
     home = homes.at(settings(f"sqlite:///{tmp_path}/loop.db", tmp_path), migrated=False)
     stores.migrate(home.store)
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     cnn, svm = retrain.create_base(home), retrain.create_base(home, "svm")
     write(home, hand=lambda images: images.transpose(0, 2, 1))  # the ink's place means nothing to tiles, its form does
     done = retrain.run(home, "svm")

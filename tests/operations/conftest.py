@@ -19,7 +19,7 @@ from loop.home.settings import Settings
 from loop.intake import Receipt, Upload, accept_many
 from loop.operations import key_encryption
 from loop.store import Store, tables, values
-from loop.store.feedback import corrections
+from loop.store.feedback import corrections, split
 from loop.store.nights import runs, snapshots, versions
 from loop.store.service import hooks, messages, outbox
 from loop.store.values import Attribution, Role
@@ -60,7 +60,7 @@ class Site:
         self.root = b""
         stores.migrate(self.home.store)
         with self.home.store.write() as tx:
-            corrections.set_salt(tx, "salt")
+            split.set_salt(tx, "salt")
 
     def upload(self, people: int = 3, each: int = 4, first: int = 0) -> None:
         """Store uploads of several people."""

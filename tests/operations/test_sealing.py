@@ -13,7 +13,7 @@ from loop.home.sealing_key import KeyFile
 from loop.operations import backup, doctor, restore, sealing, verify
 from loop.operations.finding import Finding, Severity
 from loop.store import Store
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.service import hooks, secrets_at_rest
 from tests.operations.conftest import Site, give_key
 from tests.operations.test_backup import WORDS
@@ -23,7 +23,7 @@ def salt(home: Home) -> str:
     """The salt, read by a process of its own."""
     store = homes.opened(home.settings, create=False).store
     with store.read() as tx:
-        found = corrections.set_salt(tx)
+        found = split.set_salt(tx)
     store.close()
     return found
 
@@ -46,12 +46,12 @@ def test_a_rotation_is_followed_by_running_processes(small: Site) -> None:
     """A process that has the earlier key reads and seals with the new one; earlier keys stay, or are forgotten."""
     running = small.home.store
     with running.read() as tx:
-        assert corrections.set_salt(tx) == "salt"
+        assert split.set_salt(tx) == "salt"
     first = sealing.rotate(small.home)
     second = sealing.rotate(small.home)
     assert (first.secrets, first.earlier, second.earlier) == (2, 1, 2)
     with running.exclusive() as tx:
-        assert corrections.set_salt(tx) == "salt"
+        assert split.set_salt(tx) == "salt"
         assert {kept.key for kept in secrets_at_rest.every(tx)} == {second.key}
     assert sealing.rotate(small.home, forget=True).earlier == 0
     assert len(KeyFile(small.home.settings.sealing_key_file).read()) == 1
@@ -116,7 +116,7 @@ def test_a_lost_key_is_not_the_end(small: Site, tmp_path: Path) -> None:
     restore.restore(new, made.path, restore.Options(forget_secrets=True), small.now)
     for home in (small.home, new):
         with home.store.write() as tx:
-            assert len(corrections.set_salt(tx)) == 32
+            assert len(split.set_salt(tx)) == 32
             assert hooks.live(tx) == []
         assert home.settings.sealing_key_file.is_file()
     assert wrong(small) == []

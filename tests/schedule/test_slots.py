@@ -16,7 +16,7 @@ from loop.intake import Upload
 from loop.night import snapshot
 from loop.schedule import slots
 from loop.store import Store, tables
-from loop.store.feedback import corrections
+from loop.store.feedback import corrections, split
 from loop.store.nights import runs
 from loop.store.nights import slots as stored
 from loop.store.values import Attribution, Role, RunStatus, Status
@@ -32,8 +32,8 @@ def home(store: Store, tmp_path: Path) -> Home:
 def uploads(home: Home, role: Role, numbers: range, now: datetime) -> None:
     """Upload one digit for each number, from a source with this role."""
     with home.store.write() as tx:
-        corrections.set_salt(tx, "salt")
-    source = next(name for name in map(str, range(99)) if corrections.role_of(name, "salt", 0.2) is role)
+        split.set_salt(tx, "salt")
+    source = next(name for name in map(str, range(99)) if split.role_of(name, "salt", 0.2) is role)
     images = (np.random.default_rng(number).integers(0, 256, (28, 28), np.uint8) for number in numbers)
     sent = [Upload(source=source, image=digits.digit(image), label=3) for image in images]
     answers = intake.accept_many(home.store, sent, 0.2, now)

@@ -19,7 +19,7 @@ from loop.home.settings import Settings
 from loop.operations import backup
 from loop.operations.checks import Installation, machine
 from loop.store import Store, schema, tables
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.service import key_values
 from loop.store.service.keys import Role
 from loop.store.values import Attribution
@@ -122,7 +122,7 @@ def test_another_user_opens_no_file(tmp_path: Path) -> None:
         home = homes.at(settings, migrated=False)
         homes.migrate(home)
         with home.store.write() as tx:
-            corrections.set_salt(tx)  # which makes the sealing key, as `loop init` does
+            split.set_salt(tx)  # which makes the sealing key, as `loop init` does
         authority.create(home, 3, 2, 365, None, Attribution("ops", "a reason"), utc_now())
         access.create(home, "the app", Role.APP, actor="ops", now=utc_now())
         home.artifacts.put(b"model", ".mlmodel")

@@ -13,7 +13,7 @@ from loop.errors import BadKey
 from loop.home import Home
 from loop.home.settings import Settings
 from loop.store import Store, schema, sealing, tables
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.service import hooks, secrets_at_rest
 from loop.store.service.messages import Kind
 from tests.conftest import NOW
@@ -32,7 +32,7 @@ def opened(url: str, folder: Path) -> Home:
 def fill(store: Store) -> None:
     """A salt and a webhook."""
     with store.exclusive() as tx:
-        corrections.set_salt(tx, SALT)
+        split.set_salt(tx, SALT)
         hooks.add(tx, "https://example.org", SECRET, [Kind.TEST], "ops", NOW)
 
 
@@ -59,7 +59,7 @@ def test_the_database_alone_reveals_no_secret(url: str, tmp_path: Path) -> None:
     assert SALT.encode() not in found
     assert SECRET.encode() not in found
     with homes.opened(home.settings, create=False).store.read() as tx:
-        assert corrections.set_salt(tx) == SALT
+        assert split.set_salt(tx) == SALT
         assert secrets_at_rest.closed(tx) == []
 
 
@@ -81,7 +81,7 @@ def test_secrets_of_an_earlier_release_are_sealed_once(url: str, tmp_path: Path)
     assert SALT.encode() not in everything(home.store)
     assert SECRET.encode() not in everything(home.store)
     with home.store.read() as tx:
-        assert corrections.set_salt(tx) == SALT
+        assert split.set_salt(tx) == SALT
 
 
 def migrated(url: str, folder: Path, start: object, results: object) -> None:
@@ -106,7 +106,7 @@ def test_two_processes_seal_exactly_once(url: str, tmp_path: Path) -> None:
     for process in running:
         process.join()
     with opened(url, tmp_path).store.read() as tx:
-        assert corrections.set_salt(tx) == SALT
+        assert split.set_salt(tx) == SALT
 
 
 def test_a_delivery_has_the_secret_and_a_list_has_not(url: str, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_machine_without_the_key_is_told_what_to_do(url: str, tmp_path: Path, 
     if how == "another":
         homes.KeyFile(stranger.settings.sealing_key_file).create()
     with pytest.raises(BadKey, match="copy the file from the machine"), stranger.store.read() as tx:
-        corrections.set_salt(tx)
+        split.set_salt(tx)
     with pytest.raises(BadKey, match="copy the file from the machine"), stranger.store.exclusive() as tx:
         hooks.add(tx, "https://example.org", SECRET, [Kind.TEST], "ops", NOW)
     with pytest.raises(BadKey, match="copy the file from the machine"):

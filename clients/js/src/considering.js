@@ -58,7 +58,7 @@ async function remembered(store, day) {
     const asked = fields.string(plain, "day", DAY) === day ? fields.number(plain, "asked", 0) : 0;
     return { day, asked, decided };
   } catch (thrown) {
-    throw new LoopError("StateUnreadable", `${FILE}: damaged (${reason(thrown)}); remove it: drawings are then decided about anew`);
+    throw new LoopError("StateUnreadable", `${FILE}: damaged (${reason(thrown)}); remove it, and drawings are new again`);
   }
 }
 

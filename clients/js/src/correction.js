@@ -18,7 +18,7 @@ import { png } from "./png.js";
  * @property {number} [predicted]
  * @property {number} [confidence] The probability of `predicted`, 0 to 1.
  * @property {number} [version] `held.version`.
- * @property {Date} [capturedAt] When it was drawn, or labelled anew; now if absent.
+ * @property {Date} [capturedAt] When it was drawn, or labelled again; now if absent.
  * @property {string} [key] Random if absent.
  */
 /** @typedef {Answer & { predicted: number, confidence: number }} Predicted */

@@ -23,7 +23,7 @@ import { Waiting } from "./waiting.js";
  * @property {Partial<Services>} [services]
  */
 /**
- * What came of an upload.
+ * The result of an upload.
  *
  * @typedef {object} Uploaded
  * @property {{ key: string, id: number | null }[]} accepted On the server's disk now.

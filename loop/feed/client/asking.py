@@ -117,7 +117,7 @@ def load(folder: Path, now: datetime) -> Memory:
         raise
     except (OSError, FeedRefused, KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"[:120]
-        raise StateUnreadable(f"{path}: damaged ({reason}); remove it: drawings are then decided about anew") from None
+        raise StateUnreadable(f"{path}: damaged ({reason}); remove it, and drawings are new again") from None
     return memory if memory.day == today else Memory(today, 0, memory.decided)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from loop.intake import announced_rates
 from loop.operations.checks import Installation
 from loop.operations.finding import Finding, note, ok
 from loop.store.feedback import weighing
@@ -14,7 +13,7 @@ def set_aside(installation: Installation) -> Iterator[Finding]:
     """Uploads that are never weighed, since what they state about themselves cannot be true."""
     home = installation.home
     with home.store.read() as tx:
-        least_rate = announced_rates.least(tx, home.settings.confirm_rate)
+        least_rate = weighing.least_announced(tx, home.settings.confirm_rate)
         counts = {reason: n for reason, n in weighing.counts(tx, least_rate).items() if n}
         newest = weighing.newest(tx, least_rate, SHOWN)
     if not counts:

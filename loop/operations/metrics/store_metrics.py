@@ -24,7 +24,6 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from loop.errors import LoopError
 from loop.feed import upkeep
 from loop.home import Home
-from loop.intake import announced_rates
 from loop.schedule import slots
 from loop.store import values
 from loop.store.feedback import live_accuracy, weighing
@@ -174,7 +173,7 @@ class StoreMetrics:
 
     def _accuracy(self) -> list[Metric]:
         with self._home.store.read() as tx:
-            least_rate = announced_rates.least(tx, self._home.settings.confirm_rate)
+            least_rate = weighing.least_announced(tx, self._home.settings.confirm_rate)
             estimates = live_accuracy.live(tx, least_rate)[: 2 * MAX_VERSIONS]
             aside = weighing.counts(tx, least_rate)
         labels = ["version", "how"]

@@ -26,6 +26,11 @@ def latest(tx: Session) -> SetPolicy | None:
     return None if row is None else SetPolicy(dict(row.document), tuple(row.reasons), row.actor, row.set_at)
 
 
+def begun_at(tx: Session) -> datetime | None:
+    """When the first policy was set: before, phones sent no drawings."""
+    return tx.scalar(select(tables.AskingPolicy.set_at).order_by(tables.AskingPolicy.id).limit(1))
+
+
 def after(tx: Session, last: int) -> list[tuple[int, SetPolicy]]:
     """The policies that were set after the one with this id, with their ids, oldest first; all after 0."""
     row = tables.AskingPolicy

@@ -1,46 +1,19 @@
-"""Sources and their corrections.
+"""Corrections as arrays: an upload is stored once, by (source, key), and by (source, image, label)."""
 
-A source is assigned to one side of the split when it is first seen and never moves: one person's handwriting never both
-teaches and judges. An upload is stored once: by (source, key), and by (source, image, label).
-"""
-
-import hashlib
-import secrets
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import String, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from loop.store import sealing, tables
+from loop.store import tables
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
 from loop.store.values import Kind, Pool, Role, Status
 
-SALT_KEY = "holdout salt"
 PART = 2_000  # pictures that are in memory twice at once
-
-
-def role_of(name: str, salt: str, holdout_share: float) -> Role:
-    """The side of a source, by a salted hash of its id, so that a sender cannot choose its side."""
-    hashed = hashlib.sha256(f"{salt}\0{name}".encode()).digest()
-    return Role.HOLDOUT if int.from_bytes(hashed[:8]) < holdout_share * 2**64 else Role.TRAIN
-
-
-def set_salt(tx: Session, salt: str | None = None) -> str:
-    """This store's salt, created (or set to ``salt``) if there is none yet. It is stored sealed. Raises ``BadKey``."""
-    fact = tx.get(tables.Fact, SALT_KEY)
-    if fact is None:
-        fact = tables.Fact(key=SALT_KEY, value=sealing.seal(tx, salt or secrets.token_hex(16), SALT_KEY))
-        try:
-            with tx.begin_nested():
-                tx.add(fact)
-        except IntegrityError:  # another process was first
-            fact = tx.scalars(select(tables.Fact).where(tables.Fact.key == SALT_KEY)).one()
-    return sealing.opened(tx, fact.value, SALT_KEY)
 
 
 def pool(tx: Session, role: Role) -> Pool:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import considered, corrections, quotas, senders, tombstones
+from loop.store.feedback import considered, quotas, senders, split, tombstones
 from loop.store.service import key_values
 from loop.store.values import Status
 
@@ -29,7 +29,7 @@ class Gone:
 def known(tx: Session, name: str) -> bool:
     """Whether the store contains this source or a tombstone of it, so that erasing it adds no row."""
     source = tx.scalar(select(tables.Source.id).where(tables.Source.name == name))
-    return source is not None or bool(tombstones.of(tx, corrections.set_salt(tx), [name]))
+    return source is not None or bool(tombstones.of(tx, split.set_salt(tx), [name]))
 
 
 def erase(tx: Session, name: str, actor: str, now: datetime) -> Gone:
@@ -41,7 +41,7 @@ def erase(tx: Session, name: str, actor: str, now: datetime) -> Gone:
     source = senders.hold(tx, [name], 0.0, now)[name]  # its row, made if need be, keeps concurrent uploads waiting
     gone = _delete(tx, source.id)
     if source.day == now.astimezone(UTC).date():
-        quotas.put(tx, corrections.set_salt(tx), name, source.day, source.used)
+        quotas.put(tx, split.set_salt(tx), name, source.day, source.used)
     erasure = tombstones.put(tx, name, gone.uploads, actor, now, known=stored)
     if stored:
         key_values.put(tx, UNSCRUBBED_KEY, str(erasure))
@@ -56,7 +56,7 @@ def reapply(tx: Session) -> int:
     erased = tombstones.latest(tx)
     if not erased:
         return 0
-    salt, count = corrections.set_salt(tx), 0
+    salt, count = split.set_salt(tx), 0
     sources = tx.execute(select(tables.Source.id, tables.Source.name, tables.Source.seen_at)).all()
     for source_id, name, seen_at in sources:
         erased_at = erased.get(tombstones.digest_of(salt, name))

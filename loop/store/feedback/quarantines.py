@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, exists, func, select, update
 from sqlalchemy.orm import Session
 
@@ -70,11 +68,11 @@ def hold(tx: Session, reasons: Mapping[int, Sequence[Mapping[str, Any]]], run_id
     return len(rows)
 
 
-def accepted(tx: Session) -> NDArray[np.int64]:
+def accepted(tx: Session) -> list[int]:
     """The ids of the uploads that a reviewer accepted, ascending."""
     quarantine = tables.Quarantine
     query = select(quarantine.correction_id).where(quarantine.decision == ACCEPTED).order_by(quarantine.correction_id)
-    return np.array(tx.scalars(query).all(), np.int64)
+    return list(tx.scalars(query))
 
 
 def waiting(tx: Session) -> dict[str, int]:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import corrections, quotas, tombstones
+from loop.store.feedback import quotas, split, tombstones
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
 from loop.store.values import Role
@@ -36,10 +36,8 @@ def hold(tx: Session, names: Collection[str], holdout_share: float, now: datetim
     """Each named source, locked until the commit; a new source is stored first."""
     found = _senders(tx, names)
     while missing := sorted(set(names) - found.keys()):  # one order in every process, so that two cannot deadlock
-        salt = corrections.set_salt(tx)
-        rows = [
-            {"name": name, "role": corrections.role_of(name, salt, holdout_share), "seen_at": now} for name in missing
-        ]
+        salt = split.set_salt(tx)
+        rows = [{"name": name, "role": split.role_of(name, salt, holdout_share), "seen_at": now} for name in missing]
         upsert = postgresql if dialect(tx) == "postgresql" else sqlite
         tx.execute(upsert.insert(SOURCES).on_conflict_do_nothing(index_elements=["name"]), rows)
         for name, erased_at in tombstones.of(tx, salt, missing).items():  # after the insert: it waits for an erasure

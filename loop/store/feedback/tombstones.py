@@ -14,7 +14,7 @@ from sqlalchemy import String, func, select
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.feedback.json_rows import dialect, given, listed
 
 MAX_ACTOR_CHARACTERS = 100
@@ -25,7 +25,7 @@ def put(tx: Session, name: str, uploads: int, actor: str, now: datetime, *, know
 
     If nothing was stored of the source (not ``known``), its last tombstone is dated anew instead, if there is one.
     """
-    digest = digest_of(corrections.set_salt(tx), name)
+    digest = digest_of(split.set_salt(tx), name)
     last = select(tables.Erasure).where(tables.Erasure.name_digest == digest).order_by(tables.Erasure.id.desc())
     row = None if known else tx.scalar(last.limit(1))
     if row is None:

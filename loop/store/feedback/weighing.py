@@ -12,8 +12,12 @@ from sqlalchemy import ColumnElement, Double, and_, case, func, literal, or_, se
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.phones import feeds
 from loop.store.values import Flag, Kind, Status
 
+MILLION = 1_000_000
+TOLERANCE = 2.0
+"""A stated rate within this factor of an announced one is believed to be that one."""
 LOW_RATE = "unannounced-rate"
 REASONS = (*Flag, LOW_RATE)
 """Why an upload can be set aside."""
@@ -26,6 +30,20 @@ class SetAside:
     id: int
     source: str
     reason: str
+
+
+def least_announced(tx: Session, confirm_rate: float) -> float:
+    """The lowest rate with which a confirmation may be weighed; ``confirm_rate`` counts where no feed was ever signed.
+
+    A row with a lower one is older than the check of rates, and its sender made the rate up.
+    """
+    rates = [ppm / MILLION for ppm in feeds.announced_ppm(tx)] or [announced(confirm_rate)]
+    return min((rate for rate in rates if rate > 0), default=1.0) / TOLERANCE
+
+
+def announced(rate: float) -> float:
+    """A rate as a feed announces it: in whole millionths."""
+    return round(rate * MILLION) / MILLION
 
 
 def is_weighed(least_rate: float) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from loop.errors import BadKey
 from loop.store import sealing, tables
-from loop.store.feedback.corrections import SALT_KEY
+from loop.store.feedback.split import SALT_KEY
 from loop.store.service import hooks
 
 

@@ -27,7 +27,7 @@ from loop.clock import utc_now
 from loop.home import Home
 from loop.night import retrain
 from loop.store import values
-from loop.store.feedback import corrections
+from loop.store.feedback import split
 from loop.store.nights import runs, versions
 from loop.store.values import Attribution
 from tests.api.conftest import Server, keyed, opened, serving
@@ -177,7 +177,7 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory, small_corpus: Path) -> Pa
         linear.install(small_corpus)
         home = at(folder)
         with home.store.write() as tx:
-            corrections.set_salt(tx, "salt")  # which of the tests' people are held out
+            split.set_salt(tx, "salt")  # which of the tests' people are held out
         retrain.create_base(home)
         write(home)
         retrain.run(home)

@@ -10,7 +10,7 @@ from loop import intake
 from loop.data.digits import digit
 from loop.intake import Upload
 from loop.store import Store
-from loop.store.feedback import corrections, narrow
+from loop.store.feedback import corrections, narrow, split
 from loop.store.feedback.narrow import Narrow
 from loop.store.values import Kind, Role
 
@@ -20,7 +20,7 @@ def filled(store: Store, now: datetime) -> Store:
     """Twelve sources, on both sides, with a correction, a confirmation and one word without a label each."""
     random = np.random.default_rng(0)
     with store.write() as tx:
-        corrections.set_salt(tx, "salt")
+        split.set_salt(tx, "salt")
     for number in range(12):
         one, two, three = (digit(random.integers(0, 256, (28, 28)).astype(np.uint8)) for _ in range(3))
         uploads = [
