@@ -79,7 +79,7 @@ def test_accepted_ones_teach_and_are_never_held_again(store: Store) -> None:
     with store.exclusive() as tx:
         assert quarantines.decide(tx, Which(source="anna"), ACCEPTED, RITA, later) == ids[:2]
         assert quarantines.hold(tx, {ids[0]: [INK]}, None, later) == 0
-        assert quarantines.accepted(tx).tolist() == ids[:2]
+        assert quarantines.accepted(tx) == ids[:2]
         found = quarantines.get(tx, ids[0])
     assert found is not None
     assert found.reasons == [INK, {"signal": "decision", "text": "accepted by rita: I looked at them", "numbers": {}}]
