@@ -4,7 +4,7 @@ Cross-validated by hand: in each fold some writers are judged and all others are
 reads the pool, a strategy orders it, and only the first labels of that order are revealed and taught in one night. The
 published bytes then read the writers that nobody asked about. A stopped run goes on where it ended.
 
-    python benchmarks/active_learning.py --seeds 10 --out active_learning.jsonl [--strategies random margin]
+    python benchmarks/active_learning.py --seeds 10 --out active_learning.jsonl [--strategies random margin] [--folds 1]
     python benchmarks/active_learning.py --out active_learning.jsonl --summary [--json] [--plot active_learning.png]
 """
 
@@ -59,10 +59,10 @@ class Fold:
     judged: tuple[Writer, ...]
 
 
-def folds(writers: list[Writer], seed: int) -> Iterator[Fold]:
-    """The writers in a random order, each judged once."""
+def folds(writers: list[Writer], seed: int, count: int = FOLDS) -> Iterator[Fold]:
+    """The writers in a random order, each judged once; with a smaller count, the seed decides which folds judge."""
     order = np.random.default_rng([seed, 3]).permutation(len(writers))
-    for number in range(FOLDS):
+    for number in sorted((seed + step) % FOLDS for step in range(count)):
         judged = tuple(writers[row] for row in order[number::FOLDS])
         pool = [writer for writer in writers if writer not in judged]
         labels = np.concatenate([writer.labels for writer in pool]).astype(np.uint8)
@@ -80,7 +80,7 @@ def order_of(strategy: str, fold: Fold, weights: Weights, seed: int, count: int)
 
 
 def points(
-    strategies: list[str], budgets: list[int], seeds: int, known: set[tuple[str, int, int, int]]
+    strategies: list[str], budgets: list[int], seeds: int, known: set[tuple[str, int, int, int]], count: int = FOLDS
 ) -> Iterator[Point]:
     """Every night that is not known yet."""
     family, writers, mnist = Cnn(), read_writers(), corpus.mnist(SHARED / "data" / "mnist")
@@ -100,7 +100,7 @@ def points(
         return Point(name, labels, seed, fold.number, 100 * float(right.mean()), 100 * on_mnist, len(right))
 
     for seed in range(seeds):
-        for fold in folds(writers, seed):
+        for fold in folds(writers, seed, count):
             everything = np.arange(len(fold.labels))
             wanted: list[tuple[str, int]] = [(BASE, 0), (ALL, len(everything))]
             wanted += [(name, budget) for name in strategies for budget in budgets]
@@ -188,6 +188,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="one JSON line per night; a stopped run goes on")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=FOLDS,
+        choices=range(1, FOLDS + 1),
+        help=f"folds per seed; with 1, seed s judges fold s mod {FOLDS}",
+    )
     parser.add_argument("--strategies", nargs="+", default=["random", "margin"], choices=sorted(STRATEGIES))
     parser.add_argument("--budgets", type=int, nargs="+", default=list(BUDGETS))
     parser.add_argument("--summary", action="store_true", help="only summarise")
@@ -199,7 +206,7 @@ def main() -> None:
     if not asked.summary:
         known = {(p.strategy, p.labels, p.seed, p.fold) for p in found}
         with asked.out.open("a", encoding="utf-8") as file:
-            for point in points(asked.strategies, asked.budgets, asked.seeds, known):
+            for point in points(asked.strategies, asked.budgets, asked.seeds, known, asked.folds):
                 file.write(json.dumps(asdict(point)) + "\n")
                 file.flush()
                 found.append(point)
