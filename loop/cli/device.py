@@ -22,7 +22,8 @@ def sync(
     url: Annotated[str, typer.Option(help="Address of the feed: http(s)://…, or a published folder.")],
     state: Folder,
     root: Annotated[
-        Path | None, typer.Option(help="Root document built into the app; needed for the first sync only.")
+        Path | None,
+        typer.Option(help="Root document built into the app: needed for the first sync; a newer one counts later."),
     ] = None,
     family: Annotated[str, typer.Option(help="Model family: cnn or svm.")] = "cnn",
     ios: Annotated[

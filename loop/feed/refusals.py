@@ -68,7 +68,7 @@ class RolledBack(FeedRefused):
 
 
 class Equivocated(FeedRefused):
-    """The device has seen this sequence with another document."""
+    """The device has seen this sequence, or this version of the root, with another document."""
 
 
 class Expired(FeedRefused):

@@ -119,14 +119,14 @@ def accept(trusted: Trusted, data: bytes, now: datetime) -> tuple[Trusted, Feed]
 def accept_asking(trusted: Trusted, seen: SeenAsking | None, data: bytes, now: datetime) -> tuple[SeenAsking, Asking]:
     """Trust an asking policy, after the feed. Raises ``FeedRefused``; then the phone asks nothing.
 
-    Sequences of an earlier epoch are forgotten, as those of feeds are.
+    Sequences of another epoch are forgotten, as those of feeds are.
     """
     signed = envelope.unseal(data)
     for check_signature in SIGNATURE_CHECKS:
         check_signature(trusted, signed, now)
     asking = parse_asking(signed.body)
     digest = hashlib.sha256(signed.body).hexdigest()
-    if seen is None or seen.epoch < trusted.root.epoch:
+    if seen is None or seen.epoch != trusted.root.epoch:
         last = replace(trusted, sequence=0, feed_digest=None)
     else:
         last = replace(trusted, sequence=seen.sequence, feed_digest=seen.digest)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from loop.errors import FeedRefused
 from loop.feed import client, refusals
 from loop.feed.client import state as states
-from tests.feed.client import attacks, attacks_on_files, attacks_on_roots
+from tests.feed.client import app_updates, attacks, attacks_on_files, attacks_on_roots
 from tests.feed.simulator import CHANNEL, HOUR, Publisher, key, model
 from tests.helpers import stripes
 
@@ -28,19 +28,21 @@ assert attacks_on_roots.on_feed is attacks.on_feed
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The server's files at one sync, and what comes of it: ``refusal`` None or its name, and the device's state."""
+    """The server's files at one sync, the root ``built_in`` to the app that runs then, and what comes of it:
+    ``refusal`` None or its name, and the device's state.
+    """
 
     now: datetime
+    built_in: bytes
     files: dict[str, bytes]
     outcome: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A new device with ``root`` built in, and its syncs."""
+    """The syncs of a device that is new at the first of them."""
 
     name: str
-    root: bytes
     steps: tuple[Step, ...]
 
 
@@ -67,7 +69,7 @@ class Recorder:
             "current": None if state.current is None else state.current.version,
             "previous": None if state.previous is None else state.previous.version,
         }
-        self.steps.append(Step(p.now, dict(p.shelf.files), outcome))
+        self.steps.append(Step(p.now, p.app_root, dict(p.shelf.files), outcome))
 
 
 def every() -> Iterator[Scenario]:
@@ -76,6 +78,12 @@ def every() -> Iterator[Scenario]:
         yield _played(attack.name, _attacked(attack))
     for live in LIVES:
         yield _played(live.__name__, live)
+
+
+def of_updated_apps() -> Iterator[Scenario]:
+    """Devices with an app that is updated: from step to step another root may be built in."""
+    for update in app_updates.EVERY:
+        yield _played(update.__name__, update)
 
 
 def models() -> list[bytes]:
@@ -114,7 +122,7 @@ def _played(name: str, play: Callable[[Recorder], None]) -> Scenario:
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(Path(folder))
         play(recorder)
-        return Scenario(name, recorder.publisher.app_root, tuple(recorder.steps))
+        return Scenario(name, tuple(recorder.steps))
 
 
 def _attacked(attack: attacks.Attack) -> Callable[[Recorder], None]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loop.data import digits, ink
 from loop.feed import refusals
 from tests.clients import scenarios, vectors
-from tests.feed.client import attacks
+from tests.feed.client import app_updates, attacks
 
 MAX_BYTES = 1_000_000
 
@@ -65,6 +65,14 @@ def test_every_attack_is_a_scenario() -> None:
     assert len(named) >= 65
     assert {name: played[name] for name in named} == named
     assert set(played) - set(named) == {live.__name__ for live in scenarios.LIVES}
+
+
+def test_every_update_of_an_app_is_there() -> None:
+    """Each update of tests/feed/client/app_updates.py, with its refusal; in each the built-in root changes."""
+    updates = committed("feed.json")["updates"]
+    expected = {name: None if kind is None else kind.__name__ for name, kind in app_updates.REFUSALS.items()}
+    assert {each["name"]: each["steps"][-1]["refusal"] for each in updates} == expected
+    assert all(len({step["built_in"] for step in each["steps"]}) > 1 for each in updates)
 
 
 def test_every_rule_of_trust_is_refused_somewhere() -> None:

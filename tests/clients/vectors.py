@@ -148,23 +148,21 @@ def _feed() -> object:
         files[name] = data
         return name
 
+    def step(each: scenarios.Step) -> Plain:
+        files = {path: named(data) for path, data in sorted(each.files.items())}
+        return {"now": fields.when(each.now), "files": files, **each.outcome}
+
     played = [
-        {
-            "name": each.name,
-            "root": named(each.root),
-            "steps": [
-                {
-                    "now": fields.when(step.now),
-                    "files": {path: named(data) for path, data in sorted(step.files.items())},
-                    **step.outcome,
-                }
-                for step in each.steps
-            ],
-        }
+        {"name": each.name, "root": named(each.steps[0].built_in), "steps": [step(one) for one in each.steps]}
         for each in scenarios.every()
+    ]
+    updates = [
+        {"name": each.name, "steps": [{"built_in": named(one.built_in), **step(one)} for one in each.steps]}
+        for each in scenarios.of_updated_apps()
     ]
     return {
         "scenarios": played,
+        "updates": updates,
         "models": {hashlib.sha256(data).hexdigest(): _model(data) for data in scenarios.models()},
         "files": {name: file_text(data) for name, data in sorted(files.items())},
     }

@@ -134,6 +134,17 @@ class Publisher:
         self.shelf.files |= self.roots
         return data
 
+    def start_anew(self, version: int, epoch: int, names: str = "new", **changes: Any) -> bytes:
+        """A root by new keys, of a new chain: what a new app has after the root keys were lost. Not shelved."""
+        self.root_keys = [key(f"{names}-{i}") for i in range(3)]
+        self.feed_keys = [key(f"{names}-feed")]
+        publics = {id_of(k): envelope.public_half(k) for k in self.root_keys}
+        root = document.Root(version, epoch, self.now, publics, 2, self.certified())
+        data = envelope.seal(document.root_bytes(replace(root, **changes)), self.root_keys)
+        self.trusted, self.app_root = trust.begin(data), data
+        self.sequence = 0
+        return data
+
     def feed(self, version: int = 1, family: str = "cnn", wrong: bool = False, **changes: Any) -> Feed:
         """The next feed, for a version whose files are put on the shelf; ``changes`` apply to feed or release."""
         data, golden = model(version, family, wrong)

@@ -23,7 +23,7 @@ import * as trust from "./trust.js";
 /**
  * @typedef {object} PhoneOptions
  * @property {string} site The folder of `feed.json` on a server or CDN, for example `https://api.example/v1`.
- * @property {Bytes} root The root document that is built into the app; it counts the first time only.
+ * @property {Bytes} root The root document that is built into the app; a newer one in a later version of the app counts.
  * @property {Store} store A store that nothing else uses.
  * @property {LoadModel} loadModel
  * @property {string} [channel] Family and format, `cnn.mlmodel`; always the same for one store.
@@ -53,6 +53,7 @@ import * as trust from "./trust.js";
  */
 export class LoopPhone {
   #store;
+  #root;
   #source;
   #services;
   #load;
@@ -67,6 +68,7 @@ export class LoopPhone {
   /** @param {PhoneOptions} options @param {Services} services @param {State} state */
   constructor(options, services, state) {
     this.#store = options.store;
+    this.#root = options.root;
     this.#services = services;
     this.#load = options.loadModel;
     this.#ios = options.ios ?? null;
@@ -167,6 +169,7 @@ export class LoopPhone {
   async #syncOnce() {
     // Another tab may have synced since: its state counts, not the one in memory.
     this.#state = (await states.load(this.#store, this.#services.cryptography)) ?? this.#state;
+    await this.#trust(await trust.builtIn(this.#state.trusted, this.#root, this.#services.cryptography));
     await this.#followRoots();
     const data = await this.#source.read(PATHS.feed, LIMITS.document);
     if (data === null) throw new LoopError("Unavailable", `${PATHS.feed}: the server has no such file`);
@@ -194,9 +197,14 @@ export class LoopPhone {
     for (let count = 0; count < LIMITS.roots; count += 1) {
       const data = await this.#source.read(PATHS.root(this.#state.trusted.root.version + 1), LIMITS.document);
       if (data === null) return;
-      const trusted = await trust.follow(this.#state.trusted, data, this.#services.cryptography);
-      await this.#save({ ...this.#state, trusted });
+      await this.#trust(await trust.follow(this.#state.trusted, data, this.#services.cryptography));
     }
+  }
+
+  /** A policy of another epoch may be a thief's, so it is forgotten like the sequences. @param {Trusted} trusted */
+  async #trust(trusted) {
+    const { asking, trusted: before } = this.#state;
+    await this.#save({ ...this.#state, trusted, asking: trusted.root.epoch === before.root.epoch ? asking : null });
   }
 
   /** The state with a withdrawn or damaged model replaced by the previous one, or by none. @param {Trusted} trusted @param {Feed} feed */

@@ -1,7 +1,7 @@
 // What a device trusts (loop/feed/trust.py): trusted state and new bytes to new trusted state, or one error that names the
 // broken rule. No IO; the time is an argument. The rules run in the order in which they are written here.
 
-import { utf8 } from "./bytes.js";
+import { latin1, utf8 } from "./bytes.js";
 import { digestOf } from "./cryptography.js";
 import { iosVersion, parseAsking, parseFeed, parseRoot } from "./documents.js";
 import { signers, unseal } from "./envelope.js";
@@ -55,6 +55,23 @@ export async function follow(trusted, data, cryptography) {
 }
 
 /**
+ * What to trust in an app with the root `data` built in (loop/feed/built_in.py): its root if that has a higher version, else as
+ * before. A root of the same epoch keeps the last feed's sequence, one of any other epoch forgets it.
+ *
+ * @param {Trusted} trusted @param {Bytes} data @param {Cryptography} cryptography @returns {Promise<Trusted>}
+ */
+export async function builtIn(trusted, data, cryptography) {
+  const found = await begin(data, cryptography);
+  const { version } = found.root;
+  if (version === trusted.root.version && latin1(unseal(data).body) !== latin1(unseal(trusted.rootData).body)) {
+    const expected = "expected the root that this device trusts, got another; build in a root of a higher version";
+    throw new LoopError("Equivocated", `built-in root ${version}: ${expected}`);
+  }
+  if (version <= trusted.root.version) return trusted; // an old app must not bring revoked keys back
+  return found.root.epoch !== trusted.root.epoch ? found : { ...trusted, root: found.root, rootData: data };
+}
+
+/**
  * Trust a feed. If it throws, no part of the feed may be used.
  *
  * @param {Trusted} trusted @param {Bytes} data @param {Date} now @param {Cryptography} cryptography
@@ -77,7 +94,7 @@ export async function accept(trusted, data, now, cryptography) {
 }
 
 /**
- * Trust an asking policy, after the feed. Sequences of an earlier epoch are forgotten, as those of feeds are.
+ * Trust an asking policy, after the feed. Sequences of another epoch are forgotten, as those of feeds are.
  *
  * @param {Trusted} trusted @param {SeenAsking | null} seen @param {Bytes} data @param {Date} now @param {Cryptography} cryptography
  * @returns {Promise<{ seen: SeenAsking, asking: Asking }>}
@@ -88,7 +105,7 @@ export async function acceptAsking(trusted, seen, data, now, cryptography) {
   await signedByFeedKeys(trusted, signed, moment, cryptography);
   const asking = parseAsking(signed.body);
   const digest = await digestOf(cryptography, signed.body);
-  const last = seen === null || seen.epoch < trusted.root.epoch
+  const last = seen === null || seen.epoch !== trusted.root.epoch
     ? { sequence: 0, feedDigest: null }
     : { sequence: seen.sequence, feedDigest: seen.digest };
   ofTheEpoch(trusted, asking, "asking policy");

@@ -134,7 +134,7 @@ export function shelf(files) {
 /** Devices follow the publishers of feed.json, honest and attacked, as the Python client does. */
 export async function feeds(vectors) {
   const wrong = [];
-  for (const scenario of vectors.scenarios) wrong.push(...(await play(scenario, vectors)));
+  for (const scenario of [...vectors.scenarios, ...vectors.updates]) wrong.push(...(await play(scenario, vectors)));
   return wrong;
 }
 
@@ -142,9 +142,12 @@ async function play(scenario, vectors) {
   const wrong = [];
   const [store, held] = [new MemoryStore(), { files: {}, now: new Date(0) }];
   const services = { fetch: (...request) => shelf(held.files)(...request), clock: { now: () => held.now, uptime: () => 0 } };
-  const root = file(vectors.files[scenario.root]);
-  const phone = await LoopPhone.open({ site: SITE, root, store, services, loadModel: recorded(vectors.models) });
+  let [phone, built] = [null, null];
   for (const [number, step] of scenario.steps.entries()) {
+    const name = step.built_in ?? scenario.root;
+    const root = file(vectors.files[name]);
+    if (name !== built) phone = await LoopPhone.open({ site: SITE, root, store, services, loadModel: recorded(vectors.models) });
+    built = name;
     held.now = parseTime(step.now);
     held.files = Object.fromEntries(Object.entries(step.files).map(([path, name]) => [path, file(vectors.files[name])]));
     const broken = await rule(() => phone.sync());

@@ -39,20 +39,27 @@ export class Publisher {
   now = new Date("2026-05-03T03:00:00Z");
   sequence = 0;
 
+  epoch = 1;
+
   static async make() {
     const made = new Publisher();
-    [made.rootKey, made.feedKey] = [await newKey(), await newKey()];
-    const expires = timeText(new Date(made.now.getTime() + 10_000 * HOUR));
-    made.root = await seal({
-      epoch: 1, feed: { keys: { [made.feedKey.id]: { expires, public: made.feedKey.public } }, threshold: 1 }, format: 1,
-      issued: timeText(made.now), root: { keys: { [made.rootKey.id]: made.rootKey.public }, threshold: 1 }, type: "root", version: 1,
-    }, made.rootKey);
+    await made.start(1, 1);
     return made;
+  }
+
+  /** A root by new keys, which the app has built in. */
+  async start(version, epoch) {
+    [this.rootKey, this.feedKey, this.epoch] = [await newKey(), await newKey(), epoch];
+    const expires = timeText(new Date(this.now.getTime() + 10_000 * HOUR));
+    this.root = await seal({
+      epoch, feed: { keys: { [this.feedKey.id]: { expires, public: this.feedKey.public } }, threshold: 1 }, format: 1,
+      issued: timeText(this.now), root: { keys: { [this.rootKey.id]: this.rootKey.public }, threshold: 1 }, type: "root", version,
+    }, this.rootKey);
   }
 
   span() {
     return {
-      epoch: 1, expires: timeText(new Date(this.now.getTime() + 24 * HOUR)), format: 1, issued: timeText(this.now),
+      epoch: this.epoch, expires: timeText(new Date(this.now.getTime() + 24 * HOUR)), format: 1, issued: timeText(this.now),
       sequence: this.sequence,
     };
   }

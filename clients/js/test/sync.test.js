@@ -220,6 +220,20 @@ test("an asking policy is followed until it expires; a refused one leaves the la
   assert.equal(phone.asking, null);
 });
 
+test("a new app with a root of another epoch forgets the policy, and trusts it without a network", async () => {
+  const publisher = await Publisher.make();
+  await publisher.publish(1);
+  await publisher.ask({ expires: "2099-01-01T00:00:00Z" });
+  const { phone, store } = await phoneAt(publisher);
+  await phone.sync();
+  assert.equal(phone.asking.askedADay, 3);
+  await publisher.start(7, 2);
+  const { phone: updated } = await phoneAt(publisher, store, () => Promise.reject(new TypeError("fetch failed")));
+  assert.equal(await rule(() => updated.sync()), "Unavailable");
+  const { phone: again } = await phoneAt(publisher, store);
+  assert.deepEqual([again.trusts, again.asking, again.current.version], [{ root: 7, epoch: 2, sequence: 0 }, null, 1]);
+});
+
 test("decisions follow the policy", () => {
   const policy = { askUser: true, askedADay: 1, marginPpm: 300_000, otherPpm: 1_000, unsurePpm: 200_000 };
   assert.deepEqual(decide(policy, 0.5, 0.4, 199_999, 0), { send: true, ask: true, rate: 0.2 });

@@ -27,7 +27,13 @@ test("sources, buckets, times and PNG files are Python's", async () => {
 test("every attack on the feed is refused by the same name, and honest feeds are followed", async () => {
   const vectors = read("feed");
   assert.ok(vectors.scenarios.filter(({ steps }) => steps.at(-1).refusal !== null).length >= 65);
-  assert.deepEqual(await checks.feeds(vectors), []);
+  assert.deepEqual(await checks.feeds({ ...vectors, updates: [] }), []);
+});
+
+test("an app that is updated takes over a newer root, never an older one", async () => {
+  const vectors = read("feed");
+  assert.ok(vectors.updates.length >= 15);
+  assert.deepEqual(await checks.feeds({ ...vectors, scenarios: [] }), []);
 });
 
 test("decisions about drawings are Python's, and asking policies are refused by the same names", async () => {
@@ -48,7 +54,10 @@ test("control: one grey level more in the ink, another refusal and another sourc
   const feed = read("feed");
   const attack = feed.scenarios.find(({ steps }) => steps.at(-1).refusal === "RolledBack");
   attack.steps.at(-1).refusal = null;
-  assert.equal((await checks.feeds({ ...feed, scenarios: [attack] })).length, 2);
+  assert.equal((await checks.feeds({ ...feed, scenarios: [attack], updates: [] })).length, 2);
+  const update = feed.updates.find(({ name }) => name === "new_app_after_all_root_keys_were_lost");
+  for (const step of update.steps) step.built_in = update.steps[0].built_in;
+  assert.ok((await checks.feeds({ ...feed, scenarios: [], updates: [update] })).length >= 4);
 });
 
 test("the platform's Ed25519 verifies a root, and refuses a changed one", async () => {

@@ -1,4 +1,5 @@
-"""Sync a device: fetch newer roots and the feed, accept or refuse them, install the model that the feed names, switch.
+"""Sync a device: take over the app's root if it is newer, fetch newer roots and the feed, accept or refuse them,
+install the model that the feed names, switch.
 
 Rules: trusted state is on disk before it is used, so a killed device never trusts an older state than before. A
 withdrawn model is dropped at once, even without a replacement. The switch is one rename of one file. After any refusal
@@ -10,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from loop.errors import FeedRefused
-from loop.feed import document, refusals, trust
+from loop.feed import built_in, document, refusals, trust
 from loop.feed.asking import AskingPolicy
 from loop.feed.client import install
 from loop.feed.client import source as sources
@@ -19,7 +20,7 @@ from loop.feed.client.source import Missing, Source, Timeouts
 from loop.feed.client.state import Held, HeldAsking, State
 from loop.feed.document import Feed
 from loop.feed.layout import ASKING_FILE, FEED_FILE, root_path
-from loop.feed.trust import Action, Device
+from loop.feed.trust import Action, Device, Trusted
 
 MAX_ROOTS = 64  # per sync; the next sync continues
 
@@ -55,13 +56,14 @@ def sync(
     ios: tuple[int, int] | None = None,
     timeouts: Timeouts | None = None,
 ) -> Synced:
-    """Check for a newer model once. ``root`` is the document built into the app, needed only the first time.
+    """Check for a newer model once. ``root`` is the document built into the app: needed the first time, and it replaces
+    the trusted one if a later version of the app has a newer one.
 
     Raises ``FeedRefused``, which names the broken rule; ``state.json`` then has what is still trusted.
     """
     timeouts = timeouts or Timeouts()
     with states.locked(folder):
-        state = _loaded(folder, channel, root)
+        state = _with_built_in(folder, _loaded(folder, channel, root), root)
         state = _follow_roots(source, folder, state, timeouts)
         data = sources.read(source, FEED_FILE, document.MAX_BYTES, timeouts)
         trusted, feed = trust.accept(state.trusted, data, now)
@@ -130,8 +132,20 @@ def _follow_roots(source: Source, folder: Path, state: State, timeouts: Timeouts
             data = sources.read(source, path, document.MAX_BYTES, timeouts)
         except Missing:
             return state
-        state = _saved(folder, state, replace(state, trusted=trust.follow(state.trusted, data)))
+        state = _saved(folder, state, _trusting(state, trust.follow(state.trusted, data)))
     return state
+
+
+def _with_built_in(folder: Path, state: State, root: bytes | None) -> State:
+    if root is None:
+        return state
+    return _saved(folder, state, _trusting(state, built_in.consider(state.trusted, root)))
+
+
+def _trusting(state: State, trusted: Trusted) -> State:
+    """The state with a newer root. A policy of another epoch may be a thief's: it is forgotten like the sequences."""
+    kept = state.asking if trusted.root.epoch == state.trusted.root.epoch else None
+    return replace(state, trusted=trusted, asking=kept)
 
 
 def _without_withdrawn(state: State, feed: Feed, folder: Path) -> State:

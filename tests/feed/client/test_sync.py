@@ -14,7 +14,7 @@ from loop.feed.client.source import Missing
 from loop.feed.layout import model_path
 from loop.feed.trust import Action
 from tests.feed.client.conftest import Phone
-from tests.feed.simulator import CHANNEL, NOW, Publisher, key, model, release
+from tests.feed.simulator import CHANNEL, NOW, Publisher, model, release
 
 
 def digest(version: int) -> str:
@@ -27,13 +27,6 @@ def test_the_first_time_needs_the_apps_root(tmp_path: Path, publisher: Publisher
     publisher.publish(1)
     with pytest.raises(refusals.StateUnreadable, match="--root"):
         client.sync(publisher.shelf, tmp_path / "phone", CHANNEL, NOW)
-
-
-def test_a_later_root_argument_changes_nothing(phone: Phone) -> None:
-    """A device with a trusted root ignores a root argument."""
-    other = Publisher(root_keys=[key(f"other-{i}") for i in range(3)])
-    done = client.sync(phone.publisher.shelf, phone.folder, CHANNEL, NOW, root=other.app_root)
-    assert done.root == 1
 
 
 def test_switch_and_roll_back(phone: Phone) -> None:
