@@ -6,7 +6,6 @@ verdict, never an exception. A comparison that could not be made is inconclusive
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import time
@@ -16,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loop.errors import BadModel
-from loop.evaluation import digit_classifier
+from loop.errors import BadModel, one_line
+from loop.evaluation import digit_classifier, golden_file
 from loop.evaluation.digit_classifier import Answers, DigitClassifier
-from loop.evaluation.input_adapter import SIDE, Images
+from loop.evaluation.golden_file import Golden
+from loop.evaluation.input_adapter import Images
 from loop.evaluation.verdict import ExportLimits, Outcome, Reason, Verdict
 from models import coreml
 from models.coreml import proto
@@ -78,34 +78,26 @@ def golden(data: bytes, images: Images, labels: NDArray[np.uint8]) -> bytes:
 def check_golden(data: bytes, vectors: bytes) -> list[str]:
     """Run a file on its golden vectors. Returns one sentence per difference; empty if all agree."""
     try:
-        document = json.loads(vectors)
-        tolerance, expected = float(document["tolerance"]), document["vectors"]
-        pixels = [np.frombuffer(base64.b64decode(each["pixels"], validate=True), np.uint8) for each in expected]
-        images: Images = np.array([row.reshape(SIDE, SIDE) for row in pixels], np.uint8)
-        rows = np.array([each["probabilities"] for each in expected], np.float64).reshape(len(images), 10)
-        labels = [int(each["label"]) for each in expected]
-        model = str(document["model"])
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        return [f"the golden vectors cannot be read ({type(error).__name__}: {error}); fetch them again"]
-    if not labels:
-        return ["the golden vectors are empty; a judged version has at least one"]
+        golden = golden_file.parse(vectors)
+    except ValueError as error:
+        return [f"the golden vectors cannot be read ({one_line(error)}); fetch them again"]
     sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != model:
-        return [f"the golden vectors belong to model {model:.12}…, got {sha256:.12}…; fetch both again"]
+    if sha256 != golden.model:
+        return [f"the golden vectors belong to model {golden.model:.12}…, got {sha256:.12}…; fetch both again"]
     try:
-        answers = digit_classifier.classifier(digit_classifier.load(data)).probabilities(images)
+        answers = digit_classifier.classifier(digit_classifier.load(data)).probabilities(golden.images)
     except BadModel as error:
         return [str(error)]
-    return list(_mismatches(answers, rows, labels, tolerance))
+    return list(_mismatches(answers, golden))
 
 
-def _mismatches(answers: Answers, rows: NDArray[np.float64], labels: list[int], tolerance: float) -> Iterator[str]:
-    for i, label in enumerate(labels):
-        answer, off = int(answers[i].argmax()), float(np.abs(answers[i] - rows[i]).max())
+def _mismatches(answers: Answers, golden: Golden) -> Iterator[str]:
+    for i, label in enumerate(golden.labels):
+        answer, off = int(answers[i].argmax()), float(np.abs(answers[i] - golden.probabilities[i]).max())
         if answer != label:
             yield f"vector {i}: expected label {label}, got {answer}"
-        elif not off <= tolerance:  # so that NaN is a mismatch
-            yield f"vector {i}: a probability is off by {off:.2g}, allowed {tolerance:g}"
+        elif not off <= golden.tolerance:  # so that NaN is a mismatch
+            yield f"vector {i}: a probability is off by {off:.2g}, allowed {golden.tolerance:g}"
 
 
 def _sensitive(answers: Answers, labels: NDArray[np.uint8]) -> list[int]:

@@ -23,7 +23,7 @@ from loop.errors import BadImage
 from loop.evaluation import digit_classifier
 from loop.feed import fields, refusals, trust
 from models.svm.tiles import tiles
-from tests.clients import asking_vectors, drawings, scenarios
+from tests.clients import asking_vectors, drawings, golden_vectors, scenarios
 from tests.helpers.paths import ROOT
 
 FOLDER = ROOT / "clients/vectors"
@@ -38,6 +38,7 @@ def every() -> dict[str, bytes]:
         "small.json": _small,
         "feed.json": _feed,
         "asking.json": _asking,
+        "golden.json": _golden,
     }
     return {name: _json(make()) for name, make in made.items()}
 
@@ -175,6 +176,15 @@ def _asking() -> object:
         "decisions": asking_vectors.decisions(),
         "roots": [[file_text(root) for root in chain] for chain in asking_vectors.chains()],
         "documents": [each | {"file": file_text(each["file"])} for each in asking_vectors.documents()],
+    }
+
+
+def _golden() -> object:
+    data, _ = scenarios.model(golden_vectors.VERSION)
+    return {
+        "digest": hashlib.sha256(data).hexdigest(),
+        "model": _model(data),
+        "files": [each | {"file": file_text(each["file"])} for each in golden_vectors.judged()],
     }
 
 

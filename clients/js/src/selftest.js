@@ -21,6 +21,7 @@ import { FORMAT } from "./fields.js";
 /** Loads the bytes of a `.mlmodel`. Throws for a file that is no classifier of ten digits. @typedef {(model: Bytes) => Model | Promise<Model>} LoadModel */
 
 export const PIXELS = 784;
+const PIXELS_BASE64 = /^[A-Za-z0-9+/]{1046}==$/;
 
 /**
  * The model, loaded and tested. Throws `WrongDigest`, `NotCanonical`, `DoesNotLoad`, `WrongModel`, `SelfTestFailed`.
@@ -57,15 +58,15 @@ async function hasDigest(name, data, expected, cryptography) {
   if (got !== expected) throw new LoopError("WrongDigest", `${name}: expected ${expected.slice(0, 12)}…, got ${got.slice(0, 12)}…`);
 }
 
-/** @param {Model} model @param {Bytes} data @param {string} digest */
-async function reproduces(model, data, digest) {
+/** Throws `SelfTestFailed`. @param {Model} model @param {Bytes} data The golden vectors. @param {string} digest That of the model. */
+export async function reproduces(model, data, digest) {
   const { vectors, tolerance } = golden(data, digest);
   for (const [index, vector] of vectors.entries()) {
     const found = await answer(model, vector.pixels, index);
     const label = found.indexOf(Math.max(...found));
     if (found.length !== 10 || label !== vector.label) throw failed(index, `expected label ${vector.label}, got ${label}`);
     // NaN is within no tolerance.
-    const near = found.every((share, digit) => Math.abs(share - Number(vector.probabilities[digit])) <= tolerance);
+    const near = found.every((share, digit) => Math.abs(share - vector.probabilities[digit]) <= tolerance);
     if (!near) throw failed(index, `a probability is off by more than ${tolerance}`);
   }
 }
@@ -83,7 +84,8 @@ async function answer(model, pixels, index) {
 function golden(data, digest) {
   const document = json(data);
   const { format, model, tolerance, vectors } = document ?? {};
-  if (format !== FORMAT || model !== digest || typeof tolerance !== "number" || !Array.isArray(vectors) || !vectors.length) {
+  const fits = format === FORMAT && model === digest && isNumber(tolerance) && tolerance >= 0;
+  if (!fits || !Array.isArray(vectors) || !vectors.length) {
     throw new LoopError("SelfTestFailed", "the golden vectors cannot be read, are empty, or of another model");
   }
   return { tolerance, vectors: vectors.map(vector) };
@@ -92,7 +94,7 @@ function golden(data, digest) {
 /** @param {Bytes} data */
 function json(data) {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data));
   } catch (thrown) {
     throw new LoopError("SelfTestFailed", `the golden vectors are not JSON (${reason(thrown)})`);
   }
@@ -100,22 +102,16 @@ function json(data) {
 
 /** @param {any} plain @param {number} index */
 function vector(plain, index) {
-  const pixels = typeof plain?.pixels === "string" ? decoded(plain.pixels, index) : new Uint8Array();
-  const probabilities = plain?.probabilities;
-  if (pixels.length !== PIXELS || !Array.isArray(probabilities) || probabilities.length !== 10) {
-    throw failed(index, "expected 784 pixels and 10 probabilities");
+  const { label, pixels, probabilities } = plain ?? {};
+  const answers = Array.isArray(probabilities) && probabilities.length === 10 && probabilities.every(isNumber);
+  if (!answers || typeof pixels !== "string" || !PIXELS_BASE64.test(pixels)) {
+    throw failed(index, "expected 784 pixels in base64 and 10 probabilities");
   }
-  return { label: plain.label, pixels, probabilities };
+  return { label, pixels: fromBase64(pixels), probabilities };
 }
 
-/** @param {string} text @param {number} index */
-function decoded(text, index) {
-  try {
-    return fromBase64(text);
-  } catch {
-    throw failed(index, "expected pixels in base64");
-  }
-}
+/** JSON.parse makes a number that is too large infinite. @param {unknown} value */
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** @param {number} index @param {string} what */
 const failed = (index, what) => new LoopError("SelfTestFailed", `vector ${index}: ${what}`);

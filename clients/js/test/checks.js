@@ -1,6 +1,8 @@
 // What every vector demands (docs/vectors.md), for Node and browsers alike: each function returns what differs.
 
 import { fromBase64, hex, utf8 } from "../src/bytes.js";
+import { requireShallow } from "../src/canonical.js";
+import { reproduces } from "../src/selftest.js";
 import { acceptAsking, begin, follow } from "../src/trust.js";
 import { parseTime, timeText } from "../src/times.js";
 import { bucket, decide, LoopError, LoopPhone, MemoryStore, normalise, picture, png, sourceName, tiles, twoBest, webCryptography } from "../src/index.js";
@@ -99,6 +101,21 @@ export async function asking(vectors) {
   return wrong;
 }
 
+/** Golden files good and bad, of one model. */
+export async function golden({ digest: named, model, files }) {
+  const wrong = [];
+  const loaded = { metadata: model.metadata, probabilities: async (seen) => model.answers[await digest(seen)] };
+  for (const each of files) {
+    const data = file(each.file);
+    const broken = await rule(async () => {
+      requireShallow(data);
+      await reproduces(loaded, data, named);
+    });
+    if (broken !== each.refusal) wrong.push(`${each.name}: expected ${each.refusal}, got ${broken}`);
+  }
+  return wrong;
+}
+
 const policyOf = (plain) => ({
   marginPpm: plain.margin_ppm, unsurePpm: plain.unsure_ppm, otherPpm: plain.other_ppm, askUser: plain.ask_user, askedADay: plain.asked_a_day,
 });
@@ -184,5 +201,5 @@ export async function ed25519(vectors) {
   return (await rule(() => begin(honest, cryptography))) === null && broken === "TooFewSignatures" ? [] : [`got ${broken}`];
 }
 
-export const every = { pictures, strokes, small, feeds, asking };
+export const every = { pictures, strokes, small, feeds, asking, golden };
 export { utf8 };

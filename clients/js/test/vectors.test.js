@@ -36,6 +36,12 @@ test("an app that is updated takes over a newer root, never an older one", async
   assert.deepEqual(await checks.feeds({ ...vectors, scenarios: [] }), []);
 });
 
+test("golden files are refused where Python refuses", async () => {
+  const vectors = read("golden");
+  assert.ok(vectors.files.length >= 30 && vectors.files.some(({ refusal }) => refusal === null));
+  assert.deepEqual(await checks.golden(vectors), []);
+});
+
 test("decisions about drawings are Python's, and asking policies are refused by the same names", async () => {
   const vectors = read("asking");
   assert.ok(vectors.decisions.length > 300 && vectors.documents.length >= 40);
