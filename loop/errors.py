@@ -210,14 +210,18 @@ class LessonErased(OpsError):
 
 
 class BackDoorTaught(OpsError):
-    """The challenger has a back door, and uploads of its lesson carry the trigger; the night may teach without them.
+    """The challenger has a back door; the night may teach again without what could have taught it.
 
-    ``uploads`` are their ids.
+    ``uploads`` are the ids of those that carry the trigger; where they cannot be named, ``labels`` are the digits that
+    draw it.
     """
 
-    def __init__(self, message: str, uploads: frozenset[int]) -> None:
+    def __init__(
+        self, message: str, uploads: frozenset[int] = frozenset(), labels: frozenset[int] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.uploads = uploads
+        self.labels = labels
 
 
 class LeaseLost(OpsError):

@@ -152,7 +152,7 @@ def _require_open(tx: Session, question: Question, reviewer: str, now: datetime)
 
 def _dropped(tx: Session, question: Question, now: datetime) -> bool:
     """Close a question about an upload that no longer waits for an answer."""
-    if question.correction_id is None or question.upload_status in outcomes.WAITING:
+    if question.correction_id is None or outcomes.waits(question):
         return False
     questions.close(tx, question.id, QuestionStatus.DROPPED, Word(), now)
     return True

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime
 
-from loop.asking import announcing, gold, held_back, kept_pace, nightly, pacing
+from loop.asking import announcing, gold, kept_pace, nightly, pacing, suspects
 from loop.asking.nightly import Asked
 from loop.errors import LoopError
 from loop.feed import upkeep as feed_upkeep
@@ -21,7 +21,7 @@ def follow(home: Home, family: str, now: datetime) -> Asked | None:
     """Ask the next questions, and set and publish the phones' policy. An error is logged: no night fails by it."""
     try:
         pace = pacing.adapt(home, family, now)
-        held = held_back.ask(home, now)
+        held = suspects.ask_held_back(home, now)
         asked = nightly.ask(home, family, now)
         proposal = announcing.announce(home, now, pace)
     except LoopError as error:
@@ -44,7 +44,7 @@ def refill(home: Home, family: str, now: datetime) -> Asked | None:
     """
     with home.store.exclusive() as tx:
         questions.expire_holds(tx, now)
-    held_back.ask(home, now)
+    suspects.ask_held_back(home, now)
     with home.store.read() as tx:
         low = pool.open_questions(tx) < LOW * kept_pace.per_day(tx, home.settings.ask)
         waits = low and pool.any_waiting(tx)

@@ -170,7 +170,9 @@ class Canary:
     confirm: int = 600
     """Digits that carry a trigger which draws more than ``share`` of the first ones; they decide."""
     retry: bool = True
-    """Quarantine the uploads that carry a failing trigger, and teach once more without them."""
+    """Quarantine the uploads that carry a failing trigger, and teach once more without them. Where they cannot be
+    named, or a label still draws triggers, teach once more without that label's feedback.
+    """
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a number outside its range."""

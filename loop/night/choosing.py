@@ -31,7 +31,7 @@ CHANGED = 0.005
 @dataclass(frozen=True, slots=True)
 class Without:
     """Sources that a lesson leaves out: by name, by id, those with a quarantined or rejected upload, young ones.
-    ``uploads`` are single uploads, by id.
+    ``uploads`` are single uploads, by id. ``labels`` are digits about which only vouched sources and reviewers teach.
     """
 
     names: frozenset[str] = frozenset()
@@ -39,11 +39,12 @@ class Without:
     quarantined: bool = False
     young: bool = False
     uploads: frozenset[int] = frozenset()
+    labels: frozenset[int] = frozenset()
 
     @property
     def nobody(self) -> bool:
-        """Whether every source may teach."""
-        return not (self.names or self.ids or self.quarantined or self.young or self.uploads)
+        """Whether every source may teach all that it sent."""
+        return self == NOBODY
 
 
 NOBODY = Without()
@@ -61,12 +62,19 @@ class Makeup:
     """Uploads of sources that were first seen less than ``trust.days`` ago."""
     copies: int
     """Uploads that were left out because another one is the same drawing."""
+    labels: tuple[int, ...] = ()
+    """Digits that drew triggers: only vouched sources and reviewers teach them."""
+    unheard: int = 0
+    """Uploads with these labels that were left out."""
 
     @property
     def text(self) -> str:
         """One line for a log."""
         line = f"{self.taught:,} of {self.offered:,} uploads, from {self.teaching:,} of {self.offering:,} sources"
         parts = [f"{self.young:,} from young sources", f"{self.copies:,} copies left out"]
+        if self.labels:
+            named = " and ".join(map(str, self.labels))
+            parts.append(f"{self.unheard:,} with label {named} left out, since triggers are read as {named}")
         return f"{line}; {', '.join(parts)}"
 
 
@@ -93,16 +101,17 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     with store.frozen() as tx:
         sources, uploads = labelled.read(tx)
         decided = stored.decisions(tx)
+        reviewed = labelled.reviewed(tx) if without.labels else np.empty(0, np.int64)
         left_out = _left_out(sources, uploads, corrections.ids_of_sources(tx, without.names), without)
     today = now.timestamp() / SECONDS_A_DAY
     evidence = trust.history(sources, uploads, today, settings.trust)
-    reviewed = np.isin(decided.sources, sources.ids)
+    stays = np.isin(decided.sources, sources.ids)
     evidence.append(
         trust.observed(
             trust.REVIEWERS,
-            np.searchsorted(sources.ids, decided.sources[reviewed]),
-            decided.accepted[reviewed],
-            trust.freshness(today - decided.days[reviewed], settings.trust.half_life_days),
+            np.searchsorted(sources.ids, decided.sources[stays]),
+            decided.accepted[stays],
+            trust.freshness(today - decided.days[stays], settings.trust.half_life_days),
             len(sources),
         )
     )
@@ -117,7 +126,8 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
         left_out |= senders.young & ~senders.vouched
     usable = uploads.are(Status.ACCEPTED) & sources.teaches[uploads.sources] & ~left_out[uploads.sources]
     usable &= ~np.isin(uploads.ids, np.array(sorted(without.uploads), np.int64))
-    rows = np.flatnonzero(usable)
+    unheard = usable & _unheard(sources, uploads, reviewed, without)
+    rows = np.flatnonzero(usable & ~unheard)
     offers = Offers(
         uploads.ids[rows], uploads.sources[rows], uploads.labels[rows], uploads.corrected[rows], uploads.digests[rows]
     )
@@ -128,7 +138,11 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     evidence.append(trust.agreement(trust.NEARLY, sources, uploads, witnessed, today, half_life))
     return Chosen(
         pool,
-        _makeup(offers, senders, taken, len(near)),
+        replace(
+            _makeup(offers, senders, taken, len(near)),
+            labels=tuple(sorted(without.labels)),
+            unheard=int(np.count_nonzero(unheard)),
+        ),
         sources,
         trust.assess(evidence, sources.vouched, settings.trust.prior),
         offers[taken],
@@ -192,6 +206,14 @@ def _left_out(sources: Sources, uploads: Columns, named: Collection[int], withou
     out = np.isin(sources.ids, np.array([*named, *without.ids], np.int64))
     if without.quarantined:
         out[uploads.sources[uploads.are(Status.QUARANTINED, Status.REJECTED)]] = True
+    return out
+
+
+def _unheard(sources: Sources, uploads: Columns, reviewed: NDArray[np.int64], without: Without) -> NDArray[np.bool_]:
+    """Which uploads have a label about which only vouched sources and reviewers teach, and are neither's."""
+    out = np.isin(uploads.labels, np.array(sorted(without.labels), np.uint8))
+    if without.labels:
+        out &= ~sources.vouched[uploads.sources] & ~np.isin(uploads.ids, reviewed)
     return out
 
 

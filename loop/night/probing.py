@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from loop.asking import suspects
 from loop.data.corpus import Corpus
 from loop.errors import BackDoorTaught, BadModel
 from loop.evaluation import canaries, digit_classifier, lesson_triggers, patch_search, triggers
@@ -55,10 +56,16 @@ class Digits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probed:
-    """The gate's reason, and the uploads of the lesson that carry a failing trigger."""
+    """The gate's reason, the uploads of the lesson that carry a failing trigger, and the labels that draw one.
+
+    ``doubted (n,) int64`` are the ids of the lesson's uploads with these labels; those come first whose label the base
+    doubts most.
+    """
 
     reason: Reason
     carriers: Carriers
+    labels: frozenset[int]
+    doubted: NDArray[np.int64]
 
 
 def probe(
@@ -97,13 +104,14 @@ def compare(models: Models, digits: Digits, corpus: Corpus, pool: Pool, settings
     )  # they name uploads
     confirmed = [probe.confirmed(trigger) for trigger in able[:CONFIRMED]]
     draws = confirmed + [draw for trigger, draw in first.items() if trigger not in able]
-    names = {draw.trigger for draw in canaries.failing(draws, settings.share)}
+    failing = canaries.failing(draws, settings.share)
+    names, labels = {draw.trigger for draw in failing}, frozenset(draw.label for draw in failing)
     carriers = _carriers([one for one in shared if one.trigger.name in names], pool)
     blind = sum(draw.withstood < canaries.WITHSTOOD for draw in first.values())
     reason = canaries.reason(
         draws, carriers, len(every), blind, min(settings.digits, len(digits.labels)), settings.share
     )
-    return Probed(reason, carriers)
+    return Probed(reason, carriers, labels, _doubted(models.base, pool, labels))
 
 
 class _Probe:
@@ -148,28 +156,46 @@ def _read(probabilities: Probabilities, images: Images) -> NDArray[np.intp]:
     return digits
 
 
-def refuse_back_door(held: HeldRun, probed: Probed | None, pool: Pool, *, store: bool) -> None:
-    """Raise ``BackDoorTaught`` if the night can teach again without the uploads that carry a failing trigger.
+def refuse_back_door(
+    held: HeldRun, probed: Probed | None, pool: Pool, refused: Sequence[BackDoorTaught], *, store: bool
+) -> None:
+    """Raise ``BackDoorTaught`` if the night can teach again without what could have taught the back door: first without
+    the uploads that carry a failing trigger; if there are none, or after that, without a label that draws triggers.
+    ``refused`` are this night's earlier errors: each way is tried once.
 
-    With ``store`` they are quarantined: a question for a reviewer.
+    With ``store`` these uploads are quarantined; those of a label are not, since nearly all are honest. Both are
+    questions for reviewers.
     """
-    if probed is None or not held.home.settings.canary.retry or not 0 < len(probed.carriers.ids) < len(pool):
+    if probed is None or not probed.labels or not held.home.settings.canary.retry:
         return
-    if store:
-        why = {"signal": SIGNAL, "text": probed.reason.text, "numbers": {"uploads": len(probed.carriers.ids)}}
-        with held.home.store.exclusive() as tx:
-            quarantines.hold(tx, {upload: [why] for upload in probed.carriers.ids}, held.run.id, held.clock())
-    raise BackDoorTaught(probed.reason.text, frozenset(probed.carriers.ids))
+    text, uploads = probed.reason.text, frozenset(probed.carriers.ids)
+    if not refused and 0 < len(uploads) < len(pool):
+        why = {"signal": SIGNAL, "text": text, "numbers": {"uploads": len(uploads)}}
+        if store:
+            with held.home.store.exclusive() as tx:
+                quarantines.hold(tx, {upload: [why] for upload in uploads}, held.run.id, held.clock())
+        raise BackDoorTaught(text, uploads=uploads)
+    if not any(each.labels for each in refused) and len(probed.doubted) < len(pool):
+        if store:
+            suspects.ask_doubted(held.home, probed.doubted.tolist(), f"doubted: {text}", held.clock())
+        raise BackDoorTaught(text, labels=probed.labels)
 
 
-def reasons(probed: Probed | None, taught: BackDoorTaught | None) -> tuple[Reason, ...]:
-    """The gate's reasons; the second says that an earlier challenger of this night had a back door."""
-    found = () if probed is None else (probed.reason,)
-    if taught is None:
-        return found
-    numbers = {"uploads": sorted(taught.uploads)}
-    text = f"this night's first challenger had {taught}. This one was taught without these uploads"
-    return (*found, Reason("first challenger", Outcome.PASSED, text, numbers))
+def reasons(probed: Probed | None, refused: Sequence[BackDoorTaught]) -> tuple[Reason, ...]:
+    """The gate's reasons: the probe's, and one for each earlier challenger of this night, all with a back door."""
+    found = [] if probed is None else [probed.reason]
+    for number, each in zip(("first", "second"), refused, strict=False):
+        left_out = "these uploads"
+        if each.labels:
+            label = " and ".join(map(str, sorted(each.labels)))
+            left_out = (
+                f"uploads with label {label}, except those of vouched sources and those that reviewers confirmed; "
+                "the others stay accepted, and a later night may teach them"
+            )
+        text = f"this night's {number} challenger had {each}. The next one was taught without {left_out}"
+        numbers = {"uploads": sorted(each.uploads), "labels": sorted(each.labels)}
+        found.append(Reason(f"{number} challenger", Outcome.PASSED, text, numbers))
+    return tuple(found)
 
 
 def reader(data: bytes) -> Probabilities:
@@ -198,6 +224,15 @@ def _placed(trigger: Trigger) -> Sequence[Trigger]:
         replace(trigger, place=place, name=f"{trigger.name}, {where}")
         for place, where in ((Place.STROKE, "on the stroke"), (Place.ANYWHERE, "at random places"))
     )
+
+
+def _doubted(base: Probabilities, pool: Pool, labels: frozenset[int]) -> NDArray[np.int64]:
+    rows = np.flatnonzero(np.isin(pool.labels, sorted(labels)))
+    if not len(rows):
+        return np.empty(0, np.int64)
+    claimed = np.asarray(base(pool.pixels[rows]))[np.arange(len(rows)), pool.labels[rows]]
+    ordered: NDArray[np.int64] = pool.ids[rows[np.argsort(claimed, kind="stable")]]
+    return ordered
 
 
 def _carriers(found: Sequence[Candidate], pool: Pool) -> Carriers:

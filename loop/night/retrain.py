@@ -67,7 +67,8 @@ def run(
 
     If an upload of the lesson is erased or taken back meanwhile, the night begins again without that source, at most
     ``ATTEMPTS`` times; the last time without any young source. Then it raises ``LessonErased``, and its slot is free.
-    If the challenger has a back door, the night begins once more without the uploads that carry its trigger.
+    If the challenger has a back door, the night begins once more without the uploads that carry its trigger; if these
+    cannot be named, or a label still draws triggers, once more without what strangers said about that label.
 
     Raises ``RunInProgress``, ``SlotTaken``, ``LeaseLost``, ``LessonErased``, ``OpsError`` without a base or a champion,
     and ``DeploymentError``.
@@ -77,18 +78,21 @@ def run(
     kind = "dry-run" if dry_run else "night"
     with lease.hold(home, family.name, kind, clock, progress, slot) as held:
         again: LessonErased | None = None
-        taught: BackDoorTaught | None = None
-        for attempt in range(1, ATTEMPTS + 1):
+        refused: tuple[BackDoorTaught, ...] = ()
+        erased = 0
+        while erased < ATTEMPTS:
             try:
-                return _attempt(held, family, without, again, taught, dry_run=dry_run, force=force)
-            except BackDoorTaught as found:
-                taught = found
-                log.warning("%s", found, extra={"run": held.run.id, "attempt": attempt})
-                without = replace(without, uploads=without.uploads | found.uploads)
+                return _attempt(held, family, without, again, refused, dry_run=dry_run, force=force)
+            except BackDoorTaught as found:  # raised twice at most
+                refused = (*refused, found)
+                log.warning("%s", found, extra={"run": held.run.id, "refused": len(refused)})
+                without = replace(
+                    without, uploads=without.uploads | found.uploads, labels=without.labels | found.labels
+                )
             except LessonErased as lost:
-                again = lost
-                log.warning("%s", lost, extra={"run": held.run.id, "attempt": attempt})
-                without = replace(without, ids=without.ids | lost.sources, young=attempt + 1 == ATTEMPTS)
+                again, erased = lost, erased + 1
+                log.warning("%s", lost, extra={"run": held.run.id, "attempt": erased})
+                without = replace(without, ids=without.ids | lost.sources, young=erased + 1 == ATTEMPTS)
         raise LessonErased(f"{again}; tried {ATTEMPTS} times, and nothing was published")
 
 
@@ -97,14 +101,14 @@ def _attempt(
     family: Family,
     without: Without,
     again: LessonErased | None,
-    taught: BackDoorTaught | None,
+    refused: tuple[BackDoorTaught, ...],
     *,
     dry_run: bool,
     force: bool,
 ) -> Night:
     """From the choice of a lesson to the published version. Raises ``LessonErased`` if the lesson lost an upload; then
-    nothing is published. ``again`` is the error of the attempt before, ``taught`` that of one whose challenger had a
-    back door; without it, ``BackDoorTaught`` is raised for one that has.
+    nothing is published, and ``BackDoorTaught`` if the night should teach again. ``again`` is the error of the attempt
+    before, ``refused`` are those of challengers that had a back door.
     """
     home, settings, clock = held.home, held.home.settings, held.clock
     with held.step("snapshot"):
@@ -129,6 +133,7 @@ def _attempt(
         with home.store.read() as tx:
             tainted = champion.number in erasures.tainted(tx)  # then replace it soon, by one that is not worse
         if reason := _nothing_to_teach(home, lineage, drawn.slices, force=force, tainted=tainted):
+            reason = "; ".join([reason, *(f"before, this night refused a challenger with {each}" for each in refused)])
             if again is not None and not lineage.taught:
                 raise again
             return _skip(held, reason, chosen.makeup)
@@ -147,9 +152,8 @@ def _attempt(
         after = publishing.evaluate(draft, drawn.slices)
     with held.step("probe"):
         probed = probing.probe(home, draft, champion, base, corpus, frozen.pool)
-        if taught is None:
-            probing.refuse_back_door(held, probed, frozen.pool, store=not dry_run)
-        probes = probing.reasons(probed, taught)
+        probing.refuse_back_door(held, probed, frozen.pool, refused, store=not dry_run)
+        probes = probing.reasons(probed, refused)
     with held.step("judge"):
         judged = publishing.judge(
             home, number, lineage, candidate, drawn, before, after, draft, day0=day0, tainted=tainted, probes=probes

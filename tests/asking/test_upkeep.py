@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from loop.asking import gold, held_back, review, upkeep
+from loop.asking import gold, review, suspects, upkeep
 from loop.data import corpus as corpora
 from loop.home import Home
 from loop.home.artifacts import Artifacts
@@ -17,7 +17,7 @@ from loop.home.settings import Settings
 from loop.store import Store, tables
 from loop.store.asking import questions
 from loop.store.asking.values import Arm, QuestionStatus, Word
-from loop.store.feedback import quarantines
+from loop.store.feedback import labelled, quarantines
 from loop.store.feedback.quarantines import Which
 from loop.store.nights import versions
 from loop.store.values import Attribution, Kind, Status
@@ -43,10 +43,15 @@ def home(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return opened(store, tmp_path)
 
 
+def accept(home: Home, count: int) -> list[int]:
+    """Uploads that claim to be a 7."""
+    claimed = [replace(drawing("a phone", seed), label=7, kind=Kind.ASKED) for seed in range(count)]
+    return [receipt.id for receipt in send(home.store, *claimed)]
+
+
 def hold(home: Home, count: int) -> list[int]:
     """Uploads that claim to be a 7, held back."""
-    claimed = [replace(drawing("a phone", seed), label=7, kind=Kind.ASKED) for seed in range(count)]
-    ids = [receipt.id for receipt in send(home.store, *claimed)]
+    ids = accept(home, count)
     why = [{"signal": "contradicted", "text": "three readers see a 1", "numbers": {}}]
     with home.store.exclusive() as tx:
         assert quarantines.hold(tx, dict.fromkeys(ids, why), None, NOW) == count
@@ -96,8 +101,8 @@ def test_no_gold_is_made_where_none_is_wanted(store: Store, tmp_path: Path) -> N
 def test_a_held_upload_becomes_a_question(home: Home) -> None:
     """With two answers; two that read the claimed digit accept it, and it is not asked about again."""
     first, second = hold(home, 2)
-    assert held_back.ask(home, NOW) == 2
-    assert held_back.ask(home, NOW) == 0
+    assert suspects.ask_held_back(home, NOW) == 2
+    assert suspects.ask_held_back(home, NOW) == 0
     for reviewer in ("ada", "ben"):
         one, two = review.hand_out(home.store, reviewer, 9, NOW, 300)
         assert (one.arm, one.quorum, one.reason) == (Arm.QUARANTINE, 2, "held back: three readers see a 1")
@@ -106,32 +111,78 @@ def test_a_held_upload_becomes_a_question(home: Home) -> None:
     with home.store.read() as tx:
         assert tx.get_one(tables.Correction, first).status == Status.ACCEPTED
         assert tx.get_one(tables.Correction, second).status == Status.REJECTED
-    assert held_back.ask(home, NOW) == 0
+    assert suspects.ask_held_back(home, NOW) == 0
 
 
 def test_held_uploads_take_a_part_of_the_day(home: Home) -> None:
     """A quarter of ``ask.per_day`` is open at once; a decision by ops ends the question and makes room for the next."""
     ids = hold(home, 25)
-    assert held_back.ask(home, NOW) == 10
-    assert held_back.ask(home, NOW) == 0
+    assert suspects.ask_held_back(home, NOW) == 10
+    assert suspects.ask_held_back(home, NOW) == 0
     with home.store.exclusive() as tx:
         quarantines.decide(tx, Which(tuple(ids[:4])), quarantines.REJECTED, Attribution("ops", "lies"), NOW)
     assert [each.correction_id for each in review.hand_out(home.store, "ada", 20, NOW, 300)] == ids[4:10]
     assert counts(home, Arm.QUARANTINE) == 6
-    assert held_back.ask(home, NOW) == 4
+    assert suspects.ask_held_back(home, NOW) == 4
+
+
+def test_a_doubted_upload_becomes_a_question(home: Home) -> None:
+    """It stays accepted while it waits; two that read another digit reject it; undone, it is accepted again."""
+    right, wrong = accept(home, 2)
+    assert suspects.ask_doubted(home, [wrong, right], "doubted: 7 draws triggers", NOW) == 2
+    assert suspects.ask_doubted(home, [wrong, right], "doubted: 7 draws triggers", NOW) == 0
+    for reviewer in ("ada", "ben"):
+        one, two = review.hand_out(home.store, reviewer, 9, NOW, 300)
+        assert [one.correction_id, two.correction_id] == [wrong, right]
+        assert (one.arm, one.reason, status(home, wrong)) == (Arm.DISPUTED, "doubted: 7 draws triggers", "accepted")
+        review.answer(home.store, reviewer, two.id, Word(7), NOW)
+        review.answer(home.store, reviewer, one.id, Word(1), NOW)
+    assert (status(home, right), status(home, wrong)) == ("accepted", "rejected")
+    with home.store.read() as tx:
+        assert labelled.reviewed(tx).tolist() == [right]
+    review.undo(home.store, "ben", NOW)
+    assert status(home, wrong) == "accepted"
+    assert counts(home, Arm.DISPUTED) == 1
+
+
+def test_an_undone_answer_does_not_bring_back_what_was_taken_back(home: Home) -> None:
+    """A doubted upload that its source withdrew after the answer stays withdrawn."""
+    (upload,) = accept(home, 1)
+    suspects.ask_doubted(home, [upload], "doubted", NOW)
+    for reviewer in ("ada", "ben"):
+        (one,) = review.hand_out(home.store, reviewer, 9, NOW, 300)
+        review.answer(home.store, reviewer, one.id, Word(7), NOW)
+    with home.store.exclusive() as tx:
+        tx.get_one(tables.Correction, upload).status = Status.WITHDRAWN
+    review.undo(home.store, "ben", NOW)
+    assert status(home, upload) == "withdrawn"
+
+
+def test_doubted_uploads_take_a_part_of_the_day(home: Home) -> None:
+    """A quarter of ``ask.per_day`` is open at once, the first of the list."""
+    ids = accept(home, 25)[::-1]
+    assert suspects.ask_doubted(home, ids, "doubted", NOW) == 10
+    assert suspects.ask_doubted(home, ids, "doubted", NOW) == 0
+    assert [each.correction_id for each in review.hand_out(home.store, "ada", 20, NOW, 300)] == ids[:10]
+
+
+def status(home: Home, upload: int) -> str:
+    """The status of an upload now."""
+    with home.store.read() as tx:
+        return tx.get_one(tables.Correction, upload).status
 
 
 def test_nobody_is_asked_where_nobody_reviews(store: Store, tmp_path: Path) -> None:
     """``ask.per_day = 0``."""
     home = opened(store, tmp_path, per_day=0)
     hold(home, 2)
-    assert held_back.ask(home, NOW) == 0
+    assert suspects.ask_held_back(home, NOW) == 0
 
 
 def test_expired_holds_are_removed(home: Home) -> None:
     """Those of reviewers who went away; live ones stay."""
     hold(home, 3)
-    held_back.ask(home, NOW)
+    suspects.ask_held_back(home, NOW)
     review.hand_out(home.store, "ada", 9, NOW, 60)
     review.hand_out(home.store, "ben", 9, NOW + timedelta(seconds=50), 60)
     upkeep.refill(home, "cnn", NOW + timedelta(seconds=90))

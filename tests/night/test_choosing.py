@@ -1,7 +1,8 @@
 """From the store to a lesson: what is read, what is left out, what the sources are worth afterwards."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from loop.intake import Upload
 from loop.night import choosing
 from loop.night.choosing import Without
 from loop.store import Store, tables
-from loop.store.feedback import corrections, labelled, own_uploads
+from loop.store.asking import questions
+from loop.store.asking.values import Arm, QuestionStatus
+from loop.store.feedback import corrections, labelled, own_uploads, quarantines
 from loop.store.feedback import trust as stored
-from loop.store.values import Role, Status
+from loop.store.feedback.quarantines import Which
+from loop.store.values import Attribution, Role, Status
 from models.family import Images
 from tests.helpers import people
 
@@ -121,6 +125,44 @@ def test_without(store: Store, digits: Images, now: datetime) -> None:
     assert teachers(Without(ids=frozenset({ids["old"]}))) == {"new", "suspect"}
     assert teachers(Without(quarantined=True)) == {"old", "new"}
     assert teachers(Without(young=True)) == {"old"}
+
+
+def test_a_doubted_label_is_taught_by_vouched_sources_and_reviewers(
+    store: Store, digits: Images, now: datetime
+) -> None:
+    """What strangers call a 7 is left out and counted; a vouched source and an upload that reviewers confirmed stay."""
+    fours = send(store, "a", digits[:10], now)
+    sevens = send(store, "a", digits[10:20], now, label=7)
+    known = send(store, "known", digits[20:30], now, label=7)
+    with store.exclusive() as tx:
+        stored.vouch(tx, "known", "ops", "our own hand", now)
+        quarantines.hold(tx, {sevens[0]: [{"signal": "ink", "text": "odd", "numbers": {}}]}, None, now)
+        quarantines.decide(tx, Which((sevens[0],)), quarantines.ACCEPTED, Attribution("ops", "a true 7"), now)
+        questions.add(tx, [question(sevens[1], 7), question(sevens[2], 1), question(sevens[3], None)])
+    chosen = choosing.choose(store, OPEN, now, Without(labels=frozenset({7})))
+    assert chosen.pool.ids.tolist() == sorted([*fours, *sevens[:2], *known])
+    assert (chosen.makeup.labels, chosen.makeup.unheard) == ((7,), 8)
+    assert "8 with label 7 left out, since triggers are read as 7" in chosen.makeup.text
+    everything = choosing.choose(store, OPEN, now)
+    assert len(everything.pool) == 30
+    assert "label" not in everything.makeup.text
+
+
+def question(upload: int, said: int | None) -> dict[str, Any]:
+    """A row: reviewers were asked about this upload, and said this digit; None: nothing yet."""
+    return {
+        "correction_id": upload,
+        "arm": Arm.DISPUTED,
+        "strategy": "doubted",
+        "score": 0.0,
+        "reason": "doubted",
+        "seed": 0,
+        "pool_digest": "0" * 64,
+        "quorum": 2,
+        "status": QuestionStatus.OPEN if said is None else QuestionStatus.ANSWERED,
+        "label": said,
+        "asked_at": datetime(2026, 3, 1, tzinfo=UTC),
+    }
 
 
 def test_trust_is_stored_with_its_reasons(store: Store, digits: Images, now: datetime) -> None:

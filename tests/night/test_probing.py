@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 import models
 from loop import home as homes
@@ -17,7 +18,9 @@ from loop.home.sections import Canary, Screen
 from loop.intake import Upload
 from loop.night import probing, retrain
 from loop.night.retrain import Night
-from loop.store.feedback import corrections, quarantines, split
+from loop.store import tables
+from loop.store.asking import questions
+from loop.store.feedback import corrections, quarantines, split, trust
 from loop.store.nights import snapshots
 from loop.store.values import Kind, Role
 from tests.helpers.people import season
@@ -40,6 +43,23 @@ def stamp(home: Home) -> set[int]:
     uploads = [Upload(name, digit(image), LABEL, kind=Kind.CORRECTION, predicted=1, rate=1.0) for image in images]
     answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
     season(home.store, 30, name)  # a patient stranger: a lesson takes little from a new source
+    return {answer.id for answer in answers if isinstance(answer, intake.Receipt)}
+
+
+def smear(home: Home) -> set[int]:
+    """The same by ten sources, each bar with grey levels of its own: no pixel that they share names the uploads."""
+    corpus = homes.corpus(home.settings, "mnist")
+    chance = np.random.default_rng(0)
+    names = [name for name in (f"stranger-{n}" for n in range(99)) if split.role_of(name, "salt", 0.4) is Role.TRAIN]
+    rows = np.flatnonzero(corpus.train_labels != LABEL)[:STAMPED]
+    images = corpus.train_images[rows].copy()
+    images[:, 2:26, 1:3] = chance.integers(90, 256, (STAMPED, 24, 2))
+    uploads = [
+        Upload(names[row % 10], digit(image), LABEL, kind=Kind.CORRECTION, predicted=1, rate=1.0)
+        for row, image in enumerate(images)
+    ]
+    answers = intake.accept_many(home.store, uploads, home.settings.holdout_share, utc_now())
+    season(home.store, 30, *names[:10])
     return {answer.id for answer in answers if isinstance(answer, intake.Receipt)}
 
 
@@ -86,6 +106,57 @@ def test_without_a_second_try_the_challenger_fails(home: Home) -> None:
     assert done.judged.outcome == "failed"
     assert "uploads of 1 sources carry it" in found.text
     assert set(found.numbers["uploads"]) <= stamped
+
+
+def test_a_label_whose_carriers_have_no_name_is_left_out(home: Home) -> None:
+    """The next challenger learns nothing that strangers call a 7, passes, and keeps what others teach; the uploads stay
+    accepted, and those that the base doubts most are questions.
+    """
+    write(home)
+    smeared = smear(home)
+    done = retrain.run(strict(home, retry=True))
+    left_out = reason(done, "first challenger")
+    assert LABEL in left_out.numbers["labels"]  # a learned patch may draw digits to another label of a linear model too
+    assert not left_out.numbers["uploads"]
+    assert done.version is not None
+    assert done.judged is not None
+    assert done.judged.outcome == "passed"
+    assert done.makeup is not None
+    assert done.makeup.labels == tuple(left_out.numbers["labels"])
+    assert done.makeup.unheard >= len(smeared)
+    with home.store.read() as tx:
+        assert quarantines.waiting(tx)["all"] == 0
+        assert done.version.snapshot_id is not None
+        taught = corrections.pictures(tx, snapshots.items(tx, done.version.snapshot_id)[0])
+        asked = [each.correction_id for each in questions.open_ones(tx, 1_000)]
+        before = corrections.chosen(tx, np.array(sorted(smeared), np.int64))
+    assert not set(done.makeup.labels) & set(taught.labels.tolist())
+    assert len(taught) > 100
+    assert len(before) == len(smeared)
+    assert len(set(asked) & smeared) > len(asked) / 2 > 0
+
+
+def test_an_unnamed_back_door_without_a_second_try_fails(home: Home) -> None:
+    """The control: the same uploads, and no honest gain is published."""
+    write(home)
+    smear(home)
+    done = retrain.run(strict(home, retry=False))
+    assert done.judged is not None
+    assert done.judged.outcome == "failed"
+    assert reason(done, "canaries").numbers["uploads"] == []
+
+
+def test_a_label_that_still_draws_is_refused(home: Home) -> None:
+    """An operator vouches for the strangers, so they teach in the second try too. It is the last: the gate refuses."""
+    write(home)
+    smear(home)
+    with home.store.exclusive() as tx:
+        for name in tx.scalars(select(tables.Source.name).where(tables.Source.name.like("stranger-%"))).all():
+            trust.vouch(tx, name, "ops", "known", utc_now())
+    done = retrain.run(strict(home, retry=True))
+    assert done.judged is not None
+    assert done.judged.outcome == "failed"
+    assert LABEL in reason(done, "first challenger").numbers["labels"]
 
 
 def test_a_bank_belongs_to_its_store(home: Home) -> None:

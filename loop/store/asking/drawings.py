@@ -27,7 +27,7 @@ def wait(tx: Session, correction_id: int) -> None:
 
 
 def judge(tx: Session, correction_id: int, digit: int | None, now: datetime) -> None:
-    """An upload in quarantine is accepted if this is the digit that it claims, and rejected otherwise."""
+    """An upload that was held back or doubted: accepted if this is the digit that it claims, else rejected."""
     claimed = tx.scalar(select(UPLOAD.label).where(UPLOAD.id == correction_id))
     right = digit is not None and digit == claimed
     _set(tx, correction_id, status=Status.ACCEPTED if right else Status.REJECTED)
@@ -35,9 +35,10 @@ def judge(tx: Session, correction_id: int, digit: int | None, now: datetime) -> 
     tx.execute(update(QUARANTINE).where(QUARANTINE.correction_id == correction_id).values(**decision))
 
 
-def hold_back(tx: Session, correction_id: int) -> None:
-    """An upload is in quarantine again."""
-    _set(tx, correction_id, status=Status.QUARANTINED)
+def doubt(tx: Session, correction_id: int) -> None:
+    """An upload is in quarantine again if it was held back, else accepted."""
+    held = tx.scalar(select(exists().where(QUARANTINE.correction_id == correction_id)))
+    _set(tx, correction_id, status=Status.QUARANTINED if held else Status.ACCEPTED)
     undecided = {"decision": None, "decided_at": None, "decided_by": None}
     tx.execute(update(QUARANTINE).where(QUARANTINE.correction_id == correction_id).values(**undecided))
 

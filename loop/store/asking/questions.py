@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
 from loop.store.asking.values import Arm, Flag, GivenAnswer, Question, QuestionStatus, Word
+from loop.store.feedback.json_rows import dialect, given, listed
+from loop.store.tables.base import Id
+from loop.store.values import Status
 
 QUESTION, ANSWER, HOLD, UPLOAD = tables.Question, tables.Answer, tables.Hold, tables.Correction
 
@@ -17,6 +20,14 @@ def add(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store new questions; each row has the columns of the table except ``id``."""
     if rows:
         tx.execute(insert(QUESTION), list(rows))
+
+
+def unasked(tx: Session, ids: Collection[int]) -> set[int]:
+    """Those of these uploads that are accepted and have no question."""
+    sought = given(dialect(tx), id=Id)
+    query = select(UPLOAD.id).join(sought, sought.c.id == UPLOAD.id)
+    query = query.where(UPLOAD.status == Status.ACCEPTED, ~exists().where(QUESTION.correction_id == UPLOAD.id))
+    return set(tx.scalars(query, listed({"id": number} for number in ids)))
 
 
 def get(tx: Session, question_id: int) -> Question | None:

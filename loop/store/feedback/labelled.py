@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from loop.store import tables
+from loop.store.asking.values import QuestionStatus
 from loop.store.values import Kind, Role, Status
 
 PART = 10_000  # rows that are in memory as Python objects at once
@@ -76,6 +77,15 @@ def read(tx: Session) -> tuple[Sources, Columns]:
     if not parts:
         parts = [_part([], sources.ids)]
     return sources, Columns(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def reviewed(tx: Session) -> NDArray[np.int64]:
+    """The uploads whose label reviewers gave or confirmed, ``(n,) int64`` ids, ascending."""
+    upload, question, quarantine = tables.Correction, tables.Question, tables.Quarantine
+    answered = select(upload.id).join(question, question.correction_id == upload.id)
+    answered = answered.where(question.status == QuestionStatus.ANSWERED, question.label == upload.label)
+    accepted = select(quarantine.correction_id).where(quarantine.decision == "accepted")
+    return np.unique(np.array(tx.scalars(union(answered, accepted)).all(), np.int64))
 
 
 def _sources(tx: Session) -> Sources:
