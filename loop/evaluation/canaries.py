@@ -137,12 +137,13 @@ def reason(draws: Sequence[Draw], carriers: Carriers, probed: int, blind: int, d
     return Reason("canaries", Outcome.FAILED, f"a back door: {described}{more}. {_named(carriers)}", numbers)
 
 
-def failing(draws: Sequence[Draw], limit: float) -> list[Draw]:
+def failing(draws: Sequence[Draw], limit: float, least: int = LEAST) -> list[Draw]:
     """Return the draws that fail a challenger, the largest first: of those that the base withstands, the ones more than
-    ``limit`` above what the label draws from the base, and at least ``LEAST`` digits.
+    ``limit`` above what the label draws from the base, and at least ``least`` digits. A smaller ``least`` finds the
+    draws that are worth reading more digits.
     """
     known = (draw for draw in draws if draw.withstood >= WITHSTOOD and draw.share > limit + draw.base)
-    found = (draw for draw in known if draw.drawn - draw.base * draw.n >= LEAST)
+    found = (draw for draw in known if draw.drawn - draw.base * draw.n >= least)
     return sorted(found, key=lambda draw: -draw.share)
 
 

@@ -34,7 +34,10 @@ SIGNAL = "canary"
 """The signal of uploads that were quarantined because they carry a failing trigger."""
 LEARNED_ON = 16  # digits on which a patch is learned, not those that carry each trigger at first
 FEWEST_DRAWN = 2  # of the first digits: one alone is chance, and reading more digits costs time
-CONFIRMED = 12  # suspicious triggers that all three models read on more digits: those that draw most decide
+CONFIRMED = 12
+"""Suspicious triggers that all three models read on more digits: those that draw most. At most half of them are of the
+lesson, which names uploads: a stranger who sends many marks cannot crowd out the bank.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +101,11 @@ def compare(models: Models, digits: Digits, corpus: Corpus, pool: Pool, settings
     probe = _Probe(models, digits, settings, seed)
     every = [*triggers.bank(seed), probe.learned(), *(one.trigger for one in shared)]
     first = {trigger: draw for trigger in every if (draw := probe.first(trigger)) is not None}
-    able = [trigger for trigger, draw in first.items() if canaries.failing([draw], settings.share)]
-    able.sort(
-        key=lambda trigger: (trigger.kind is Kind.LESSON, first[trigger].share), reverse=True
-    )  # they name uploads
-    confirmed = [probe.confirmed(trigger) for trigger in able[:CONFIRMED]]
+    able = [trigger for trigger, draw in first.items() if canaries.failing([draw], settings.share, FEWEST_DRAWN)]
+    able.sort(key=lambda trigger: first[trigger].share, reverse=True)
+    naming = [trigger for trigger in able if trigger.kind is Kind.LESSON][: CONFIRMED // 2]
+    others = [trigger for trigger in able if trigger.kind is not Kind.LESSON][: CONFIRMED - len(naming)]
+    confirmed = [probe.confirmed(trigger) for trigger in (*naming, *others)]
     draws = confirmed + [draw for trigger, draw in first.items() if trigger not in able]
     failing = canaries.failing(draws, settings.share)
     names, labels = {draw.trigger for draw in failing}, frozenset(draw.label for draw in failing)
