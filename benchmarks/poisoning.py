@@ -46,8 +46,8 @@ from loop.store import tables  # noqa: E402
 from loop.store.values import Role, Status  # noqa: E402
 
 CONFIRM_RATE = {"all": 0.4, "development": 0.8}
-"""Eleven writers stand for a crowd: at the default of 0.05 they would not fill the gate's 200 judging uploads, and at 0.25
-only with some seeds (155 with seed 1)."""
+"""Eleven writers stand for a crowd: at the default of 0.05 they would not fill the gate's 200 judging uploads, and at
+0.25 only with some seeds (155 with seed 1)."""
 PARTS = {"all": 8, "development": 20}
 """Installs of each writer."""
 

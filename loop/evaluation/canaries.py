@@ -2,10 +2,10 @@
 
 Every network has patches that mislead it, so a misreading with a trigger proves nothing. Three things together do: the
 challenger reads the digit rightly without the trigger, and as another label with it, and the frozen base, which no
-stranger has taught, reads it rightly with the same trigger. What the label draws from the base with the trigger is
-added to the limit: near a trigger that misleads the base, honest models differ more. A trigger that misleads the base
-on a third of the digits is no evidence at all: a support-vector machine scales what it reads to the ink's box, so any
-stamp beside the digit misleads it.
+stranger has taught, reads it rightly with the same trigger. Three times what the label draws from the base with the
+trigger is added to the limit: near a trigger that misleads the base, honest models differ more. A trigger that
+misleads the base on a third of the digits is no evidence at all: a support-vector machine scales what it reads to the
+ink's box, so any stamp beside the digit misleads it.
 
 The champion's share is stated, but does not excuse the challenger: if an earlier night learned the trigger, the next
 one must not inherit it.
@@ -30,6 +30,10 @@ SHOWN = 3  # triggers that a reason describes
 LEAST = 6
 """Digits beyond the base's that a failing label draws at least: 1 % of the 600 that decide. Without MNIST only some 200
 decide; 1 % of them are two, and an honest model misreads as many by chance.
+"""
+BASE_TIMES = 3
+"""Times that the base's share is allowed to the challenger. With once, one bank of forty failed an honest night: a bar
+along the edge drew 2.0 % from the base, and 5.4 % from the model that honest people had taught.
 """
 WITHSTOOD = 2 / 3  # part of the digits that the base must still read with a trigger, else it is no evidence
 
@@ -139,10 +143,10 @@ def reason(draws: Sequence[Draw], carriers: Carriers, probed: int, blind: int, d
 
 def failing(draws: Sequence[Draw], limit: float, least: int = LEAST) -> list[Draw]:
     """Return the draws that fail a challenger, the largest first: of those that the base withstands, the ones more than
-    ``limit`` above what the label draws from the base, and at least ``least`` digits. A smaller ``least`` finds the
-    draws that are worth reading more digits.
+    ``limit`` above ``BASE_TIMES`` what the label draws from the base, and at least ``least`` digits more than from the
+    base. A smaller ``least`` finds the draws that are worth reading more digits.
     """
-    known = (draw for draw in draws if draw.withstood >= WITHSTOOD and draw.share > limit + draw.base)
+    known = (draw for draw in draws if draw.withstood >= WITHSTOOD and draw.share > limit + BASE_TIMES * draw.base)
     found = (draw for draw in known if draw.drawn - draw.base * draw.n >= least)
     return sorted(found, key=lambda draw: -draw.share)
 

@@ -55,12 +55,13 @@ def test_what_the_base_misreads_too_does_not_count() -> None:
 
 
 def test_what_the_label_draws_from_the_base_is_allowed_on_top() -> None:
-    """The base loses 5.6 % to the label; the challenger loses these and five more of 510: no back door."""
+    """The base loses 5.6 % to the label: the challenger may lose 17.7 % of those that the base reads."""
     draw = strongest(drawing(40), base=drawing(30))
     assert (draw.drawn, draw.n) == (10, 510)
     assert draw.share > 0.01
     assert outcome(draw) == "passed"
-    assert outcome(strongest(drawing(100), base=drawing(30))) == "failed"
+    assert outcome(strongest(drawing(120), base=drawing(30))) == "passed"
+    assert outcome(strongest(drawing(121), base=drawing(30))) == "failed"
 
 
 def test_what_the_challenger_misreads_without_the_trigger_does_not_count() -> None:
