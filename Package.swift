@@ -7,11 +7,12 @@ let sources = "clients/swift/Sources"
 let tests = "clients/swift/Tests"
 
 #if os(Linux)
-// Linux has no CryptoKit: the tests check signatures with the system's libcrypto.
+// Linux has no CryptoKit: tests check signatures with the system's libcrypto.
 let onLinux: [Target] = [
     .systemLibrary(name: "CLibcrypto", path: "\(tests)/CLibcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "Libcrypto", dependencies: ["DigitLoopCore", "CLibcrypto"], path: "\(tests)/Libcrypto"),
     .testTarget(
-        name: "DigitLoopCoreTests", dependencies: ["DigitLoopCore", "CLibcrypto"], path: "\(tests)/DigitLoopCoreTests"),
+        name: "DigitLoopCoreTests", dependencies: ["DigitLoopCore", "Libcrypto"], path: "\(tests)/DigitLoopCoreTests"),
 ]
 #else
 let onLinux: [Target] = []

@@ -22,6 +22,13 @@
             return found
         }
 
+        public func forget() throws {
+            let status = SecItemDelete(query([:]))
+            guard status == errSecSuccess || status == errSecItemNotFound else {
+                throw LoopError(.noSecret, "the keychain does not drop the secret (status \(status)); try later")
+            }
+        }
+
         /// Nil only if there is none. A keychain that cannot be read yet must not lead to a second secret.
         private func read() throws -> String? {
             var found: CFTypeRef?

@@ -8,7 +8,7 @@
 
     /// Uploads that go on while the app is suspended, for an outbox's ``LoopServices/http``.
     ///
-    /// Requests are sent from files, as the system demands. An upload that ends after the app was ended has nobody who waits:
+    /// Uploads are sent from files, as the system demands; requests without a body are answered while the app runs, or not. An upload that ends after the app was ended has nobody who waits:
     /// its correction is still in the outbox, is sent again with the same key, and gets the first answer again.
     public final class LoopBackgroundSession: NSObject, LoopHTTP, URLSessionDataDelegate, @unchecked Sendable {
         // @unchecked Sendable: everything below is only touched under `lock`.
@@ -22,6 +22,7 @@
         private var uploads = [Int: Upload]()
         private var finished: (@Sendable () -> Void)?
         private var session: URLSession?
+        private let foreground = LoopURLSession()
 
         /// `identifier`: one session of that name in the whole app, the same at each launch.
         public init(identifier: String = "digit-loop") {
@@ -38,8 +39,9 @@
         }
 
         public func send(_ request: LoopRequest) async throws -> LoopResponse {
+            guard let body = request.body else { return try await foreground.send(request) }
             let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).upload")
-            try (request.body ?? Data()).write(to: file)
+            try body.write(to: file)
             var made = URLRequest(url: request.url)
             made.httpMethod = request.method
             for (name, value) in request.headers { made.setValue(value, forHTTPHeaderField: name) }

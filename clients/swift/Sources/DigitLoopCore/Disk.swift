@@ -10,14 +10,15 @@ import Foundation
 enum Disk {
     /// Writes a temporary file, syncs it and renames it. Throws `diskFull`; then the old file remains.
     static func replace(_ url: URL, with data: Data) throws {
-        let temporary = url.deletingLastPathComponent().appendingPathComponent(".\(UUID().uuidString).tmp")
+        let temporary = url.deletingLastPathComponent().appendingPathComponent(".\(UUID().uuidString)\(unfinished)")
         do {
             try create(url.deletingLastPathComponent())
-            guard FileManager.default.createFile(atPath: temporary.path, contents: nil, attributes: attributes) else {
-                throw CocoaError(.fileWriteUnknown)
-            }
-            let file = try FileHandle(forWritingTo: temporary)
+            // Foundation would make this file by a second temporary one, which a kill leaves behind under a name of its own.
+            let descriptor = open(temporary.path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else { throw CocoaError(.fileWriteUnknown) }
+            let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
             defer { try? file.close() }
+            try protect(temporary)
             try file.write(contentsOf: data)
             try file.synchronize()
             try rename(temporary, to: url)
@@ -51,6 +52,18 @@ enum Disk {
     /// Removes a file; one that is not there is removed already.
     static func remove(_ url: URL) { try? FileManager.default.removeItem(at: url) }
 
+    private static let unfinished = ".tmp"
+    private static let abandonedSeconds = 3_600.0
+
+    /// Removes what ``replace`` left when it was killed. Another process may be writing now, so only what is old.
+    static func removeAbandoned(in folder: URL) {
+        let limit = Date(timeIntervalSinceNow: -abandonedSeconds)
+        for file in files(in: folder) where file.lastPathComponent.hasPrefix(".") && file.path.hasSuffix(unfinished) {
+            let written = (try? FileManager.default.attributesOfItem(atPath: file.path))?[.modificationDate] as? Date
+            if let written, written < limit { remove(file) }
+        }
+    }
+
     /// The files in a folder, by name; none if it does not exist.
     static func files(in folder: URL) -> [URL] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
@@ -66,11 +79,10 @@ enum Disk {
     }
 
     /// Uploads and syncs run in the background, with the screen locked.
-    private static var attributes: [FileAttributeKey: Any] {
+    private static func protect(_ file: URL) throws {
         #if os(iOS)
-            [.protectionKey: FileProtectionType.completeUntilFirstUserAuthentication]
-        #else
-            [:]
+            try FileManager.default.setAttributes(
+                [.protectionKey: FileProtectionType.completeUntilFirstUserAuthentication], ofItemAtPath: file.path)
         #endif
     }
 }
@@ -80,13 +92,13 @@ final class FolderLock: Sendable {
     private let descriptor: Int32
 
     /// Throws `busy` if another process (an app's extension) has the lock.
-    init(_ folder: URL) throws {
+    init(_ folder: URL, name: String = ".lock") throws {
         try Disk.create(folder)
-        let opened = open(folder.appendingPathComponent(".lock").path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-        guard opened >= 0 else { throw LoopError(.diskFull, "\(folder.path): cannot write the file .lock") }
+        let opened = open(folder.appendingPathComponent(name).path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        guard opened >= 0 else { throw LoopError(.diskFull, "\(folder.path): cannot write the file \(name)") }
         guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
             close(opened)
-            throw LoopError(.busy, "\(folder.path): expected no other sync or upload, got one in another process; try later")
+            throw LoopError(.busy, "\(folder.path): expected no other process that does the same, got one; try later")
         }
         descriptor = opened
     }

@@ -31,6 +31,8 @@ public struct LoopSynced: Sendable, Equatable {
     public let previous: LoopHeld?
     /// Digests that may not run any longer: if the app's built-in model is among them, do not use that either.
     public let withdrawn: [String]
+    /// What became of the asking policy, for a log.
+    public let askingWhy: String
 }
 
 /// A model in use, and which version it is.
@@ -107,7 +109,28 @@ public actor LoopPhone {
     /// The probability with which to send a right answer as a confirmation; nil before the first trusted feed, and where the
     /// feed asks for none. Send `rate` with it: ``LoopCorrection/confirmation(_:predicted:confidence:version:rate:at:key:)``.
     public var confirmRate: Double? {
-        state.confirmPPM.flatMap { $0 > 0 ? Double($0) / 1_000_000 : nil }
+        state.confirmPPM.flatMap { $0 > 0 ? Double($0) / Double(Limits.million) : nil }
+    }
+
+    /// The asking policy that is valid now. Nil: send no drawing that nobody corrected, and ask nothing.
+    public var asking: LoopAskingPolicy? {
+        state.asking.flatMap { services.clock.now() < $0.expires ? $0.policy : nil }
+    }
+
+    /// Decides about a drawing that nobody corrected: send it or not, ask the user or not. The decision is on disk before it is
+    /// returned, and is the same when the drawing is considered again.
+    ///
+    ///     let found = try await phone.consider(pixels, probabilities: probabilities)
+    ///     if found.askNow { … "a \(found.best.digit) or a \(found.best.second)?" … }
+    ///
+    /// - Throws: ``LoopError``: `badImage`, `badField` for probabilities that are none, `busy`, `stateUnreadable`, `diskFull`.
+    public func consider(_ pixels: [UInt8], probabilities: [Double]) throws -> LoopConsidered {
+        try consider(pixels, probabilities) { Int.random(in: 0..<Limits.million) }
+    }
+
+    func consider(_ pixels: [UInt8], _ probabilities: [Double], lot: () -> Int) throws -> LoopConsidered {
+        try Considering(folder: folder, cryptography: services.cryptography)
+            .consider(pixels, probabilities, asking, now: services.clock.now(), lot: lot)
     }
 
     /// The installed model, loaded; nil if none may run. The first call loads it and answers one picture, so that the user's
@@ -127,9 +150,11 @@ public actor LoopPhone {
     @discardableResult
     public func sync() async throws -> LoopSynced {
         if let running { return try await running.value }
-        let task = Task { try await syncOnce() }
+        let task = Task {
+            defer { running = nil }  // here, not after `task.value`: whoever waits for it must not find it again
+            return try await syncOnce()
+        }
         running = task
-        defer { running = nil }
         return try await task.value
     }
 
@@ -147,19 +172,37 @@ public actor LoopPhone {
         guard let data = try await source.read(Layout.feed, most: Limits.document) else {
             throw LoopError(.unavailable, "\(Layout.feed): the server has no such file")
         }
-        let (trusted, feed) = try trust.accept(state.trusted, data, now: services.clock.now())
+        let now = services.clock.now()
+        let (trusted, feed) = try trust.accept(state.trusted, data, now: now)
         let before = state.current
         try save(withoutWithdrawn(trusted, feed))
         let choice = try trust.choose(
             feed, channel: state.channel, device: state.device, ios: ios, holds: state.current?.digest)
         if choice.installs { try await install(choice.release) }
+        let askingWhy = try await ask(trust, now)  // last: no policy ever keeps a model away
         folder.tidy(state)
         services.models.tidy(keeping: Set([state.current, state.previous].compactMap { $0.map { "\($0.digest).mlmodel" } }))
         let dropped = before.map { feed.withdrawn.contains($0.digest) ? "version \($0.version) was withdrawn; " : "" } ?? ""
         return LoopSynced(
             installed: choice.installs, why: dropped + choice.why, epoch: feed.epoch, sequence: feed.sequence,
             root: state.trusted.root.version, expires: feed.expires, urgent: choice.release.urgent, current: state.current,
-            previous: state.previous, withdrawn: feed.withdrawn)
+            previous: state.previous, withdrawn: feed.withdrawn, askingWhy: askingWhy)
+    }
+
+    /// Reads the asking policy. A refused one leaves the last one in place until that expires.
+    private func ask(_ trust: Trust, _ now: Date) async throws -> String {
+        do {
+            guard let data = try await source.read(Layout.asking, most: Limits.document) else {
+                return "the server publishes no asking policy"
+            }
+            let (seen, asking) = try trust.acceptAsking(state.trusted, state.asking?.seen, data, now: now)
+            var next = state
+            next.asking = HeldAsking(seen: seen, expires: asking.expires, policy: asking.policy)
+            try save(next)
+            return "the policy is valid"
+        } catch let error as LoopError where error.rule != .diskFull {
+            return "refused: \(error)"
+        }
     }
 
     private func followRoots(_ trust: Trust) async throws {

@@ -80,7 +80,10 @@ private final class Receiver: NSObject, URLSessionDataDelegate, @unchecked Senda
     }
 
     func urlSession(_: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-        let failure = error.map { LoopError(.unavailable, "the server does not answer (\($0.localizedDescription))") }
+        let failure = error.map { error in
+            let isSlow = (error as? URLError)?.code == .timedOut
+            return LoopError(isSlow ? .tooSlow : .unavailable, "the server does not answer (\(error.localizedDescription))")
+        }
         switch lock.withLock({ stages.removeValue(forKey: task.taskIdentifier) }) {
         case .waiting(let continuation)?:
             continuation.resume(throwing: failure ?? LoopError(.unavailable, "the server closed the connection"))

@@ -30,9 +30,12 @@ public protocol LoopModelLoading: Sendable {
     func tidy(keeping names: Set<String>)
 }
 
-/// Keeps this install's secret: 32 random bytes in base64url, made at the first call. `DigitLoop.KeychainSecret`.
+/// Keeps this install's secret: 32 random bytes in base64url. `DigitLoop.KeychainSecret`.
 public protocol LoopSecretKeeping: Sendable {
+    /// The secret, made at the first call.
     func secret() throws -> String
+    /// Drops it: after an erasure the install is a new source. One that is not there is dropped already.
+    func forget() throws
 }
 
 /// Tells the time, and waits.

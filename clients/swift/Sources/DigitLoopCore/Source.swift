@@ -80,7 +80,8 @@ struct Source: Sendable {
     private func open(_ path: String, from offset: Int = 0) async throws -> (Int, AsyncThrowingStream<Data, any Error>)? {
         var request = LoopRequest("GET", site.appendingPathComponent(path), headers: ["Accept-Encoding": "identity"])
         if offset > 0 { request.headers["Range"] = "bytes=\(offset)-" }
-        let response = try await http.send(request)
+        let response: LoopResponse
+        do { response = try await http.send(request) } catch { throw Self.failed(path, error) }
         if response.status == 404 { return nil }
         let range = response.headers["content-range"] ?? ""
         if response.status == 206, offset > 0, range.hasPrefix("bytes \(offset)-") { return (offset, response.body) }
@@ -95,7 +96,11 @@ struct Source: Sendable {
     ) async throws {
         let begun = clock.uptime()
         var received = 0
-        for try await piece in body {
+        var pieces = body.makeAsyncIterator()
+        func next() async throws -> Data? {
+            do { return try await pieces.next() } catch { throw Self.failed(path, error) }
+        }
+        while let piece = try await next() {
             received += piece.count
             let (spent, allowed) = (clock.uptime() - begun, timeouts.seconds + Double(received) / timeouts.bytesPerSecond)
             guard spent <= allowed else {
@@ -103,5 +108,10 @@ struct Source: Sendable {
             }
             try use(piece)
         }
+    }
+
+    /// Whatever a ``LoopHTTP`` throws is one of this package's errors to the app.
+    private static func failed(_ path: String, _ error: any Error) -> LoopError {
+        (error as? LoopError) ?? LoopError(.unavailable, "\(path): the server does not answer (\(error))")
     }
 }

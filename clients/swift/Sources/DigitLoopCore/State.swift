@@ -19,14 +19,23 @@ struct State: Sendable, Equatable {
     var previous: LoopHeld?
     /// The last trusted feed's probability, in a million, with which a right answer is confirmed.
     var confirmPPM: Int?
+    var asking: HeldAsking?
+}
+
+/// The last asking policy, and until when it is valid.
+struct HeldAsking: Sendable, Equatable {
+    let seen: SeenAsking
+    let expires: Date
+    let policy: LoopAskingPolicy
 }
 
 /// A device's folder.
 ///
-///     state.json                  trusted root, last sequence, device id, channel, current and previous model
+///     state.json                  trusted root, last sequences, device id, channel, current and previous model, policy
 ///     models/DIGEST.mlmodel       installed models; verified before they get this name
 ///     golden/DIGEST.json
 ///     partial/DIGEST.part         a download that the next sync resumes
+///     decided.json                ``Memory``
 struct DeviceFolder: Sendable {
     let folder: URL
 
@@ -65,6 +74,7 @@ struct DeviceFolder: Sendable {
                 Disk.remove(url)
             }
         }
+        Disk.removeAbandoned(in: folder)
     }
 }
 
@@ -85,7 +95,8 @@ extension State {
             channel: try plain.text("channel", "a name") { !$0.isEmpty },
             current: try plain.values["current"].map(LoopHeld.init),
             previous: try plain.values["previous"].map(LoopHeld.init),
-            confirmPPM: try plain.values["confirm_ppm"].map { _ in try plain.number("confirm_ppm", 0...1_000_000) })
+            confirmPPM: try plain.values["confirm_ppm"].map { _ in try plain.share("confirm_ppm") },
+            asking: try plain.values["asking"].map(HeldAsking.init))
     }
 
     fileprivate var plain: Canonical {
@@ -99,6 +110,7 @@ extension State {
             fields["confirm_ppm"] = confirmPPM.map(Canonical.number)
             fields["current"] = current?.plain
             fields["previous"] = previous?.plain
+            fields["asking"] = asking?.plain
             return .object(fields)
         }
     }
@@ -114,5 +126,24 @@ extension LoopHeld {
 
     fileprivate var plain: Canonical {
         .object(["digest": .text(digest), "golden_digest": .text(goldenDigest), "version": .number(version)])
+    }
+}
+
+extension HeldAsking {
+    fileprivate init(_ value: Canonical) throws {
+        let plain = try Fields("asking", value)
+        self.init(
+            seen: SeenAsking(
+                epoch: try plain.number("epoch", 1...Canonical.maxInteger),
+                sequence: try plain.number("sequence", 1...Canonical.maxInteger), digest: try plain.digest("digest")),
+            expires: try plain.time("expires"),
+            policy: try LoopAskingPolicy(plain.object("policy", most: 5)))
+    }
+
+    fileprivate var plain: Canonical {
+        .object([
+            "digest": .text(seen.digest), "epoch": .number(seen.epoch), "sequence": .number(seen.sequence),
+            "expires": .text(DocumentTime.text(expires)), "policy": policy.plain,
+        ])
     }
 }

@@ -9,6 +9,31 @@ struct Trusted: Sendable, Equatable {
     var issued: Date?
 }
 
+/// The last asking policy that a device accepted; like ``Trusted`` it must never be lost.
+struct SeenAsking: Sendable, Equatable {
+    let epoch: Int
+    let sequence: Int
+    let digest: String
+}
+
+/// What feeds and asking policies have in common.
+protocol Sequenced {
+    /// For messages.
+    static var kind: String { get }
+    var epoch: Int { get }
+    /// Rises within an epoch.
+    var sequence: Int { get }
+    var expires: Date { get }
+}
+
+extension LoopFeed: Sequenced {
+    static let kind = "feed"
+}
+
+extension Asking: Sequenced {
+    static let kind = "asking policy"
+}
+
 /// What a device does after it accepted a feed.
 struct Choice: Sendable {
     let installs: Bool
@@ -46,20 +71,35 @@ struct Trust: Sendable {
     /// Trusts a feed. If it throws, no part of the feed may be used.
     func accept(_ trusted: Trusted, _ data: Data, now: Date) throws -> (trusted: Trusted, feed: LoopFeed) {
         let envelope = try Envelope(data)
-        // The device's time, or the issue time of the last trusted feed if that is later.
-        let moment = max(now, trusted.issued ?? now)
-        try isSignedByCertifiedKeys(trusted.root, envelope)
-        try isSignedByValidKeys(trusted.root, envelope, moment)
+        let moment = notBeforeIssued(trusted, now)
+        try isSignedByFeedKeys(trusted.root, envelope, moment)
         let feed = try LoopFeed.parse(envelope.body)
         let digest = cryptography.digest(envelope.body)
         try isOfTheEpoch(trusted, feed)
         try isUnderAKnownRoot(trusted, feed)
-        try sequenceDoesNotFall(trusted, feed)
-        try isTheOneDocumentOfItsSequence(trusted, feed, digest)
+        try sequenceDoesNotFall(trusted.sequence, feed)
+        try isTheOneDocumentOfItsSequence(trusted.sequence, trusted.feedDigest, feed, digest)
         try hasNotExpired(feed, moment)
         var next = trusted
         (next.sequence, next.feedDigest, next.issued) = (feed.sequence, digest, feed.issued)
         return (next, feed)
+    }
+
+    /// Trusts an asking policy, after the feed. Sequences of an earlier epoch are forgotten, as those of feeds are.
+    func acceptAsking(
+        _ trusted: Trusted, _ seen: SeenAsking?, _ data: Data, now: Date
+    ) throws -> (seen: SeenAsking, asking: Asking) {
+        let envelope = try Envelope(data)
+        let moment = notBeforeIssued(trusted, now)
+        try isSignedByFeedKeys(trusted.root, envelope, moment)
+        let asking = try Asking.parse(envelope.body)
+        let digest = cryptography.digest(envelope.body)
+        let last = seen.flatMap { $0.epoch < trusted.root.epoch ? nil : $0 }
+        try isOfTheEpoch(trusted, asking)
+        try sequenceDoesNotFall(last?.sequence ?? 0, asking)
+        try isTheOneDocumentOfItsSequence(last?.sequence ?? 0, last?.digest, asking, digest)
+        try hasNotExpired(asking, moment)
+        return (SeenAsking(epoch: asking.epoch, sequence: asking.sequence, digest: digest), asking)
     }
 
     /// The action of a device that runs the model with digest `holds`. `ios` nil accepts every model. Throws `noChannel`.
@@ -124,6 +164,14 @@ struct Trust: Sendable {
 
     // MARK: Rules of feeds
 
+    /// The device's time, or the issue time of the last trusted feed if that is later.
+    private func notBeforeIssued(_ trusted: Trusted, _ now: Date) -> Date { max(now, trusted.issued ?? now) }
+
+    private func isSignedByFeedKeys(_ root: Root, _ envelope: Envelope, _ moment: Date) throws {
+        try isSignedByCertifiedKeys(root, envelope)
+        try isSignedByValidKeys(root, envelope, moment)
+    }
+
     private func isSignedByCertifiedKeys(_ root: Root, _ envelope: Envelope) throws {
         let count = envelope.signers(root.feedKeys.mapValues(\.publicKey), cryptography)
         if count < root.feedThreshold {
@@ -144,9 +192,9 @@ struct Trust: Sendable {
     }
 
     /// Sequences are comparable only within an epoch.
-    private func isOfTheEpoch(_ trusted: Trusted, _ feed: LoopFeed) throws {
-        if feed.epoch != trusted.root.epoch {
-            throw LoopError(.otherEpoch, "feed: expected epoch \(trusted.root.epoch), got \(feed.epoch)")
+    private func isOfTheEpoch<Document: Sequenced>(_ trusted: Trusted, _ document: Document) throws {
+        if document.epoch != trusted.root.epoch {
+            throw LoopError(.otherEpoch, "\(Document.kind): expected epoch \(trusted.root.epoch), got \(document.epoch)")
         }
     }
 
@@ -157,29 +205,30 @@ struct Trust: Sendable {
         }
     }
 
-    private func sequenceDoesNotFall(_ trusted: Trusted, _ feed: LoopFeed) throws {
-        if feed.sequence < trusted.sequence {
+    private func sequenceDoesNotFall<Document: Sequenced>(_ last: Int, _ document: Document) throws {
+        if document.sequence < last {
             throw LoopError(
-                .rolledBack, "feed: expected sequence \(trusted.sequence) or later, got \(feed.sequence)")
+                .rolledBack, "\(Document.kind): expected sequence \(last) or later, got \(document.sequence)")
         }
     }
 
-    private func isTheOneDocumentOfItsSequence(_ trusted: Trusted, _ feed: LoopFeed, _ digest: String) throws {
-        if feed.sequence == trusted.sequence, digest != trusted.feedDigest {
-            let known = trusted.feedDigest ?? "none"
+    private func isTheOneDocumentOfItsSequence<Document: Sequenced>(
+        _ last: Int, _ known: String?, _ document: Document, _ digest: String
+    ) throws {
+        if document.sequence == last, digest != known {
             throw LoopError(
                 .equivocated,
-                "feed \(feed.sequence): expected the document \(known.prefix(12))…, got \(digest.prefix(12))…")
+                "\(Document.kind) \(last): expected the document \((known ?? "none").prefix(12))…, got \(digest.prefix(12))…")
         }
     }
 
-    /// So that an attacker cannot keep a device on an old feed.
-    private func hasNotExpired(_ feed: LoopFeed, _ moment: Date) throws {
-        if moment >= feed.expires {
+    /// So that an attacker cannot keep a device on an old document.
+    private func hasNotExpired<Document: Sequenced>(_ document: Document, _ moment: Date) throws {
+        if moment >= document.expires {
             throw LoopError(
                 .expired,
-                "feed \(feed.sequence): expected a time before its expiry at \(DocumentTime.text(feed.expires)), "
-                    + "got \(DocumentTime.text(moment))")
+                "\(Document.kind) \(document.sequence): expected a time before its expiry at "
+                    + "\(DocumentTime.text(document.expires)), got \(DocumentTime.text(moment))")
         }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Libcrypto
 import XCTest
 
 @testable import DigitLoopCore

@@ -1,4 +1,5 @@
 import Foundation
+import Libcrypto
 import XCTest
 
 @testable import DigitLoopCore
@@ -19,6 +20,7 @@ final class SmallTests: XCTestCase {
 
     struct Secret: LoopSecretKeeping {
         func secret() throws -> String { String(repeating: "A", count: 43) }
+        func forget() throws {}
     }
 
     private func small() throws -> Small { try Vectors.read("small.json") }
@@ -85,6 +87,9 @@ final class SmallTests: XCTestCase {
         XCTAssertThrowsError(try LoopCorrection.correction(pixels, label: 3, predicted: 3, confidence: 0.5, version: 1))
         XCTAssertThrowsError(try LoopCorrection.correction(pixels, label: 10, predicted: 3, confidence: 0.5, version: 1))
         XCTAssertThrowsError(try LoopCorrection.correction(pixels, label: 1, predicted: 3, confidence: .nan, version: 1))
+        XCTAssertThrowsError(try LoopCorrection.correction(pixels, label: 1, predicted: 3, confidence: 0.5, version: 0))
+        XCTAssertNoThrow(try LoopCorrection.correction(pixels, label: 1, predicted: 3, confidence: 0.5, version: nil))
+        XCTAssertThrowsError(try LoopCorrection.drawing(pixels, probabilities: [1, 1] + pixels[..<8].map(Double.init), version: 1, rate: 1))
         XCTAssertThrowsError(try LoopCorrection.correction([], label: 1, predicted: 3, confidence: 0.5, version: 1))
     }
 }

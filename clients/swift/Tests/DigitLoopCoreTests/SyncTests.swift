@@ -1,4 +1,5 @@
 import Foundation
+import Libcrypto
 import XCTest
 
 @testable import DigitLoopCore
@@ -151,6 +152,7 @@ final class Counter: @unchecked Sendable {
     private let lock = NSLock()
     private var count = 0
     func next() -> Int { lock.withLock { count += 1; return count } }
+    var value: Int { lock.withLock { count } }
 }
 
 /// Models that answer as recorded, except for one NaN.

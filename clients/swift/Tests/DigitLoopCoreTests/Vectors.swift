@@ -1,4 +1,5 @@
 import Foundation
+import Libcrypto
 import XCTest
 
 @testable import DigitLoopCore
@@ -41,14 +42,6 @@ enum FilePart: Decodable {
         case .once(let text): text.unicodeScalars.map { UInt8($0.value) }
         case .times(let text, let count): Array((0..<count).map { _ in text.unicodeScalars.map { UInt8($0.value) } }.joined())
         }
-    }
-}
-
-/// SHA-256 and Ed25519 of the system's libcrypto.
-struct Libcrypto: LoopCryptography {
-    func sha256(_ data: Data) -> Data { Bridge.sha256(data) }
-    func isValid(_ signature: Data, of message: Data, by publicKey: Data) -> Bool {
-        Bridge.isValid(signature, message, publicKey)
     }
 }
 

@@ -1,15 +1,19 @@
 import CLibcrypto
+import DigitLoopCore
 import Foundation
 
-enum Bridge {
-    static func sha256(_ data: Data) -> Data {
+/// SHA-256 and Ed25519 of the system's libcrypto, where there is no CryptoKit.
+public struct Libcrypto: LoopCryptography {
+    public init() {}
+
+    public func sha256(_ data: Data) -> Data {
         var digest = [UInt8](repeating: 0, count: 32)
         let bytes = [UInt8](data)
         precondition(EVP_Digest(bytes, bytes.count, &digest, nil, EVP_sha256(), nil) == 1)
         return Data(digest)
     }
 
-    static func isValid(_ signature: Data, _ message: Data, _ publicKey: Data) -> Bool {
+    public func isValid(_ signature: Data, of message: Data, by publicKey: Data) -> Bool {
         guard let key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nil, [UInt8](publicKey), publicKey.count) else {
             return false
         }
