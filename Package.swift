@@ -7,15 +7,20 @@ let sources = "clients/swift/Sources"
 let tests = "clients/swift/Tests"
 
 #if os(Linux)
-// Linux has no CryptoKit: tests check signatures with the system's libcrypto.
+// Linux has no CryptoKit: tests check signatures with the system's libcrypto. `phone` is a device that Python's tests drive.
 let onLinux: [Target] = [
     .systemLibrary(name: "CLibcrypto", path: "\(tests)/CLibcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "Libcrypto", dependencies: ["DigitLoopCore", "CLibcrypto"], path: "\(tests)/Libcrypto"),
+    .target(name: "CMortal", path: "\(tests)/CMortal"),
+    .executableTarget(
+        name: "phone", dependencies: ["DigitLoopCore", "Libcrypto", "CMortal"], path: "\(tests)/Phone"),
     .testTarget(
         name: "DigitLoopCoreTests", dependencies: ["DigitLoopCore", "Libcrypto"], path: "\(tests)/DigitLoopCoreTests"),
 ]
+let phone: [Product] = [.executable(name: "phone", targets: ["phone"])]
 #else
 let onLinux: [Target] = []
+let phone: [Product] = []
 #endif
 
 let package = Package(
@@ -24,7 +29,7 @@ let package = Package(
     products: [
         .library(name: "DigitLoop", targets: ["DigitLoop"]),
         .library(name: "DigitLoopCore", targets: ["DigitLoopCore"]),
-    ],
+    ] + phone,
     targets: [
         .target(name: "DigitLoopCore", path: "\(sources)/DigitLoopCore"),
         .target(name: "DigitLoop", dependencies: ["DigitLoopCore"], path: "\(sources)/DigitLoop"),

@@ -2,6 +2,7 @@
 # Swift 6 for the package, from the repository's root:
 #
 #   clients/swift/toolchain.sh COMMAND …   runs a command with Swift: the one on the PATH, else Debian's
+#   clients/swift/toolchain.sh --run FILE …  runs a program that it built, with the libraries of that Swift but outside of it
 #   clients/swift/toolchain.sh --where     prints which Swift that is; fails with the reason if there is none
 #   clients/swift/toolchain.sh --make      makes Debian's Swift in SWIFT_ROOT unless there is one; needs root and debootstrap
 #
@@ -26,6 +27,17 @@ inside() {
     mount --rbind /dev "$chroot/dev"
     mount --bind "$root" "$chroot$root"
     exec chroot "$chroot" sh -c "cd \"\$0\" && exec \"\$@\"" "$root" "$@"' sh "$SWIFT_ROOT" "$ROOT" "$@"
+}
+
+# The inner loader finds the inner libraries; files, network and process are those of the caller.
+outside() {
+  for loader in "$SWIFT_ROOT"/lib64/ld-linux-*.so.? "$SWIFT_ROOT"/lib/ld-linux-*.so.?; do
+    if [ -e "$loader" ]; then
+      libraries=$(printf '%s:' "$SWIFT_ROOT/usr/libexec/swift/lib/swift/linux" "$SWIFT_ROOT"/usr/lib/*-linux-gnu)
+      exec "$loader" --library-path "$libraries" "$@"
+    fi
+  done
+  fail "expected a loader in $SWIFT_ROOT/lib64 or lib, found none; remove the folder and run make swift"
 }
 
 where() {
@@ -65,7 +77,12 @@ make_it() {
 case ${1:-} in
   --where) where ;;
   --make) make_it ;;
-  '' | -*) fail "expected a command, --where or --make" ;;
+  --run)
+    shift
+    if command -v swift >/dev/null 2>&1; then exec "$@"; fi
+    outside "$@"
+    ;;
+  '' | -*) fail "expected a command, --run, --where or --make" ;;
   *)
     where >/dev/null
     if command -v swift >/dev/null 2>&1; then

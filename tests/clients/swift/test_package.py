@@ -9,34 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from loop.feed import document, refusals
+from loop.feed import asking, document, refusals
 from loop.feed.client import syncing
-from tests.helpers.paths import ROOT
+from tests.clients.swift.toolchain import SWIFT, toolchain
 
-SWIFT = ROOT / "clients/swift"
 CORE = SWIFT / "Sources/DigitLoopCore"
-TIMEOUT_SECONDS = 1800  # a first build on a busy machine; only a hang reaches it
-
-
-def toolchain(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run ``toolchain.sh``."""
-    return subprocess.run(
-        [str(SWIFT / "toolchain.sh"), *command],
-        cwd=ROOT,
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=TIMEOUT_SECONDS,
-    )
-
-
-@pytest.fixture(scope="module")
-def swift() -> None:
-    """A Swift toolchain, or a skip."""
-    found = toolchain("--where")
-    if found.returncode:
-        pytest.skip(found.stdout.strip())
 
 
 @pytest.mark.slow
@@ -75,7 +52,7 @@ def test_every_refusal_has_its_rule() -> None:
 
 def test_limits_are_the_same() -> None:
     """Both sides have the same limits of documents and files."""
-    found = dict(re.findall(r"static let (\w+) = ([\d <]+)\n", source("Documents.swift").split("enum Limits")[1]))
+    found = dict(re.findall(r"static let (\w+) = ([\d_ <]+)\n", source("Documents.swift").split("enum Limits")[1]))
     expected = {
         "format": document.FORMAT,
         "document": document.MAX_BYTES,
@@ -85,6 +62,9 @@ def test_limits_are_the_same() -> None:
         "withdrawn": document.MAX_WITHDRAWN,
         "keys": document.MAX_KEYS,
         "roots": syncing.MAX_ROOTS,
+        "askedADay": asking.MAX_ASKED_A_DAY,
+        "critical": asking.MAX_CRITICAL,
+        "million": document.MILLION,
     }
     assert {name: shifted(found[name]) for name in expected} == expected
 
