@@ -65,6 +65,13 @@ Strategy = Callable[[Candidates, int, int], Choice]
 """``strategy(candidates, count, seed)``: at most ``count`` different rows. Equal arguments give an equal choice."""
 
 
+Look = Callable[[Candidates], NDArray[np.float64]]
+"""``look(candidates)``: which drawings of a large pool a strategy wants to see, the higher the more: ``(n,)``.
+
+It judges each drawing alone: number i depends on row i of the candidates only.
+"""
+
+
 def highest(scores: NDArray[np.float64], count: int, seed: int) -> Choice:
     """The ``count`` highest scores, ties in an order that the seed decides."""
     order = np.random.default_rng(seed).permutation(len(scores))

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from loop.asking import kept_pace, queue
+from loop.asking import shortlist as shortlists
 from loop.asking.candidates import Candidates
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
+from loop.asking.shortlist import Shortlist
 from loop.asking.strategies import margin
 from loop.home import Home
 from loop.home.sections import Asking
-from loop.store import Store
 from loop.store.asking import pool, questions
 from loop.store.asking.pool import Waiting
 from loop.store.asking.values import Arm, QuestionStatus
@@ -57,6 +58,8 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
     Raises ``ArtifactCorrupt``, ``BadModel``, ``StoreUnavailable``.
     """
     rules = home.settings.ask
+    with home.store.write() as tx:
+        salt = split.set_salt(tx)
     with home.store.frozen() as tx:  # one view, in which no drawing is erased between its columns and its pixels
         champion = versions.champion(tx, family)
         wanted = _wanted(tx, rules, now) if count is None else count
@@ -65,15 +68,15 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
             return Asked(0, 0, 0, 0, len(found), rules.strategy, f"{family} has no champion yet")
         if not len(found):
             return Asked(0, 0, 0, 0, 0, rules.strategy, "no drawing waits for a question")
-        candidates = _score(tx, home, champion, found, rules, progress)
-    seed = _seed(home.store, found)
+        columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
+        digest = columns.digest
+        seed, count = _seed(salt, digest), max(wanted, 0)
+        scored = _score(tx, home, champion, found, _Look(rules.strategy, count, seed), progress)
     quorum = home.settings.review.min_agree
-    plan = queue.plan(_columns(found), candidates, _rules(rules, max(wanted, 0)), seed)
+    plan = queue.plan(columns, scored.rows, scored.candidates, _rules(rules, count), seed)
     with home.store.exclusive() as tx:
-        stored = _keep(
-            tx, found, plan, _Origin(rules.strategy, seed, _columns(found).digest, champion.number, quorum, now)
-        )
-        dropped = pool.drop(tx, found.ids[_surplus(found, candidates, plan, rules, now)])
+        stored = _keep(tx, found, plan, _Origin(rules.strategy, seed, digest, champion.number, quorum, now))
+        dropped = pool.drop(tx, found.ids[_surplus(found, scored.unsure, plan, rules, now)])
     by_lot = stored[Arm.RANDOM]
     return Asked(
         random=by_lot,
@@ -91,26 +94,43 @@ def _wanted(tx: Session, rules: Asking, now: datetime) -> int:
     return kept_pace.per_day(tx, rules) - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
 
 
-def _score(tx: Session, home: Home, champion: Version, found: Waiting, rules: Asking, progress: Progress) -> Candidates:
-    """The champion's probabilities and embeddings of every drawing; the committee's if the strategy needs it."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Who looks at the pool, for how many questions, and the seed of the lots."""
+
+    strategy: str
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Of every drawing its uncertainty by margin, ``(n,) float64``; of the shortlist, its rows and all the rest."""
+
+    unsure: NDArray[np.float64]
+    rows: NDArray[np.intp]
+    candidates: Candidates
+
+
+def _score(tx: Session, home: Home, champion: Version, found: Waiting, look: _Look, progress: Progress) -> _Scored:
+    """Read every drawing with the champion, and with the committee if the strategy needs it, a part at a time."""
     model = home.models.get(champion.artifact_digest)
-    others = _committee(tx, champion) if rules.strategy == "committee" else []
-    probabilities, embeddings, votes = [], [], []
+    others = [home.models.get(each) for each in _committee(tx, champion)] if look.strategy == "committee" else []
+    lots = np.random.default_rng([look.seed, 2]).random(len(found))
+    shortlist = Shortlist(look.strategy, shortlists.size(look.count), lots)
+    unsure = np.zeros(len(found))
     for begin in range(0, len(found), SCORED_AT_ONCE):
-        pictures = narrow.pixels(tx, found.ids[begin : begin + SCORED_AT_ONCE])
+        rows = np.arange(begin, min(begin + SCORED_AT_ONCE, len(found)))
+        pictures = narrow.pixels(tx, found.ids[rows])
         reading = model.read(pictures)
-        probabilities.append(_finite(reading.probabilities))
-        embeddings.append(reading.embeddings)
-        theirs = [_finite(home.models.get(each).probabilities(pictures)) for each in others]
-        votes.append(np.array(theirs).reshape(len(others), len(pictures), 10))
-        progress("score", min(begin + SCORED_AT_ONCE, len(found)), len(found))
+        theirs = np.array([_finite(each.probabilities(pictures)) for each in others]).reshape(-1, len(rows), 10)
+        none = np.zeros((0, reading.embeddings.shape[1]), np.float32)
+        part = Candidates(_finite(reading.probabilities), reading.embeddings, none, theirs)
+        unsure[rows] = margin.uncertainty(part.probabilities)
+        shortlist.add(rows, part)
+        progress("score", begin + len(rows), len(found))
     known = narrow.pixels(tx, pool.labelled_ids(tx, LABELLED))
-    return Candidates(
-        np.concatenate(probabilities),
-        np.concatenate(embeddings),
-        model.read(known).embeddings if len(known) else np.zeros((0, embeddings[0].shape[1]), np.float32),
-        np.concatenate(votes, axis=1),
-    )
+    return _Scored(unsure, *shortlist.found(model.read(known).embeddings))
 
 
 def _finite(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -130,21 +150,15 @@ def _committee(tx: Session, champion: Version) -> list[str]:
     return [digest for digest in dict.fromkeys(others) if digest != champion.artifact_digest][:COMMITTEE]
 
 
-def _columns(found: Waiting) -> PoolColumns:
-    return PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
-
-
 def _rules(asking: Asking, count: int) -> AskingRules:
     return AskingRules(
         count, asking.strategy, asking.random_share, asking.source_share, asking.digit_share, asking.near
     )
 
 
-def _seed(store: Store, found: Waiting) -> int:
+def _seed(salt: str, pool_digest: str) -> int:
     """A secret of this store and of this pool: nobody outside can tell which drawings win."""
-    with store.write() as tx:
-        salt = split.set_salt(tx)
-    hashed = blake2b(_columns(found).digest.encode(), key=salt.encode()[:64], person=b"asking", digest_size=7).digest()
+    hashed = blake2b(pool_digest.encode(), key=salt.encode()[:64], person=b"asking", digest_size=7).digest()
     return int.from_bytes(hashed)
 
 
@@ -162,9 +176,8 @@ class _Origin:
 
 def _keep(tx: Session, found: Waiting, plan: Plan, origin: _Origin) -> Counter[Arm]:
     """Store lottery and questions; drawings that were answered, erased or taken back meanwhile are left out."""
-    still = pool.unasked(tx, found.ids)
-    held = zip(found.ids[plan.new].tolist(), plan.chances.tolist(), strict=True)
-    pool.hold_lottery(tx, {number: chance for number, chance in held if number in still})
+    still = pool.unasked(tx, found.ids[[question.row for question in plan.questions]])
+    pool.hold_lottery(tx, found.ids[plan.new], plan.chances)
     kept = [question for question in plan.questions if int(found.ids[question.row]) in still]
     questions.add(tx, [_row(question, int(found.ids[question.row]), origin) for question in kept])
     return Counter(Arm(question.arm) for question in kept)
@@ -181,18 +194,18 @@ def _row(question: Planned, correction_id: int, origin: _Origin) -> dict[str, An
     }
 
 
-def _surplus(found: Waiting, candidates: Candidates, plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
+def _surplus(found: Waiting, unsure: NDArray[np.float64], plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
     """The rows to drop: too old, exact copies, and past ``pool_size`` the oldest and least informative.
 
     A drawing's worth is its uncertainty, halved for each third of ``pool_days`` that it has waited.
     """
     asked = np.array([question.row for question in plan.questions], np.intp)
     age_days = (now.timestamp() - found.received) / timedelta(days=1).total_seconds()
-    worth = margin.uncertainty(candidates.probabilities) * 0.5 ** (3 * np.maximum(age_days, 0) / rules.pool_days)
+    worth = unsure * 0.5 ** (3 * np.maximum(age_days, 0) / rules.pool_days)
     worth[asked] = np.inf  # a copy of what is asked goes
     stays = np.zeros(len(found), np.bool_)
     order = np.lexsort((found.ids, -worth))
-    digests = np.array(found.digests)
+    digests = np.ascontiguousarray(found.digests).view("S32").ravel()  # numpy sorts these as bytes
     first = np.unique(digests[order], return_index=True)[1]  # of copies, the one that is worth most
     stays[order[first]] = True
     stays &= age_days <= rules.pool_days

@@ -33,14 +33,14 @@ class PoolColumns:
     """The drawings that wait for a label; row i of each array belongs to drawing i.
 
     ``ids (n,) int64``, ``sources (n,) int64``, ``rates (n,) float64``: the chances, above 0, that phones sent them;
-    ``drawn (n,) bool``: its lottery was held on an earlier night; ``digests (n,)``: 64 hex characters each.
+    ``drawn (n,) bool``: its lottery was held on an earlier night; ``digests (n, 32) uint8``: SHA-256 of the pixels.
     """
 
     ids: NDArray[np.int64]
     sources: NDArray[np.int64]
     rates: NDArray[np.float64]
     drawn: NDArray[np.bool_]
-    digests: tuple[str, ...]
+    digests: NDArray[np.uint8]
 
     def __len__(self) -> int:
         """The number of drawings."""
@@ -49,8 +49,10 @@ class PoolColumns:
     @property
     def digest(self) -> str:
         """SHA-256 over the drawings' ids and contents."""
-        lines = (f"{number} {digest}\n" for number, digest in zip(self.ids.tolist(), self.digests, strict=True))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        found, contents = hashlib.sha256(), self.digests.tobytes()
+        for i, number in enumerate(self.ids.tolist()):
+            found.update(f"{number} {contents[32 * i : 32 * i + 32].hex()}\n".encode())
+        return found.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,12 @@ class Plan:
     chances: NDArray[np.float64]
 
 
-def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: int) -> Plan:
-    """Tonight's questions. Equal arguments give an equal plan."""
+def plan(pool: PoolColumns, rows: NDArray[np.intp], candidates: Candidates, rules: AskingRules, seed: int) -> Plan:
+    """Tonight's questions. Equal arguments give an equal plan.
+
+    ``candidates`` are the drawings at these ``rows`` of the pool, ascending: all, or a shortlist. The lottery is about
+    the whole pool.
+    """
     new = np.flatnonzero(~pool.drawn)
     chances = lottery_chances(pool.rates[new], round(rules.random_share * rules.count))
     won = winners(chances, seed)
@@ -108,9 +114,9 @@ def plan(pool: PoolColumns, candidates: Candidates, rules: AskingRules, seed: in
         Planned(int(row), RANDOM, float(chance), 0.0, f"random: chance {chance:.3g} among {len(new)} new drawings")
         for row, chance in zip(by_lot_rows, chances[won], strict=True)
     ]
-    rest = np.setdiff1d(np.arange(len(pool)), by_lot_rows)
-    wanted = min(rules.count - len(by_lot), len(rest))
-    asked = _asked(pool, candidates, rest, wanted, rules, seed) if wanted else []
+    rest = ~np.isin(rows, by_lot_rows)
+    wanted = min(rules.count - len(by_lot), int(rest.sum()))
+    asked = _asked(pool, candidates[rest], rows[rest], wanted, rules, seed) if wanted else []
     return Plan((*by_lot, *asked), new[chances > 0], chances[chances > 0])
 
 
@@ -142,11 +148,11 @@ def winners(chances: NDArray[np.float64], seed: int) -> NDArray[np.intp]:
 def _asked(
     pool: PoolColumns, candidates: Candidates, rows: NDArray[np.intp], wanted: int, rules: AskingRules, seed: int
 ) -> list[Planned]:
-    choice = STRATEGIES[rules.strategy](candidates[rows], _LONGER * wanted, seed)
-    best = candidates.probabilities[rows].argmax(axis=1)
+    choice = STRATEGIES[rules.strategy](candidates, _LONGER * wanted, seed)
+    best = candidates.probabilities.argmax(axis=1)
     per_source, per_digit = _at_most(rules.source_share, wanted), _at_most(rules.digit_share, wanted)
     sources, predicted = Counter[int](), Counter[int]()
-    copies = _Copies(candidates.embeddings[rows], [pool.digests[row] for row in rows], rules.near)
+    copies = _Copies(candidates.embeddings, [pool.digests[row].tobytes() for row in rows], rules.near)
     taken: list[int] = []
     left: list[int] = []
     for i, row in enumerate(choice.rows.tolist()):
@@ -166,7 +172,7 @@ def _asked(
             ASKED,
             None,
             float(choice.scores[i]),
-            _reason(rules.strategy, candidates.probabilities[rows[choice.rows[i]]]),
+            _reason(rules.strategy, candidates.probabilities[choice.rows[i]]),
         )
         for i in taken
     ]
@@ -175,24 +181,29 @@ def _asked(
 class _Copies:
     """What was chosen already, to compare others with."""
 
-    def __init__(self, embeddings: NDArray[np.float32], digests: list[str], near: float) -> None:
-        lengths = np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-        self._directions, self._digests, self._near = embeddings / lengths, digests, near
-        self._chosen: list[int] = []
-        self._seen: set[str] = set()
+    def __init__(self, embeddings: NDArray[np.float32], digests: list[bytes], near: float) -> None:
+        self._embeddings, self._digests, self._near = embeddings, digests, near
+        self._directions: list[NDArray[np.float32]] = []
+        self._seen: set[bytes] = set()
 
     def repeats(self, row: int) -> bool:
         """Whether this drawing is a copy or a near copy of a chosen one."""
         if self._digests[row] in self._seen:
             return True
-        if not self._near or not self._chosen:
+        if not self._near:
             return False
-        return bool((self._directions[self._chosen] @ self._directions[row]).max() > 1 - self._near)
+        own = self._direction(row)
+        return any(float(one @ own) > 1 - self._near for one in self._directions)
 
     def add(self, row: int) -> None:
         """This drawing was chosen."""
-        self._chosen.append(row)
+        self._directions.append(self._direction(row))
         self._seen.add(self._digests[row])
+
+    def _direction(self, row: int) -> NDArray[np.float32]:
+        own = self._embeddings[row]
+        direction: NDArray[np.float32] = own / max(float(np.linalg.norm(own)), 1e-12)
+        return direction
 
 
 def _at_most(share: float, wanted: int) -> int:

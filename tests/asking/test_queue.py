@@ -1,14 +1,18 @@
 """The night's questions: known chances, caps, and choices that can be recomputed."""
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from loop.asking.candidates import Candidates
-from loop.asking.queue import ASKED, RANDOM, AskingRules, PoolColumns, lottery_chances, plan
+from loop.asking.queue import ASKED, RANDOM, AskingRules, Plan, PoolColumns, lottery_chances
+from loop.asking.queue import plan as plan_of
 from tests.asking.test_strategies import candidates
 
 
@@ -19,8 +23,18 @@ def columns(n: int, sources: int = 1000, drawn: int = 0, rare: int = 0) -> PoolC
         np.arange(n) % sources,
         np.where(np.arange(n) < n - rare, 1.0, 0.01),
         np.arange(n) < drawn,
-        tuple(f"{i:064x}" for i in range(n)),
+        digests(range(n)),
     )
+
+
+def digests(contents: Iterable[int]) -> NDArray[np.uint8]:
+    """A different digest for each number."""
+    return np.frombuffer(b"".join(i.to_bytes(32) for i in contents), np.uint8).reshape(-1, 32)
+
+
+def plan(pool: PoolColumns, seen: Candidates, rules: AskingRules, seed: int) -> Plan:
+    """A plan that looks at the whole pool."""
+    return plan_of(pool, np.arange(len(pool)), seen, rules, seed)
 
 
 @given(
@@ -110,8 +124,8 @@ def test_copies_are_asked_once() -> None:
     sure[[4, 9, 20]] = 0.1
     embeddings = seen.embeddings.copy()
     embeddings[9] = 2 * embeddings[4]
-    digests = (*pool.digests[:20], pool.digests[4], *pool.digests[21:])
-    pool = PoolColumns(pool.ids, pool.sources, pool.rates, pool.drawn, digests)
+    contents = digests([*range(20), 4, *range(21, 30)])
+    pool = PoolColumns(pool.ids, pool.sources, pool.rates, pool.drawn, contents)
     seen = Candidates(sure, embeddings, seen.labelled, seen.committee)
     rules = AskingRules(5, random_share=0.0, source_share=1, digit_share=1, near=1e-6)
     rows = {question.row for question in plan(pool, seen, rules, 0).questions}
@@ -121,7 +135,24 @@ def test_copies_are_asked_once() -> None:
 def test_the_digest_names_the_pool() -> None:
     """Another drawing, another digest."""
     assert columns(5).digest != columns(6).digest
-    assert columns(5).digest == columns(5).digest
+    pool = columns(5)
+    lines = "".join(f"{100 + i} {i:064x}\n" for i in range(5))
+    assert pool.digest == columns(5).digest == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_plan_of_a_shortlist_asks_about_its_drawings() -> None:
+    """The lottery is about the whole pool, the asked arm about the shortlist, less what the lottery took."""
+    pool, seen = columns(40), candidates(40, 2)
+    rows = np.arange(30, 40)
+    planned = plan_of(pool, rows, seen[rows], AskingRules(20, random_share=0.5), 3).questions
+    by_lot = {question.row for question in planned if question.arm == RANDOM}
+    asked = {question.row for question in planned if question.arm == ASKED}
+    assert len(by_lot) == 10
+    assert asked == set(range(30, 40)) - by_lot
+    best = seen.probabilities.argmax(axis=1)
+    for question in planned:
+        if question.arm == ASKED:
+            assert question.reason.startswith(f"margin: {best[question.row]} at ")
 
 
 @pytest.mark.parametrize(

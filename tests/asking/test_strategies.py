@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loop.asking.candidates import Candidates
-from loop.asking.strategies import STRATEGIES, badge, margin
+from loop.asking.shortlist import Shortlist
+from loop.asking.strategies import LOOKS, STRATEGIES, badge, least_margin, margin
 
 NAMES = sorted(STRATEGIES)
 
@@ -45,6 +46,41 @@ def test_the_contract(name: str, n: int, count: int, seed: int, labelled: int, r
     assert np.isfinite(one.scores).all()
     assert one.rows.tolist() == again.rows.tolist()
     assert one.scores.tolist() == again.scores.tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(
+    n=st.integers(1, 40),
+    wanted=st.integers(1, 45),
+    seed=st.integers(0, 2**32 - 1),
+    ends=st.lists(st.integers(1, 39), max_size=4),
+    repeated=st.booleans(),
+)
+def test_a_shortlist_does_not_depend_on_the_parts(
+    name: str, n: int, wanted: int, seed: int, ends: list[int], repeated: bool
+) -> None:
+    """The drawings that the strategy wants to see, in the pool's order, with their own arrays, however it is read."""
+    pool, lots = candidates(n, seed, repeated=repeated), np.random.default_rng(seed).random(n)
+    shortlist = Shortlist(name, wanted, lots)
+    for part in np.split(np.arange(n), sorted({end for end in ends if end < n})):
+        shortlist.add(part, pool[part])
+    rows, seen = shortlist.found(pool.labelled)
+    look = LOOKS.get(name, least_margin)
+    worth = lots if look is None else look(pool)
+    assert rows.tolist() == sorted(np.lexsort((lots, -worth))[:wanted].tolist())
+    for field in ("probabilities", "embeddings"):
+        assert (getattr(seen, field) == getattr(pool, field)[rows]).all()
+    assert (seen.committee == pool.committee[:, rows]).all()
+
+
+@pytest.mark.parametrize("name", ["least-confidence", "margin", "entropy", "committee", "margin-diverse"])
+def test_a_shortlist_changes_no_choice(name: str) -> None:
+    """Where the first look is the strategy's own measure, the choice is that among the whole pool."""
+    pool = candidates(400, 6)
+    shortlist = Shortlist(name, 50, np.random.default_rng(1).random(400))
+    shortlist.add(np.arange(400), pool)
+    rows, seen = shortlist.found(pool.labelled)
+    assert rows[STRATEGIES[name](seen, 10, 3).rows].tolist() == STRATEGIES[name](pool, 10, 3).rows.tolist()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in {"random", "badge", "margin-diverse"}])

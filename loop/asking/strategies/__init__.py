@@ -1,6 +1,9 @@
 """Every query strategy by name. A new one is a file here and a line below; the contract tests run for each name."""
 
-from loop.asking.candidates import Strategy
+import numpy as np
+from numpy.typing import NDArray
+
+from loop.asking.candidates import Candidates, Look, Strategy
 from loop.asking.strategies import (
     badge,
     committee,
@@ -24,3 +27,19 @@ STRATEGIES: dict[str, Strategy] = {
     "margin-diverse": margin_diverse.choose,
     "density": density.choose,
 }
+
+
+def least_margin(candidates: Candidates) -> NDArray[np.float64]:
+    """The first look of a strategy that has none of its own: it chooses among the drawings between two digits."""
+    return margin.uncertainty(candidates.probabilities)
+
+
+LOOKS: dict[str, Look | None] = {
+    "random": None,
+    "least-confidence": least_confidence.look,
+    "entropy": entropy.look,
+    "committee": committee.look,
+    "k-center": None,
+    "badge": badge.look,
+}
+"""What strategies look for first in a pool that is too large to look at whole (``asking/shortlist``); None: by lot."""

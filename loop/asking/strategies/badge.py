@@ -5,6 +5,8 @@ the model is unsure, and pointing elsewhere for another kind of drawing. The pro
 two outer products follows from the two factors.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ def choose(candidates: Candidates, count: int, seed: int) -> Choice:
     """
     errors = errors_of(candidates.probabilities)
     points = candidates.embeddings.astype(np.float64)
-    lengths = np.einsum("ij,ij->i", errors, errors) * np.einsum("ij,ij->i", points, points)
+    lengths = lengths_of(errors, points)
     random = np.random.default_rng(seed)
     rows: list[int] = []
     scores: list[float] = []
@@ -30,6 +32,17 @@ def choose(candidates: Candidates, count: int, seed: int) -> Choice:
         nearest = np.minimum(nearest, distances(errors, points, lengths, row))
         nearest[rows] = 0.0
     return Choice(np.array(rows, np.intp), np.array(scores, np.float64))
+
+
+def look(candidates: Candidates) -> NDArray[np.float64]:
+    """The longest gradients: a short one is near to every other short one, and its chance is small."""
+    return lengths_of(errors_of(candidates.probabilities), candidates.embeddings)
+
+
+def lengths_of(errors: NDArray[np.float64], points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Squared lengths of the gradients, ``(n,)``."""
+    found: NDArray[np.float64] = np.einsum("ij,ij->i", errors, errors) * np.einsum("ij,ij->i", points, points)
+    return found
 
 
 def errors_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

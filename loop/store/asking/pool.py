@@ -1,8 +1,9 @@
 """The drawings that wait for a question: narrow columns first, pixels only of those that are scored."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ class Waiting:
     """Drawings without a label and without a question, by id; row i of each array belongs to drawing i.
 
     ``ids (n,) int64``, ``sources (n,) int64``, ``rates (n,) float64``, ``drawn (n,) bool``: its lottery was held;
-    ``received (n,) float64`` in seconds since 1970, ``digests``: 64 hex characters each.
+    ``received (n,) float64`` in seconds since 1970, ``digests (n, 32) uint8``: SHA-256 of the pixels.
     """
 
     ids: NDArray[np.int64]
@@ -29,7 +30,7 @@ class Waiting:
     rates: NDArray[np.float64]
     drawn: NDArray[np.bool_]
     received: NDArray[np.float64]
-    digests: tuple[str, ...]
+    digests: NDArray[np.uint8]
 
     def __len__(self) -> int:
         """The number of drawings."""
@@ -47,27 +48,30 @@ def waiting(tx: Session) -> Waiting:
         UPLOAD.digest,
     )
     query = query.where(*_waits()).order_by(UPLOAD.id)
-    columns: tuple[list[object], ...] = ([], [], [], [], [], [])
-    for part in tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions():
-        for column, values in zip(columns, zip(*part, strict=True), strict=True):
-            column.extend(values)
-    ids, sources, rates, drawn, received, digests = columns
+    parts = [_columns([])]
+    parts += map(_columns, tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions())
+    return Waiting(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Waiting)))
+
+
+def _columns(rows: Sequence[Any]) -> Waiting:
+    ids, sources, rates, drawn, received, digests = zip(*rows, strict=True) if rows else ((),) * 6
     return Waiting(
         np.array(ids, np.int64),
         np.array(sources, np.int64),
         np.array(rates, np.float64),
         np.array(drawn, np.bool_),
-        np.array([moment.timestamp() for moment in received if isinstance(moment, datetime)], np.float64),
-        tuple(str(digest) for digest in digests),
+        np.array([moment.timestamp() for moment in received], np.float64),
+        np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
     )
 
 
-def hold_lottery(tx: Session, chances: Mapping[int, float]) -> None:
-    """Record that these drawings took part in a lottery, with these chances."""
-    if chances:
-        mine = update(UPLOAD).where(UPLOAD.id == bindparam("number")).values(lottery=bindparam("chance"))
-        rows = [{"number": number, "chance": chance} for number, chance in chances.items()]
-        tx.connection().execute(mine, rows)
+def hold_lottery(tx: Session, ids: NDArray[np.int64], chances: NDArray[np.float64]) -> None:
+    """Record that these drawings, if they still wait without a question, took part in a lottery, with these chances."""
+    mine = update(UPLOAD).where(UPLOAD.id == bindparam("number"), *_waits()).values(lottery=bindparam("chance"))
+    for begin in range(0, len(ids), ROWS_AT_ONCE):
+        part = slice(begin, begin + ROWS_AT_ONCE)
+        pairs = zip(ids[part].tolist(), chances[part].tolist(), strict=True)
+        tx.connection().execute(mine, [{"number": number, "chance": chance} for number, chance in pairs])
 
 
 def unasked(tx: Session, ids: NDArray[np.int64]) -> set[int]:
