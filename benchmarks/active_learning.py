@@ -6,6 +6,7 @@ published bytes then read the writers that nobody asked about. A stopped run goe
 
     python benchmarks/active_learning.py --seeds 10 --out active_learning.jsonl [--strategies random margin] [--folds 1]
     python benchmarks/active_learning.py --out active_learning.jsonl --summary [--json] [--plot active_learning.png]
+    python benchmarks/active_learning.py --out FILE --summary --compare margin scikit:Falcun --budgets 100
 """
 
 import argparse
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
-from benchmarks.unseen_writers import SHARED, Writer, guesses, read_writers  # noqa: E402 - after the path
+from benchmarks import scikit_strategies  # noqa: E402 - after the path
+from benchmarks.unseen_writers import DEVELOPMENT, SHARED, Writer, guesses, read_writers  # noqa: E402
 from loop.asking.candidates import Candidates  # noqa: E402
 from loop.asking.strategies import STRATEGIES  # noqa: E402
 from loop.data import corpus  # noqa: E402
@@ -38,14 +40,14 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One night: accuracy in per cent on the judged writers, and on MNIST's test set."""
+    """One night: accuracy in per cent on the judged writers, and on MNIST's test set (not with --development)."""
 
     strategy: str
     labels: int
     seed: int
     fold: int
     accuracy: float
-    mnist: float
+    mnist: float | None
     n: int
 
 
@@ -59,6 +61,10 @@ class Fold:
     judged: tuple[Writer, ...]
 
 
+Reading = tuple[NDArray[np.float64], NDArray[np.float32]]
+"""Probabilities ``(n, 10)`` and embeddings ``(n, d)``."""
+
+
 def folds(writers: list[Writer], seed: int, count: int = FOLDS) -> Iterator[Fold]:
     """The writers in a random order, each judged once; with a smaller count, the seed decides which folds judge."""
     order = np.random.default_rng([seed, 3]).permutation(len(writers))
@@ -69,19 +75,53 @@ def folds(writers: list[Writer], seed: int, count: int = FOLDS) -> Iterator[Fold
         yield Fold(number, np.concatenate([writer.images for writer in pool]), labels, judged)
 
 
-def order_of(strategy: str, fold: Fold, weights: Weights, seed: int, count: int) -> NDArray[np.intp]:
-    """The rows of the pool that the strategy asks for, the most wanted first."""
+def development_folds(writers: list[Writer]) -> Iterator[Fold]:
+    """The development writers alone: each is judged once, the others are the pool."""
+    own = [writer for writer in writers if writer.name.startswith(DEVELOPMENT)]
+    for number, judge in enumerate(own):
+        pool = [writer for writer in own if writer is not judge]
+        labels = np.concatenate([writer.labels for writer in pool]).astype(np.uint8)
+        yield Fold(number, np.concatenate([writer.images for writer in pool]), labels, (judge,))
+
+
+def reading_of(images: NDArray[np.uint8], weights: Weights) -> Reading:
+    """What the published network makes of pictures."""
     model = digit_classifier.classifier(digit_classifier.load(Cnn().load(weights).export(Card("", "", "", ""))))
-    reading = model.read(fold.images)
+    reading = model.read(images)
     rows = np.asarray(reading.probabilities, np.float64)
-    nothing = np.zeros((0, reading.embeddings.shape[1]), np.float32)
-    pool = Candidates(rows / rows.sum(axis=1, keepdims=True), reading.embeddings, nothing, np.zeros((0, len(rows), 10)))
+    return rows / rows.sum(axis=1, keepdims=True), reading.embeddings
+
+
+def choose(strategy: str, reading: Reading, weights: Weights, seed: int, count: int) -> NDArray[np.intp]:
+    """The rows of the pool that the strategy, ours or scikit-activeml's, asks for, the most wanted first."""
+    rows, embeddings = reading
+    if strategy.startswith(scikit_strategies.PREFIX):
+        return scikit_strategies.choose(strategy, rows, embeddings, weights, count, seed)
+    nothing = np.zeros((0, embeddings.shape[1]), np.float32)
+    pool = Candidates(rows, embeddings, nothing, np.zeros((0, len(rows), 10)))
     return STRATEGIES[strategy](pool, count, seed).rows
 
 
-def points(
-    strategies: list[str], budgets: list[int], seeds: int, known: set[tuple[str, int, int, int]], count: int = FOLDS
-) -> Iterator[Point]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which nights to run: ``references`` are ``base`` (nothing taught) and ``all`` labels of the pool."""
+
+    strategies: list[str]
+    budgets: list[int]
+    seeds: range
+    references: list[str]
+    folds: int = FOLDS
+    development: bool = False
+
+    def nights(self, everything: int) -> list[tuple[str, int]]:
+        """Strategy and number of labels of each night of a fold."""
+        sizes = {BASE: 0, ALL: everything}
+        return [(name, sizes[name]) for name in self.references] + [
+            (name, budget) for name in self.strategies for budget in self.budgets
+        ]
+
+
+def points(asked: Wanted, known: set[tuple[str, int, int, int]]) -> Iterator[Point]:
     """Every night that is not known yet."""
     family, writers, mnist = Cnn(), read_writers(), corpus.mnist(SHARED / "data" / "mnist")
     weights = family.shipped()
@@ -96,30 +136,32 @@ def points(
             )
             taught = family.fine_tune(weights, lesson, seed, no_progress)
         right = np.concatenate([guesses(taught, writer.images) == writer.labels for writer in fold.judged])
-        on_mnist = float((guesses(taught, mnist.test_images) == mnist.test_labels).mean())
-        return Point(name, labels, seed, fold.number, 100 * float(right.mean()), 100 * on_mnist, len(right))
+        on_mnist = None
+        if not asked.development:
+            on_mnist = 100 * float((guesses(taught, mnist.test_images) == mnist.test_labels).mean())
+        return Point(name, labels, seed, fold.number, 100 * float(right.mean()), on_mnist, len(right))
 
-    for seed in range(seeds):
-        for fold in folds(writers, seed, count):
+    for seed in asked.seeds:
+        for fold in development_folds(writers) if asked.development else folds(writers, seed, asked.folds):
             everything = np.arange(len(fold.labels))
-            wanted: list[tuple[str, int]] = [(BASE, 0), (ALL, len(everything))]
-            wanted += [(name, budget) for name in strategies for budget in budgets]
-            orders: dict[str, NDArray[np.intp]] = {}
-            for name, labels in wanted:
+            orders: dict[str, NDArray[np.intp]] = {BASE: everything[:0], ALL: everything}
+            for name, labels in asked.nights(len(everything)):
                 if (name, labels, seed, fold.number) in known:
                     continue
-                if name in STRATEGIES and name not in orders:
-                    orders[name] = order_of(name, fold, weights, seed, max(budgets))
-                rows = everything if name == ALL else orders.get(name, everything[:0])[:labels]
-                yield score(name, labels, seed, fold, rows)
+                if name in scikit_strategies.NAMES:
+                    orders[name] = choose(name, reading_of(fold.images, weights), weights, seed, labels)
+                elif name not in orders:
+                    orders[name] = choose(name, reading_of(fold.images, weights), weights, seed, max(asked.budgets))
+                yield score(name, labels, seed, fold, orders[name][:labels])
 
 
 def summary(found: list[Point]) -> dict[str, object]:
     """Mean accuracies, and how many labels each strategy needs for nine tenths of the gain that all labels bring."""
-    cells = {(p.strategy, p.labels if p.strategy in STRATEGIES else 0, p.seed, p.fold): p for p in found}
+    asking = [p for p in found if p.strategy not in (ALL, BASE)]
+    cells = {(p.strategy, 0 if p.strategy in (ALL, BASE) else p.labels, p.seed, p.fold): p for p in found}
     runs = sorted({(p.seed, p.fold) for p in found if p.strategy == ALL})
-    names = sorted({p.strategy for p in found if p.strategy in STRATEGIES})
-    budgets = sorted({p.labels for p in found if p.strategy in STRATEGIES})
+    names = sorted({p.strategy for p in asking})
+    budgets = sorted({p.labels for p in asking})
     whole = [
         run
         for run in runs
@@ -149,6 +191,30 @@ def summary(found: list[Point]) -> dict[str, object]:
             "labels_for_90_percent": _needed(table[name].mean(0), base.mean(), every.mean(), budgets),
             "interval": [float(np.quantile(needed, q)) for q in (0.025, 0.975)],
         }
+    return result
+
+
+def paired(found: list[Point], one: str, other: str, budget: int) -> dict[str, object]:
+    """The accuracy of one strategy less that of the other, in points, over the runs that both have.
+
+    The interval is Student's over seeds; folds of one seed are averaged first.
+    """
+    from scipy import stats
+
+    cells = {(p.strategy, p.seed, p.fold): p for p in found if p.labels == budget}
+    runs = sorted({key[1:] for key in cells if {(one, *key[1:]), (other, *key[1:])} <= cells.keys()})
+    gaps = {run: cells[one, *run].accuracy - cells[other, *run].accuracy for run in runs}
+    seeds = sorted({seed for seed, _ in runs})
+    means = np.array([np.mean([gap for run, gap in gaps.items() if run[0] == seed]) for seed in seeds])
+    result: dict[str, object] = {"compared": [one, other], "labels": budget, "runs": len(runs), "seeds": len(seeds)}
+    if not seeds:
+        return result
+    for name in (one, other):
+        result[name] = float(np.mean([cells[name, *run].accuracy for run in runs]))
+    result["difference"] = float(means.mean())
+    if len(seeds) > 1:
+        half = float(stats.t.ppf(0.975, len(seeds) - 1) * means.std(ddof=1) / np.sqrt(len(seeds)))
+        result["interval"] = [float(means.mean()) - half, float(means.mean()) + half]
     return result
 
 
@@ -185,9 +251,11 @@ def plot(result: dict[str, object], path: Path) -> None:
 
 def main() -> None:
     """Run what is missing, or summarise what was run."""
+    strategies = [*sorted(STRATEGIES), *scikit_strategies.NAMES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="one JSON line per night; a stopped run goes on")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
     parser.add_argument(
         "--folds",
         type=int,
@@ -195,7 +263,10 @@ def main() -> None:
         choices=range(1, FOLDS + 1),
         help=f"folds per seed; with 1, seed s judges fold s mod {FOLDS}",
     )
-    parser.add_argument("--strategies", nargs="+", default=["random", "margin"], choices=sorted(STRATEGIES))
+    parser.add_argument("--strategies", nargs="+", default=["random", "margin"], choices=strategies)
+    parser.add_argument("--references", nargs="*", default=[BASE, ALL], choices=[BASE, ALL])
+    parser.add_argument("--development", action="store_true", help="development writers only, each judged once a seed")
+    parser.add_argument("--compare", nargs=2, metavar=("ONE", "OTHER"), help="with --summary: their paired difference")
     parser.add_argument("--budgets", type=int, nargs="+", default=list(BUDGETS))
     parser.add_argument("--summary", action="store_true", help="only summarise")
     parser.add_argument("--plot", type=Path)
@@ -204,15 +275,21 @@ def main() -> None:
     lines = asked.out.read_text(encoding="utf-8").splitlines() if asked.out.exists() else []
     found = [Point(**json.loads(line)) for line in lines]
     if not asked.summary:
+        seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+        wanted = Wanted(asked.strategies, asked.budgets, seeds, asked.references, asked.folds, asked.development)
         known = {(p.strategy, p.labels, p.seed, p.fold) for p in found}
         with asked.out.open("a", encoding="utf-8") as file:
-            for point in points(asked.strategies, asked.budgets, asked.seeds, known, asked.folds):
+            for point in points(wanted, known):
                 file.write(json.dumps(asdict(point)) + "\n")
                 file.flush()
                 found.append(point)
                 sys.stderr.write(
                     f"seed {point.seed} fold {point.fold} {point.strategy} {point.labels}: {point.accuracy:.2f} %\n"
                 )
+    if asked.compare:
+        result = {"pairs": [paired(found, *asked.compare, budget) for budget in asked.budgets]}
+        sys.stdout.write(json.dumps(result, indent=None if asked.json else 2) + "\n")
+        return
     result = summary(found)
     if asked.plot and result["runs"]:
         plot(result, asked.plot)
