@@ -86,6 +86,7 @@ def pictures() -> Iterator[Grey]:
     for height, width in ((513, 300), (700, 1030), (1537, 800)):
         yield _drawn(rng, (height, width), int(rng.integers(10)))
     yield from _shapes()
+    yield from _refused()
 
 
 def _place(rng: np.random.Generator, point: tuple[float, float], width: float, height: float) -> tuple[float, float]:
@@ -158,3 +159,23 @@ def _shapes() -> Iterator[Grey]:
         ring[5:-5, 5:-5] = 255
         ring[9:-9, 9:-9] = 0
         yield ring
+    for width, height in (
+        (117, 312),
+        (265, 424),
+        (183, 488),
+    ):  # a · (20 / longer) and a · 20 / longer round differently
+        bar = np.zeros((height + 8, 2 * width), np.uint8)
+        bar[4:-4, 10 : 10 + width] = 255
+        yield bar
+
+
+def _refused() -> Iterator[Grey]:
+    """Pictures without a digit: blank ones, too little contrast, dust."""
+    for level in (0, 200):
+        yield np.full((40, 28), level, np.uint8)
+    faint = np.full((60, 60), 100, np.uint8)
+    faint[20:40, 25:30] = 103
+    yield faint
+    dust = np.full((100, 90), 250, np.uint8)
+    dust[10:12, 10:12] = dust[50, 60:63] = dust[80:83, 30:33] = 20
+    yield dust

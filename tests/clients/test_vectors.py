@@ -53,7 +53,8 @@ def test_pictures_cover_the_recipe() -> None:
     assert len(listed) >= 200
     assert {each["width"] % 2 for each in listed} == {each["height"] % 2 for each in listed} == {0, 1}
     assert max(each["width"] for each in listed) > ink.WORKING_SIDE
-    for each in listed[::10]:
+    assert sum(each["pixels"] is None for each in listed) >= 4
+    for each in [each for each in listed[::10] if each["pixels"]]:
         grey = pixels(each["grey"]).reshape(each["height"], each["width"])
         assert np.array_equal(ink.normalise(grey).ravel(), pixels(each["pixels"]))
 
