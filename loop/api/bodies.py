@@ -19,6 +19,7 @@ from loop.errors import BodyTooSlow, NotReadable, RepeatedKey, TooLarge, WrongMe
 JSON, MULTIPART, BINARY = "application/json", "multipart/form-data", "application/octet-stream"
 KEY_END = re.compile(rb'"[ \t\r\n]*:')
 """Where a key ends; also a text that begins with a colon, or contains a quote and a colon."""
+CONTAINERS = (dict, list)
 
 
 async def fields(request: Request, max_bytes: int, seconds: float) -> Any:
@@ -87,9 +88,9 @@ def _keys(value: Any) -> int:
         each = left.pop()
         if isinstance(each, dict):
             count += len(each)
-            left += [part for part in each.values() if isinstance(part, dict | list)]
+            left += [part for part in each.values() if isinstance(part, CONTAINERS)]
         elif isinstance(each, list):
-            left += [part for part in each if isinstance(part, dict | list)]
+            left += [part for part in each if isinstance(part, CONTAINERS)]
     return count
 
 

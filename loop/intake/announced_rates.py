@@ -10,9 +10,9 @@ Rules:
 - Uploads of other kinds weigh 1.
 - An upload that names a version which was never registered is kept and flagged.
 
-Feeds, policies and versions are cached. The cache is read again at most once for each batch: if a batch states
-something that it lacks, or after ``REFRESH_SECONDS``. So no phone that follows the newest feed is refused for a cache
-that is late, and a sender of nonsense costs one small query for each batch.
+Feeds, policies and versions are cached. Whether any is new is asked at most once for each batch: if a batch states
+something that the cache lacks, or after ``REFRESH_SECONDS``. So no phone that follows the newest feed is refused for a
+cache that is late, and a sender of nonsense costs one small query for each batch.
 """
 
 import logging
@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from loop.errors import BadRate, ClientError, FeedRefused, RateNotAnnounced
 from loop.feed import document, envelope
 from loop.intake import announced_chances
@@ -32,12 +34,15 @@ from loop.store import Store
 from loop.store.asking import policies
 from loop.store.feedback.weighing import TOLERANCE, announced
 from loop.store.nights import versions
+from loop.store.phones import announced as announcements
 from loop.store.phones import feeds
 from loop.store.values import FeedEntry, Flag, Kind
 
 LATE = timedelta(days=30)
 """Background uploads of a phone that was offline arrive within this time."""
 REFRESH_SECONDS = 1.0
+SAMPLED = frozenset({Kind.CONFIRMATION, Kind.DRAWING, Kind.ASKED})
+"""The kinds of which phones send a share. They send all of the others."""
 log = logging.getLogger(__name__)
 _NEAR = math.log(TOLERANCE) + 1e-9
 
@@ -96,54 +101,63 @@ class AnnouncedRates:
         self._chances: tuple[Chances, ...] = ()
         self._versions: frozenset[int] = frozenset()
         self._last, self._last_policy = (0, 0), 0
+        self._mark: announcements.Mark | None = None  # of what was read last
         self._read_at = float("-inf")
 
     def settle(self, uploads: Sequence[Prepared]) -> list[Prepared | ClientError]:
         """Each upload with the server's rate and flag, or its refusal. Raises ``StoreUnavailable``."""
-        if self._monotonic() - self._read_at >= REFRESH_SECONDS:
+        is_late = self._monotonic() - self._read_at >= REFRESH_SECONDS
+        if is_late:
             self.refresh()
         settled = [self._settled(upload) for upload in uploads]
-        if not any(isinstance(each, ClientError) or each.columns["flag"] is Flag.UNKNOWN_VERSION for each in settled):
+        if is_late or not any(
+            isinstance(each, ClientError) or each.columns["flag"] is Flag.UNKNOWN_VERSION for each in settled
+        ):
             return settled
-        self.refresh()
-        return [self._settled(upload) for upload in uploads]
+        return [self._settled(upload) for upload in uploads] if self.refresh() else settled
 
-    def refresh(self) -> None:
-        """Read what was announced since the last time. Raises ``StoreUnavailable``."""
+    def refresh(self) -> bool:
+        """Read what was announced since the last time, if anything was. Raises ``StoreUnavailable``."""
         asked_at = self._monotonic()
         with self._store.read() as tx:
-            new = feeds.after(tx, *self._last)
-            later = policies.after(tx, self._last_policy)
-            self._versions = versions.numbers(tx)
+            mark = announcements.mark(tx)
+            if mark != self._mark:
+                self._read(tx)
+        is_new, self._mark, self._read_at = mark != self._mark, mark, asked_at
+        return is_new
+
+    def _read(self, tx: Session) -> None:
+        new = feeds.after(tx, *self._last)
+        later = policies.after(tx, self._last_policy)
+        self._versions = versions.numbers(tx)
         if later:
             self._chances = announced_chances.after(self._chances, [policy for _, policy in later])
             self._last_policy = later[-1][0]
         self._timeline = self._timeline.after(filter(None, map(_announcement, new)))
         if new:
             self._last = (new[-1].epoch, new[-1].sequence)
-        self._read_at = asked_at
 
     def _settled(self, upload: Prepared) -> Prepared | ClientError:
-        rate = self._rate(upload.columns, upload.stated_rate)
+        columns = upload.columns
+        rate = self._rate(columns, upload.stated_rate)
         if isinstance(rate, ClientError):
             return rate
-        version = upload.columns["version"]
-        known = version is None or version in self._versions
-        flag = upload.columns["flag"] if known else Flag.UNKNOWN_VERSION
-        if rate == upload.columns["rate"] and flag == upload.columns["flag"]:
+        version = columns["version"]
+        flag = columns["flag"] if version is None or version in self._versions else Flag.UNKNOWN_VERSION
+        if rate == columns["rate"] and flag == columns["flag"]:
             return upload
-        return replace(upload, columns=upload.columns | {"rate": rate, "flag": flag})
+        return Prepared(upload.source, upload.keyed, columns | {"rate": rate, "flag": flag}, upload.stated_rate)
 
     def _rate(self, columns: Mapping[str, Any], stated: float | None) -> float | ClientError:
         """The rate to store, or why the stated one is refused."""
         kind, version, arrived = columns["kind"], columns["version"], columns["received_at"]
+        if kind not in SAMPLED:
+            return 1.0 if stated is None or stated == 1 else _sampled(kind, stated)
         drawn = known_time(columns["captured_at"], arrived) or arrived
-        if kind in {Kind.DRAWING, Kind.ASKED}:
+        if kind != Kind.CONFIRMATION:
             late = announced_chances.in_force(self._chances, arrived - LATE)
             chances = announced_chances.of(late, columns, drawn)
             return _nearest(chances, stated) or announced_chances.refusal(columns, chances, late, stated)
-        if kind != Kind.CONFIRMATION:
-            return 1.0 if stated in {None, 1} else _sampled(kind, stated)
         rates = [self._setting] if self._setting > 0 else []
         if self._timeline.periods:
             rates = self._timeline.rates(version, drawn, arrived)

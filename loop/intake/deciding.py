@@ -65,6 +65,7 @@ class Decisions:
         }
         self._last: dict[Picture, Stored | Prepared] = dict(last_words)
         self._now = now
+        self._today = today(now)
         self._per_day = per_day
 
     def decide(self, upload: Prepared) -> Taken | ClientError | QuotaSpent:
@@ -123,7 +124,7 @@ class Decisions:
             self.superseded.add(last)
 
     def _spend(self, sender: Sender) -> bool:
-        before = sender.used if sender.day == today(self._now) else 0
+        before = sender.used if sender.day == self._today else 0
         used = self.used.get(sender.id, before)
         allowed = self._per_day is None or used < self._per_day
         if allowed:
@@ -131,7 +132,7 @@ class Decisions:
         return allowed
 
     def _spent(self, upload: Prepared) -> QuotaSpent:
-        midnight = datetime.combine(today(self._now) + timedelta(days=1), time(), UTC)
+        midnight = datetime.combine(self._today + timedelta(days=1), time(), UTC)
         return QuotaSpent(
             f"{upload.source[:60]!r} has stored {self._per_day:,} uploads today, which is the daily quota; "
             "send the rest after midnight UTC",

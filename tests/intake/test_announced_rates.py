@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from loop import intake
 from loop.errors import BadRate, RateNotAnnounced
@@ -113,6 +114,26 @@ def test_a_new_feed_and_a_new_version_are_known_at_once(store: Store, now: datet
     announce(store, 1, 0.5, now, versions=[version])
     assert stored_rate(store, confirmation(0.5, 1, version=version), now, rates) == 0.5
     assert flags(store) == [None, None]
+
+
+def test_nonsense_reads_nothing_again(store: Store, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown version costs a query, not a new look at all feeds; each kind of news (the control) is looked at."""
+    rates, read = AnnouncedRates(store, 0.05, monotonic=lambda: 0.0), list[tuple[int, int]]()
+    plain = feeds.after
+
+    def noting(tx: Session, epoch: int, sequence: int) -> list[values.FeedEntry]:
+        read.append((epoch, sequence))
+        return plain(tx, epoch, sequence)
+
+    monkeypatch.setattr(feeds, "after", noting)
+    for seed in range(3):
+        stored_rate(store, confirmation(seed=seed, version=987_654), now, rates)
+    assert read == [(0, 0)]
+    announce(store, 1, 0.05, now)
+    stored_rate(store, confirmation(seed=4, version=987_654), now, rates)
+    add_version(store)
+    stored_rate(store, confirmation(seed=5, version=987_654), now, rates)
+    assert len(read) == 3
 
 
 def test_an_unknown_version_is_flagged(store: Store, now: datetime) -> None:
