@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -96,13 +97,87 @@ def test_framing_is_limited(small: Server, name: str, piece: bytes) -> None:
         assert count < 16 << 20  # what the kernel's buffers hold; without the limit all of it is read
 
 
+def keyed(server: Server) -> bytes:
+    """The headers of a phone."""
+    return b"".join(f"{key}: {value}\r\n".encode() for key, value in server.phone().headers.items())
+
+
+def in_chunks(body: bytes, size: int) -> bytes:
+    """A body in chunks of this size."""
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
 def test_control_without_the_limit_all_of_it_is_read(small: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is what ends it: without one the server reads trailers as long as they arrive."""
+    """The limit is what ends it: without one the server reads trailers as long as they arrive, if it has the key."""
     monkeypatch.setattr(protocol, "MAX_FRAMING_BYTES", 1 << 40)
     with wire.connect(small.url) as line:
-        line.sendall(CHUNKED + b"0\r\n")
+        line.sendall(HEAD + keyed(small) + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
         count = sent_until_refused(line, b"A: b\r\n" * 600, 16 << 20)
     assert count >= 16 << 20
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_chunks_are_parsed_only_with_a_key(small: Server, monkeypatch: pytest.MonkeyPatch, has_key: bool) -> None:
+    """Of a stranger's chunks only those beside the head are parsed; with a key (the control) up to the limit."""
+    parsed = Counter[bytes]()
+    plain = protocol.Bounded.on_body
+
+    def counting(self: protocol.Bounded, body: bytes) -> None:
+        parsed.update([body])
+        plain(self, body)
+
+    monkeypatch.setattr(protocol.Bounded, "on_body", counting)
+    with wire.connect(small.url) as line:
+        line.sendall(HEAD + (keyed(small) if has_key else b"") + b"Transfer-Encoding: chunked\r\n\r\n")
+        sent_until_refused(line, b"1\r\nx\r\n" * 600, 16 << 20)
+    if has_key:
+        assert parsed[b"x"] > protocol.MAX_FRAMING_BYTES // 8
+    else:
+        assert parsed[b"x"] <= protocol.HEAD_PIECE_BYTES // 6
+
+
+@pytest.mark.parametrize("size", [1, 7, 5_000])
+def test_small_chunks_of_an_honest_client_are_accepted(small: Server, size: int) -> None:
+    """A correction of many pieces is accepted, and the next request on the connection is served."""
+    body = json.dumps(correction(seed=size)).encode() + b" " * 6_000
+    head = HEAD + keyed(small) + b"Idempotency-Key: %d\r\nTransfer-Encoding: chunked\r\n\r\n" % size
+    with wire.connect(small.url) as line:
+        line.sendall(head + in_chunks(body, size) + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = wire.rest(line)
+    assert re.findall(rb"HTTP/1.1 (\d{3}) ", answers) == [b"201", b"200"], answers
+    assert answers.lower().count(b"connection: close") == 1  # the second one's
+
+
+def test_a_batch_in_chunks(small: Server) -> None:
+    """A body of many times what the connection holds at once is read to its end."""
+    items = [correction(seed, key=f"batch-{seed}") for seed in range(20)]
+    body = json.dumps({"corrections": items}).encode() + b" " * (1 << 20)
+    head = HEAD.replace(b"corrections", b"corrections:batch") + keyed(small) + b"Transfer-Encoding: chunked\r\n\r\n"
+    answer = wire.ask(small.url, head + in_chunks(body, 4096))
+    assert answer is not None
+    assert answer.status == 200, answer.body
+
+
+def test_who_is_refused_early_reads_the_answer(small: Server) -> None:
+    """A client that sends its whole body first gets the 401 and learns that the connection ends."""
+    with wire.connect(small.url) as line:
+        line.sendall(CHUNKED)
+        for _ in range(40):
+            time.sleep(0.005)
+            line.sendall(b"400\r\n%b\r\n" % (b"x" * 1024))
+        line.sendall(b"0\r\n\r\n")
+        answer = wire.rest(line)
+    assert re.findall(rb"HTTP/1.1 (\d{3}) ", answer) == [b"401"]
+    assert b"connection: close" in answer.lower()
+
+
+def test_an_unread_body_does_not_hold_the_connection(small: Server) -> None:
+    """A stranger that never stops is closed."""
+    settled(small)
+    with stranger(small) as line:
+        sent_until_refused(line, CHUNKED + b"1\r\nx\r\n" * 600, 64 << 20)
+    settled(small)
 
 
 def test_framing_of_an_honest_client_fits(small: Server) -> None:
