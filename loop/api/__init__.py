@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from loop.api import (
+    attestation,
     corrections,
     cors,
     drawings,
@@ -62,7 +63,8 @@ def create(home: Home, clock: Clock = utc_now) -> FastAPI:
     app.add_middleware(UploadFastPath, routes=receiving.fast_routes(corrections.router, drawings.router))
     app.add_middleware(RequestMetrics, metrics=service.metrics)
     cors.allow(app, service.limits.allowed_origins)
-    for part in (corrections, drawings, own_corrections, sources, files, predictions, versions, nights, review):
+    of_phones = (corrections, drawings, own_corrections, sources, attestation, files, predictions)
+    for part in (*of_phones, versions, nights, review):
         app.include_router(part.router)
     app.include_router(health.router)
     app.include_router(pages.router())

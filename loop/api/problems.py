@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from loop import errors
 from loop.api import validation
-from loop.errors import LoopError
+from loop.errors import LoopError, attestation
 
 MEDIA_TYPE = "application/problem+json"
 MAX_DETAIL_CHARACTERS = 500  # a detail may repeat part of the request
@@ -30,6 +30,9 @@ STATUS: tuple[tuple[type[LoopError], int], ...] = (
     (errors.KeyRefused, 401),
     (errors.NoSource, 401),
     (errors.NotAllowed, 403),
+    (attestation.NotAttested, 403),
+    (attestation.AttestationOff, 404),
+    (attestation.KeyAttested, 409),
     (errors.TooLarge, 413),
     (errors.WrongMediaType, 415),
     (errors.NotReadable, 400),
@@ -64,6 +67,9 @@ RULES = (
     *("too-large", "not-readable", "repeated-key", "wrong-media-type", "body-too-slow"),
     # the caller
     *("no-key", "key-refused", "no-source", "not-allowed", "quota-spent", "unknown-correction", "unknown-source"),
+    # the device's attestation
+    *("not-attested", "attestation-off", "no-challenge", "key-attested", "bad-attestation", "untrusted-chain"),
+    *("wrong-nonce", "wrong-key-id", "wrong-app", "wrong-counter", "wrong-environment", "wrong-credential"),
     # a reviewer's answer
     *("unknown-question", "question-closed", "already-answered", "nothing-to-undo"),
     # the loop's state

@@ -14,6 +14,8 @@ from loop.clock import Clock, utc_now
 from loop.errors import Busy
 from loop.home import Home
 from loop.home.sections import Serving
+from loop.intake import attestation
+from loop.intake.attestation.apple import Policy
 from loop.intake.group_commit import GroupCommit
 from loop.intake.live_accuracy import Scorer
 from loop.intake.rate_limits import RateLimits
@@ -41,12 +43,14 @@ class Service:
     champion: ChampionModel = field(init=False)
     published: FileCache = field(init=False)
     metrics: Metrics = field(init=False)
+    attestation: Policy | None = field(init=False)
     image_threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(IMAGE_THREADS, "image"))
     _batches: int = 0
 
     def __post_init__(self) -> None:
-        """Build the parts; no thread runs yet."""
+        """Build the parts; no thread runs yet. Raises ``BadSettings``."""
         settings = self.home.settings
+        self.attestation = attestation.policy(self.home)
         self.limits = settings.serve
         self.keys = KeyRing(self.home.store)
         self.quotas = RateLimits(settings.serve)

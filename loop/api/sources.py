@@ -39,6 +39,7 @@ class Source(BaseModel):
 
     source: str
     first_seen_at: schemas.Timestamp
+    attested_at: schemas.Timestamp | None = Field(description="When its device attested the app; null if none did.")
     corrections: int = Field(description="All that are stored, whatever their kind and status.")
     by_kind: dict[str, int] = Field(examples=[{"correction": 11, "confirmation": 3}])
     by_status: dict[str, int] = Field(examples=[{"accepted": 12, "superseded": 2}])
@@ -118,7 +119,12 @@ def _source(name: str, found: Summary) -> Source:
         by_status[status] = by_status.get(status, 0) + n
     total = sum(found.counts.values())
     return Source(
-        source=name, first_seen_at=found.first_seen_at, corrections=total, by_kind=by_kind, by_status=by_status
+        source=name,
+        first_seen_at=found.first_seen_at,
+        attested_at=found.attested_at,
+        corrections=total,
+        by_kind=by_kind,
+        by_status=by_status,
     )
 
 

@@ -64,6 +64,8 @@ def show(source: Name, as_json: Json = False) -> None:
         say("  no night has assessed it yet")
     role = ROLES[found.role]
     say(f"{'role':<10} its uploads {role}; first seen {when(found.seen_at)}, uploads on {found.days_seen} days")
+    attested = "no" if found.attested_at is None else f"{when(found.attested_at)}, as {found.attested_app}"
+    say(f"{'attested':<10} {attested}")
     say(f"{'uploads':<10} {counts.uploads:,}, of which {counts.accepted:,} count; the last {when(counts.last_at)}")
     say(f"{'taught':<10} {'version ' + ', '.join(map(str, learners)) if learners else 'no version'}")
 

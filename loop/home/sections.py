@@ -1,13 +1,15 @@
 """The grouped settings: ``serve.*`` for the API, ``schedule.*`` for the scheduler, ``trust.*`` for the lesson,
-``jury.*`` for the judging hands, ``canary.*`` for the probes of a challenger, ``ask.*`` for the questions, ``review.*``
-for the answers.
+``attest.*`` for the attestation of devices, ``jury.*`` for the judging hands, ``canary.*`` for the probes of a
+challenger, ``ask.*`` for the questions, ``review.*`` for the answers.
 """
 
 import ipaddress
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 
 KIB, MIB = 1 << 10, 1 << 20
+APP_ID = re.compile(r"[A-Z0-9]{10}\.[A-Za-z0-9][A-Za-z0-9._-]{0,154}")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?|https?://\[[0-9a-f:]+\](?::[0-9]{1,5})?")
 
 
@@ -126,6 +128,51 @@ class Trust:
         for name in ("half_life_days", "prior"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attest:
+    """Which sources must show that a genuine copy of the app made them (``intake/attestation``, ADR 23)."""
+
+    mode: str = "off"
+    """``off``; ``prefer``: a source without attestation stays young; ``require``: its uploads are refused, too."""
+    app_ids: str = ""
+    """The apps that may attest, separated by commas: team id, a dot, bundle id."""
+    root_file: str = "app-attest-root.pem"
+    """Apple's App Attest root certificate in PEM, which the operator downloads; relative to the home."""
+    environment: str = "production"
+    """``production``, or ``development`` for builds that Xcode installs."""
+    challenge_seconds: float = 300.0
+    """How long a challenge is open."""
+    since: str = ""
+    """A date (2026-11-28): sources that were first seen before it need no attestation."""
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` for a value that is none of those."""
+        for name, words in (("mode", ("off", "prefer", "require")), ("environment", ("production", "development"))):
+            if getattr(self, name) not in words:
+                raise ValueError(f"{name}: expected {' or '.join(words)}, got {getattr(self, name)[:80]!r}")
+        for each in self.apps:
+            if not APP_ID.fullmatch(each):
+                raise ValueError(f"app_ids: expected team ids with bundle ids (ABCDE12345.org.app), got {each[:80]!r}")
+        if self.mode != "off" and not self.apps:
+            raise ValueError(f"app_ids: expected at least one app with the mode {self.mode}, got none; set it too")
+        if not 10 <= self.challenge_seconds <= 86_400:
+            raise ValueError(f"challenge_seconds: expected 10 to 86,400, got {self.challenge_seconds}")
+        if self.since:
+            date.fromisoformat(self.since)
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """The apps in ``app_ids``."""
+        return tuple(each.strip() for each in self.app_ids.split(",") if each.strip())
+
+    @property
+    def exempt_before(self) -> datetime:
+        """Sources that were first seen before this time need no attestation; with the mode ``off``, all of them."""
+        if self.mode == "off":
+            return datetime.max.replace(tzinfo=UTC)
+        return datetime.combine(date.fromisoformat(self.since or "0001-01-01"), time(), UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from loop import durable
 from loop.errors import BadSettings
 from loop.evaluation.verdict import ExportLimits, Policy
-from loop.home.sections import Asking, Canary, Jury, Review, Schedule, Screen, Serving, Trust
+from loop.home.sections import Asking, Attest, Canary, Jury, Review, Schedule, Screen, Serving, Trust
 from loop.store.engine import masked
 
 PREFIX = "LOOP_"
@@ -78,6 +78,7 @@ class Settings(BaseModel):
     serve: Serving = Field(default_factory=Serving, description="the API's address, limits and quotas")
     schedule: Schedule = Field(default_factory=Schedule, description="when nights are due, and their limits")
     trust: Trust = Field(default_factory=Trust, description="shares of a lesson, and how trust is computed")
+    attest: Attest = Field(default_factory=Attest, description="which sources must attest, and how it is verified")
     screen: Screen = Field(default_factory=Screen, description="screening of a lesson before it is taught")
     jury: Jury = Field(default_factory=Jury, description="which uploads of holdout sources judge")
     review: Review = Field(default_factory=Review, description="how reviewers answer questions")
@@ -100,6 +101,11 @@ class Settings(BaseModel):
     def sealing_key_file(self) -> Path:
         """The file with the key that seals the database's secrets."""
         return self.sealing_key or self.home / "sealing.key"
+
+    @property
+    def attest_root_file(self) -> Path:
+        """The file with the root certificate of attestations."""
+        return self.home / Path(self.attest.root_file).expanduser()
 
     @property
     def url(self) -> str:

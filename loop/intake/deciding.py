@@ -12,6 +12,7 @@
 - A drawing says nothing about its image: it never replaces a word, and a later word replaces it.
 - A withdrawn word comes back only under a new key: without one, an upload may be a late retry.
 - A source may store a limited number of uploads a day. Only new uploads count, so no retry is refused for the quota.
+- Where devices must attest, a source that is neither attested nor exempt stores no new upload (``attestation``).
 """
 
 import secrets
@@ -19,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from loop.errors import ClientError, KeyConflict, QuotaSpent, SourceErased
+from loop.errors import CallerError, ClientError, KeyConflict, QuotaSpent, SourceErased
+from loop.errors.attestation import NotAttested
 from loop.intake.upload import Prepared, known_time
 from loop.store.feedback.senders import Sender
 from loop.store.feedback.uploads import Bound, Key, Picture, Stored
@@ -42,7 +44,8 @@ class Decisions:
     """Decides upload by upload, and collects the rows to write: ``new``, ``bound`` and ``used``.
 
     Of ``new``, ``superseded`` are history at once, ``supersedes`` maps a word to the one that it replaces, and
-    ``keys`` has the keys of those that cannot have the key derived from image and word.
+    ``keys`` has the keys of those that cannot have the key derived from image and word. ``unattested`` are the ids of
+    sources that must be attested first.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Decisions:
         last_words: Mapping[Picture, Stored],
         now: datetime,
         per_day: int | None,
+        exempt_before: datetime | None = None,
     ) -> None:
         self.senders = senders
         self.new: list[Prepared] = []
@@ -60,6 +64,7 @@ class Decisions:
         self.keys: dict[Prepared, str] = {}
         self.bound: list[tuple[Prepared, Stored | Prepared]] = []
         self.used: dict[int, int] = {}
+        self.unattested: set[int] = set()
         self._keys: dict[Key, tuple[str, Taken]] = {
             key: (found.body_digest, Taken(found.stored, found.duplicate, replayed=True)) for key, found in keys.items()
         }
@@ -67,8 +72,9 @@ class Decisions:
         self._now = now
         self._today = today(now)
         self._per_day = per_day
+        self._exempt_before = exempt_before
 
-    def decide(self, upload: Prepared) -> Taken | ClientError | QuotaSpent:
+    def decide(self, upload: Prepared) -> Taken | ClientError | CallerError:
         """Decide about the next upload."""
         sender, columns = self.senders[upload.source], upload.columns
         if sender.erased_at is not None and not _drawn_after(upload, sender.erased_at):
@@ -87,6 +93,9 @@ class Decisions:
             return Taken(same, duplicate=True)
         if before is not None and not _alike(before[1].upload, upload):
             return _conflict(upload)  # the sender has used the key that is derived from this image and word
+        if self._exempt_before is not None and not sender.may_send(self._exempt_before):
+            self.unattested.add(sender.id)
+            return _unattested()
         if not self._spend(sender):
             return self._spent(upload)
         self._add(upload, sender, last)
@@ -182,6 +191,13 @@ def _erased(erased_at: datetime) -> SourceErased:
     return SourceErased(
         f"expected a drawing from after {erased_at:%Y-%m-%d %H:%M:%S} UTC, when this source was erased; drop this one, "
         "and send captured_at with new ones"
+    )
+
+
+def _unattested() -> NotAttested:
+    return NotAttested(
+        "expected a source that a device has attested, got one that is not; attest it with POST "
+        "/v1/attestation/challenge and POST /v1/attestation, and send this again"
     )
 
 

@@ -21,7 +21,7 @@ from loop import intake
 from loop.clock import Clock, utc_now
 from loop.errors import Busy, DeploymentError, StoreUnavailable
 from loop.home import Home
-from loop.intake import Answer, Prepared
+from loop.intake import Answer, Prepared, Rules
 from loop.intake.announced_rates import AnnouncedRates
 
 RETRY_SECONDS = 1.0  # writing a full queue takes less
@@ -57,6 +57,9 @@ class GroupCommit:
         self._clock = clock
         self._on_commit = on_commit
         self._announced = AnnouncedRates(home.store, home.settings.confirm_rate)
+        attest = home.settings.attest
+        exempt_before = attest.exempt_before if attest.mode == "require" else None
+        self._rules = Rules(home.settings.serve.source_per_day, exempt_before)
         self._queue: deque[_Submission] = deque()
         self._queued_uploads = 0
         self._closed = False
@@ -152,10 +155,8 @@ class GroupCommit:
         settings, answers = self._home.settings, list[Answer]()
         for start in range(0, len(uploads), settings.serve.commit_batch):
             part = uploads[start : start + settings.serve.commit_batch]
-            per_day, began = settings.serve.source_per_day, time.monotonic()
-            answers += intake.commit(
-                self._home.store, part, settings.holdout_share, self._clock(), per_day, self._announced
-            )
+            began, now = time.monotonic(), self._clock()
+            answers += intake.commit(self._home.store, part, settings.holdout_share, now, self._rules, self._announced)
             if self._on_commit is not None:
                 self._on_commit(len(part), time.monotonic() - began)
         return answers

@@ -118,7 +118,7 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     assessed = trust.assess(evidence, sources.vouched, settings.trust.prior)
     senders = Senders(
         assessed.values,
-        sources.seen > (now - timedelta(days=settings.trust.days)).timestamp() / SECONDS_A_DAY,
+        _young(sources, settings, now),
         sources.vouched,
         np.argsort(np.argsort(sources.seen, kind="stable")),
     )
@@ -192,6 +192,14 @@ def remember(store: Store, chosen: Chosen, now: datetime) -> int:
         with store.exclusive() as tx:
             stored.put(tx, made, now)
     return len(rows)
+
+
+def _young(sources: Sources, settings: Settings, now: datetime) -> NDArray[np.bool_]:
+    """Which sources are new; one that should be attested, and is not, stays young whatever its age (ADR 23)."""
+    recent = sources.seen > (now - timedelta(days=settings.trust.days)).timestamp() / SECONDS_A_DAY
+    lacking = ~sources.attested & (sources.seen >= settings.attest.exempt_before.timestamp() / SECONDS_A_DAY)
+    young: NDArray[np.bool_] = recent | lacking
+    return young
 
 
 def _shares(settings: Settings) -> Shares:

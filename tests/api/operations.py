@@ -18,6 +18,7 @@ JSON = {
     "/v1/corrections:batch": {"corrections": [correction(1, key="k")]},
     "/v1/drawings": drawing(1, key="k"),
     "/v1/drawings:batch": {"drawings": [drawing(1, key="k")]},
+    "/v1/attestation": {"key_id": "A" * 43 + "=", "attestation": "o2Nm"},
     "/v1/promotions": {"version": 1, "reason": REASON},
     "/v1/rollbacks": {"family": "cnn", "reason": REASON},
     "/v1/runs": {"family": "cnn"},

@@ -30,7 +30,12 @@ def every(kind: type[LoopError] = LoopError) -> list[type[LoopError]]:
     """A class of error and all under it, of ``loop.errors``."""
     return [
         kind,
-        *(each for under in kind.__subclasses__() for each in every(under) if each.__module__ == "loop.errors"),
+        *(
+            each
+            for under in kind.__subclasses__()
+            for each in every(under)
+            if each.__module__.startswith("loop.errors")
+        ),
     ]
 
 

@@ -35,6 +35,8 @@ EXPECTED = {  # a new operation needs its roles here, too
     "GET /v1/sources/{source}": {"app", "ops"},
     "GET /v1/sources/{source}/export": {"app", "ops"},
     "DELETE /v1/sources/{source}": {"app", "ops"},
+    "POST /v1/attestation/challenge": {"app"},
+    "POST /v1/attestation": {"app"},
     "GET /v1/asking": ANYBODY,
     "GET /v1/feed": ANYBODY,
     "GET /v1/root/{name}": ANYBODY,

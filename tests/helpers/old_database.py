@@ -64,6 +64,13 @@ def live(site: Site, *, erases: bool) -> None:
         row.decision, row.decided_at, row.decided_by = "accepted", site.now, "ops"
         tx.add(row)
         tx.add(tables.Trust(source_id=upload.source_id, value=0.5, reasons=[], assessed_at=site.now))
+        tx.add(tables.Challenge(source_name="s" + "0" * 40, digest="0" * 64, expires_at=site.now))
+        attested = tx.get_one(tables.Source, upload.source_id)
+        attested.attested_at, attested.attested_key, attested.attested_app = (
+            site.now,
+            "0" * 64,
+            "ABCDE12345.org.example",
+        )
         tx.add(tables.Quota(name_digest="0" * 64, day=site.now.date(), used=4))
         tx.add(tables.AskingPolicy(document={"margin_ppm": 1}, reasons=["first"], actor="ops", set_at=site.now))
         asked = {"arm": "asked", "strategy": "margin", "score": 0.5, "reason": "margin", "seed": 0, "quorum": 1}

@@ -136,7 +136,7 @@ def test_batching_changes_no_answer(store: Store, sent: list[Upload], cuts: set[
     edges = [0, *sorted(cut for cut in cuts if cut < len(sent)), len(sent)]
     answers: list[intake.Answer] = []
     for start, end in pairwise(edges):
-        answers += intake.commit(store, prepared[start:end], 0.2, NOW, PER_DAY)
+        answers += intake.commit(store, prepared[start:end], 0.2, NOW, intake.Rules(PER_DAY))
     assert told(answers) == expected
     with store.read() as tx:
         status = select(tables.Correction.status).join(tables.Source).where(tables.Source.name.startswith(fresh))
@@ -180,11 +180,11 @@ def test_a_batch_costs_as_many_statements_as_one_upload(store: Store, now: datet
         twice = [replace(upload, key=f"{upload.key} again") for upload in made]
         return [intake.prepare(upload, now) for upload in made + twice]
 
-    intake.commit(store, sent(1, 0), 0.2, now, 1_000)  # makes the salt
+    intake.commit(store, sent(1, 0), 0.2, now, intake.Rules(1_000))  # makes the salt
     with statements(store) as one:
-        intake.commit(store, sent(1, 1), 0.2, now, 1_000)
+        intake.commit(store, sent(1, 1), 0.2, now, intake.Rules(1_000))
     with statements(store) as many:
-        answers = intake.commit(store, sent(200, 100), 0.2, now, 1_000)
+        answers = intake.commit(store, sent(200, 100), 0.2, now, intake.Rules(1_000))
     assert [type(answer).__name__ for answer in answers] == ["Receipt"] * 400
     assert len(many) == len(one) <= 14  # the last asks whether a new source was erased today, and its quota
 
@@ -229,7 +229,11 @@ def test_quota_holds_across_processes(store: Store, now: datetime) -> None:
     """Two stores on one database, used in turn, grant a source no more than its daily quota."""
     other = Store(store.engine.url.render_as_string(hide_password=False))
     sent = [intake.prepare(Upload("s", blot(i), 3, key=f"k{i}"), now) for i in range(12)]
-    answers = [a for i, one in enumerate(sent) for a in intake.commit((store, other)[i % 2], [one], 0.2, now, PER_DAY)]
+    answers = [
+        a
+        for i, one in enumerate(sent)
+        for a in intake.commit((store, other)[i % 2], [one], 0.2, now, intake.Rules(PER_DAY))
+    ]
     other.close()
     assert [isinstance(answer, QuotaSpent) for answer in answers] == [i >= PER_DAY for i in range(12)]
 

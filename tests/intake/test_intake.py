@@ -108,14 +108,16 @@ def test_a_day_of_uploads(store: Store, now: datetime) -> None:
     """Only new uploads count; past the quota a source must wait until midnight UTC, and other sources need not."""
 
     def send(*uploads: Upload, at: datetime = now) -> list[str]:
-        answers = intake.commit(store, [intake.prepare(upload, at) for upload in uploads], 0.2, at, per_day=2)
+        answers = intake.commit(
+            store, [intake.prepare(upload, at) for upload in uploads], 0.2, at, intake.Rules(per_day=2)
+        )
         return [type(answer).__name__ for answer in answers]
 
     more = [replace(UPLOAD, key=f"q{i}", image=drawn(20 + i)) for i in range(4)]
     assert send(more[0], more[0], replace(more[0], key="q9")) == ["Receipt"] * 3
     assert send(more[1], more[2], more[0]) == ["Receipt", "QuotaSpent", "Receipt"]
     assert send(more[2], replace(more[2], source="phone-2")) == ["QuotaSpent", "Receipt"]
-    (spent,) = intake.commit(store, [intake.prepare(more[3], now)], 0.2, now, per_day=2)
+    (spent,) = intake.commit(store, [intake.prepare(more[3], now)], 0.2, now, intake.Rules(per_day=2))
     assert isinstance(spent, QuotaSpent)
     assert spent.retry_after == timedelta(hours=21).total_seconds()
     assert send(more[2], more[3], at=now + timedelta(seconds=spent.retry_after)) == ["Receipt", "Receipt"]

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from loop import intake
 from loop.data.digits import digit
-from loop.home.sections import Trust
+from loop.home.sections import Attest, Trust
 from loop.home.settings import Settings
 from loop.intake import Upload
 from loop.night import choosing
@@ -40,6 +40,24 @@ def send(store: Store, source: str, images: Images, now: datetime, label: int = 
     answers = intake.accept_many(store, [Upload(source, digit(image), label) for image in images], 0.0, now)
     assert all(isinstance(answer, intake.Receipt) for answer in answers)
     return [answer.id for answer in answers if isinstance(answer, intake.Receipt)]
+
+
+@pytest.mark.parametrize(("mode", "young"), [("off", 0), ("prefer", 30), ("require", 30)])
+def test_a_source_without_attestation_stays_young(
+    store: Store, digits: Images, now: datetime, mode: str, young: int
+) -> None:
+    """Whatever its age; one that is attested, vouched for, or older than the rule, grows old as without the setting."""
+    for number, name in enumerate(("lacking", "attested", "vouched", "early")):
+        send(store, name, digits[30 * number : 30 * number + 30], now)
+    people.season(store, 100)
+    with store.exclusive() as tx:
+        source = tables.Source
+        tx.execute(update(source).where(source.name == "attested").values(attested_at=now))
+        tx.execute(update(source).where(source.name == "vouched").values(vouched_at=now))
+        tx.execute(update(source).where(source.name == "early").values(seen_at=now - timedelta(days=300)))
+    rule = Attest(mode, app_ids="ABCDE12345.org.example", since=f"{now - timedelta(days=200):%Y-%m-%d}")
+    chosen = choosing.choose(store, OPEN.model_copy(update={"attest": rule}), now)
+    assert (chosen.makeup.offered, chosen.makeup.young) == (120, young)
 
 
 def set_status(store: Store, ids: list[int], status: Status) -> None:

@@ -1,11 +1,15 @@
-"""Checks of the service: queues are processed, API keys are valid, and a public address requires keys."""
+"""Checks of the service: queues are processed, API keys are valid, a public address requires keys, and the root
+certificate of attestations is there.
+"""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
 from loop import access
+from loop.intake import attestation
 from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, note, ok, warning
+from loop.store.feedback import attestations
 from loop.store.service import health
 
 OVERDUE = timedelta(hours=1)
@@ -49,3 +53,19 @@ def keys(installation: Installation) -> Iterator[Finding]:
             actual = f"{key.name} (key {key.id}, {key.role}): {key.expires_at:%Y-%m-%d %H:%M} UTC"
             fix = f"loop keys create NAME, then loop keys revoke {key.id}"
             yield warning("API keys", f"keys that are valid for {KEY_EXPIRY_WARNING.days} more days", actual, fix)
+
+
+def attesting(installation: Installation) -> Iterator[Finding]:
+    """The root certificate of attestations can be read and is valid; how many sources are attested."""
+    home, now = installation.home, installation.now
+    if (policy := attestation.policy(home)) is None:
+        yield ok("attestation", "off: every copy of the app's key makes sources, which are young at first")
+        return
+    until = policy.root.not_valid_after_utc
+    if not policy.root.not_valid_before_utc <= now < until:
+        actual = f"{home.settings.attest_root_file} is valid from {policy.root.not_valid_before_utc} to {until}"
+        yield broken("attestation", "a root certificate that is valid now", actual, "download Apple's current root")
+    with home.store.read() as tx:
+        every, attested = attestations.counts(tx, home.settings.attest.exempt_before)
+    mode = home.settings.attest.mode
+    yield ok("attestation", f"{mode}: {attested:,} of {every:,} sources are attested; root until {until:%Y-%m-%d}")

@@ -2,7 +2,7 @@
 
 A table is dumped in parts, ordered by its key; ``tables`` orders the tables so that a row follows the rows that it
 points at. Times are ISO 8601 in UTC, bytes are base64. On load each value is checked against its column's type; the
-schema's constraints do the rest. Heartbeats are left out: they mean nothing in a restored store.
+schema's constraints do the rest. Heartbeats and open challenges are left out: they mean nothing in a restored store.
 """
 
 import base64
@@ -20,7 +20,7 @@ from loop.store.tables import Base, UtcDateTime
 
 ROWS_PER_PART = 2_000
 """Rows in one part: about three megabytes of corrections."""
-EPHEMERAL = {"beats"}
+EPHEMERAL = {"beats", "challenges"}
 
 
 def tables() -> dict[str, Table]:

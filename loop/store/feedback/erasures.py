@@ -120,6 +120,8 @@ def _delete(tx: Session, source_id: int) -> Gone:
     count = tx.scalar(select(func.count()).select_from(upload).where(upload.source_id == source_id)) or 0
     tx.execute(delete(upload).where(upload.source_id == source_id))
     tx.execute(delete(tables.Trust).where(tables.Trust.source_id == source_id))
+    name = select(tables.Source.name).where(tables.Source.id == source_id).scalar_subquery()
+    tx.execute(delete(tables.Challenge).where(tables.Challenge.source_name == name))
     tx.execute(delete(tables.Source).where(tables.Source.id == source_id))
     return Gone(count, taught, made)
 

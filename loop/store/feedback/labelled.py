@@ -26,7 +26,7 @@ class Sources:
     """All sources, ordered by id; row i of each array belongs to source i.
 
     ``ids (m,) int64``, ``teaches (m,) bool``, ``seen (m,) float64`` (first seen, in days since 1970), ``days_seen
-    (m,) int32`` (UTC days on which it stored uploads), ``vouched (m,) bool``.
+    (m,) int32`` (UTC days on which it stored uploads), ``vouched (m,) bool``, ``attested (m,) bool``.
     """
 
     ids: NDArray[np.int64]
@@ -34,6 +34,7 @@ class Sources:
     seen: NDArray[np.float64]
     days_seen: NDArray[np.int32]
     vouched: NDArray[np.bool_]
+    attested: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of sources."""
@@ -90,7 +91,7 @@ def reviewed(tx: Session) -> NDArray[np.int64]:
 
 def _sources(tx: Session) -> Sources:
     source = tables.Source
-    query = select(source.id, source.role, source.seen_at, source.days_seen, source.vouched_at)
+    columns = (source.id, source.role, source.seen_at, source.days_seen, source.vouched_at, source.attested_at)
     parts = [
         (
             np.array([row.id for row in rows], np.int64),
@@ -98,11 +99,12 @@ def _sources(tx: Session) -> Sources:
             np.array([row.seen_at.timestamp() / SECONDS_A_DAY for row in rows], np.float64),
             np.array([row.days_seen for row in rows], np.int32),
             np.array([row.vouched_at is not None for row in rows], np.bool_),
+            np.array([row.attested_at is not None for row in rows], np.bool_),
         )
-        for rows in _paged(tx, query, source.id)
+        for rows in _paged(tx, select(*columns), source.id)
     ]
     if not parts:
-        return Sources(np.empty(0, np.int64), *(np.empty(0, kind) for kind in (bool, float, np.int32, bool)))
+        return Sources(np.empty(0, np.int64), *(np.empty(0, kind) for kind in (bool, float, np.int32, bool, bool)))
     return Sources(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 

@@ -56,9 +56,10 @@ class OwnUpload:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A source: when it was first seen, and how many uploads of each kind and status it has."""
+    """A source: when it was first seen, how many uploads of each kind and status it has, since when it is attested."""
 
     first_seen_at: datetime
+    attested_at: datetime | None
     counts: dict[tuple[Kind, Status], int]
 
 
@@ -86,7 +87,9 @@ def after(tx: Session, source: str, last: int, limit: int) -> list[OwnUpload]:
 
 def summary(tx: Session, source: str) -> Summary:
     """The counts of a source. Raises ``UnknownSource``."""
-    row = tx.execute(select(tables.Source.id, tables.Source.seen_at).where(tables.Source.name == source)).first()
+    stored = tables.Source
+    columns = (stored.id, stored.seen_at, stored.attested_at)
+    row = tx.execute(select(*columns).where(stored.name == source)).first()
     if row is None:
         raise UnknownSource("nothing is stored of this source; send its first correction, or check its name")
     key = (tables.Correction.kind, tables.Correction.status)
@@ -94,7 +97,7 @@ def summary(tx: Session, source: str) -> Summary:
     counts: Counter[tuple[Kind, Status]] = Counter()
     for kind, status, n in tx.execute(counted):
         counts[Kind(kind), _shown(status, kind)] += n
-    return Summary(row.seen_at, dict(counts))
+    return Summary(row.seen_at, row.attested_at, dict(counts))
 
 
 def withdraw(tx: Session, source: str, number: int) -> OwnUpload:

@@ -21,15 +21,22 @@ SOURCES = tables.Base.metadata.tables["sources"]
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A source: its side of the split, the number of uploads it stored on the UTC day ``day``, and when an earlier
-    source of its name was erased.
+    """A source: its side of the split, the number of uploads it stored on the UTC day ``day``, when an earlier source
+    of its name was erased, when it was first seen, and since when an operator or its device vouches for it.
     """
 
     id: int
     role: Role
     day: date | None
     used: int
-    erased_at: datetime | None = None
+    erased_at: datetime | None
+    seen_at: datetime
+    vouched_at: datetime | None
+    attested_at: datetime | None
+
+    def may_send(self, exempt_before: datetime) -> bool:
+        """Whether its new uploads are accepted where sources that were first seen later must be attested."""
+        return self.attested_at is not None or self.vouched_at is not None or self.seen_at < exempt_before
 
 
 def hold(tx: Session, names: Collection[str], holdout_share: float, now: datetime) -> dict[str, Sender]:
@@ -63,10 +70,10 @@ def vouch(tx: Session, names: Collection[str], since: datetime | None) -> int:
 
 
 def forget(tx: Session, ids: Collection[int]) -> None:
-    """Delete those of these sources of which nothing is stored."""
+    """Delete those of these sources of which nothing is stored, neither an upload nor an attestation."""
     if ids:
         left = select(tables.Correction.id).where(tables.Correction.source_id == SOURCES.c.id)
-        tx.execute(delete(SOURCES).where(SOURCES.c.id.in_(ids), ~left.exists()))
+        tx.execute(delete(SOURCES).where(SOURCES.c.id.in_(ids), SOURCES.c.attested_at.is_(None), ~left.exists()))
 
 
 def _spend_again(tx: Session, salt: str, names: Collection[str], day: date) -> None:
@@ -84,7 +91,9 @@ def _senders(tx: Session, names: Collection[str]) -> dict[str, Sender]:
 @lru_cache
 def _sources(name: str) -> Select[Any]:
     sought, columns = given(name, name=String()), SOURCES.c
-    found = select(columns.name, columns.id, columns.role, columns.quota_day, columns.quota_used, columns.erased_at)
+    quota = (columns.quota_day, columns.quota_used)
+    times = (columns.erased_at, columns.seen_at, columns.vouched_at, columns.attested_at)
+    found = select(columns.name, columns.id, columns.role, *quota, *times)
     held = found.join(sought, sought.c.name == columns.name).order_by(columns.id)
     return held.with_for_update(key_share=True, of=SOURCES)
 

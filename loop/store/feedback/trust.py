@@ -25,7 +25,7 @@ TRUST = tables.Base.metadata.tables["trust"]
 @dataclass(frozen=True, slots=True)
 class Trusted:
     """A source with its stored trust: ``value`` 0 to 1 and ``reasons`` (signal, text, numbers) are None and empty
-    before the first night that assessed it.
+    before the first night that assessed it. ``attested_app``: the app that its device attested at ``attested_at``.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Trusted:
     value: float | None
     reasons: list[dict[str, Any]]
     assessed_at: datetime | None
+    attested_at: datetime | None
+    attested_app: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,13 +159,14 @@ def _vouched_at(tx: Session, name: str, moment: datetime | None) -> int:
 def _trusted() -> Any:
     source, trust = tables.Source, tables.Trust
     columns = (source.name, source.role, source.seen_at, source.days_seen, source.vouched_at)
-    joined = select(*columns, trust.value, trust.reasons, trust.assessed_at)
+    own, attested = (trust.value, trust.reasons, trust.assessed_at), (source.attested_at, source.attested_app)
+    joined = select(*columns, *own, *attested)
     return joined.outerjoin(trust, trust.source_id == source.id)
 
 
 def _value(row: Any) -> Trusted:
-    name, role, seen_at, days_seen, vouched_at, value, reasons, assessed_at = row
-    return Trusted(name, Role(role), seen_at, days_seen, vouched_at, value, list(reasons or ()), assessed_at)
+    name, role, seen_at, days_seen, vouched_at, value, reasons, *rest = row
+    return Trusted(name, Role(role), seen_at, days_seen, vouched_at, value, list(reasons or ()), *rest)
 
 
 def _vouching(reasons: list[dict[str, Any]] | None) -> list[dict[str, Any]]:

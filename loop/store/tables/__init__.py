@@ -8,6 +8,7 @@ from loop.store.tables.asking import Answer, AskingPolicy, Hold, Question
 from loop.store.tables.base import Base, UtcDateTime
 from loop.store.tables.feedback import (
     Arrival,
+    Challenge,
     Correction,
     Erasure,
     Quarantine,
@@ -28,6 +29,7 @@ __all__ = [
     "AskingPolicy",
     "Base",
     "Beat",
+    "Challenge",
     "Correction",
     "Delivery",
     "Erasure",

@@ -13,7 +13,11 @@ class Source(Base):
     """One app install: its pseudonymous id, and its side of the train/holdout split, decided when it was first seen."""
 
     __tablename__ = "sources"
-    __table_args__ = (one_of("role", "train", "holdout"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        one_of("role", "train", "holdout"),
+        Index(None, "attested_key", unique=True),
+        {"sqlite_autoincrement": True},
+    )
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(String(128), unique=True)
     role: Mapped[str] = mapped_column(String(10))
@@ -25,8 +29,25 @@ class Source(Base):
     vouched_at: Mapped[datetime | None]
     """Since when an operator vouches for it; such a source counts as old and as trusted."""
     quota_used: Mapped[int] = mapped_column(server_default="0", default=0)
+    attested_at: Mapped[datetime | None]
+    """When its device attested the app; ``attested_app`` is the app, ``attested_key`` the SHA-256 of the key."""
+    attested_key: Mapped[str | None] = mapped_column(Sha256)
+    attested_app: Mapped[str | None] = mapped_column(String(200))
     erased_at: Mapped[datetime | None]
     """When an earlier source of this name was erased, if one was: uploads drawn before are refused."""
+
+
+class Challenge(Base):
+    """An open challenge for a device's attestation: at most one of each source, which need not be stored yet.
+
+    ``digest`` is the SHA-256 of the challenge: what the attestation signs.
+    """
+
+    __tablename__ = "challenges"
+    __table_args__ = (Index(None, "expires_at"),)
+    source_name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    digest: Mapped[str] = mapped_column(Sha256)
+    expires_at: Mapped[datetime]
 
 
 CURRENT_WORD = "status NOT IN ('superseded', 'withdrawn')"
