@@ -127,15 +127,15 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
     usable = uploads.are(Status.ACCEPTED) & sources.teaches[uploads.sources] & ~left_out[uploads.sources]
     usable &= ~np.isin(uploads.ids, np.array(sorted(without.uploads), np.int64))
     unheard = usable & _unheard(sources, uploads, reviewed, without)
-    rows = np.flatnonzero(usable & ~unheard)
-    offers = Offers(
-        uploads.ids[rows], uploads.sources[rows], uploads.labels[rows], uploads.corrected[rows], uploads.digests[rows]
-    )
+    kept = np.flatnonzero(usable & ~unheard)
+    offered = uploads[kept]
+    offers = Offers(offered.ids, offered.sources, offered.labels, offered.corrected, offered.digests)
+    del uploads, kept, usable  # of a million uploads, before the turns need as much again
     shares = _shares(settings)
     pool, taken, near = _settled(store, offers, senders, shares)
-    witnessed = trust.near_witnesses(sources, uploads, rows[near])
+    witnessed = trust.near_witnesses(sources, offered, near)
     half_life = settings.trust.half_life_days
-    evidence.append(trust.agreement(trust.NEARLY, sources, uploads, witnessed, today, half_life))
+    evidence.append(trust.agreement(trust.NEARLY, sources, offered, witnessed, today, half_life))
     return Chosen(
         pool,
         replace(
@@ -146,7 +146,7 @@ def choose(store: Store, settings: Settings, now: datetime, without: Without = N
         sources,
         trust.assess(evidence, sources.vouched, settings.trust.prior),
         offers[taken],
-        trust.freshness(today - uploads.days[rows[taken]], half_life),
+        trust.freshness(today - offered.days[taken], half_life),
         senders,
         shares,
     )

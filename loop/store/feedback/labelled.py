@@ -4,12 +4,12 @@ An upload takes 28 bytes, and rows are read in parts. From these a night assesse
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, union
+from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
 from loop.store import tables
@@ -62,6 +62,10 @@ class Columns:
         """The number of uploads."""
         return len(self.ids)
 
+    def __getitem__(self, rows: NDArray[np.int64]) -> "Columns":
+        """The uploads at these rows."""
+        return Columns(*(getattr(self, field.name)[rows] for field in fields(self)))
+
     def are(self, *statuses: Status) -> NDArray[np.bool_]:
         """Which uploads have one of these statuses."""
         found: NDArray[np.bool_] = np.isin(self.statuses, [STATUSES.index(status) for status in statuses])
@@ -73,11 +77,16 @@ def read(tx: Session) -> tuple[Sources, Columns]:
     sources = _sources(tx)
     upload = tables.Correction
     columns = (upload.id, upload.source_id, upload.label, upload.kind, upload.digest, upload.received_at)
-    query = select(*columns, upload.status).where(upload.label.is_not(None))
-    parts = [_part(rows, sources.ids) for rows in _paged(tx, query, upload.id)]
-    if not parts:
-        parts = [_part([], sources.ids)]
-    return sources, Columns(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    labelled = upload.label.is_not(None)
+    count = tx.scalar(select(func.count()).where(labelled)) or 0
+    # Each column is one array from the start: joining parts would need every column twice.
+    whole = tuple(np.empty(count, each.dtype) for each in _part([], sources.ids))
+    begin = 0
+    for rows in _paged(tx, select(*columns, upload.status).where(labelled), upload.id):
+        for array, part in zip(whole, _part(rows, sources.ids), strict=True):
+            array[begin : begin + len(rows)] = part
+        begin += len(rows)
+    return sources, Columns(*whole)
 
 
 def reviewed(tx: Session) -> NDArray[np.int64]:
