@@ -6,7 +6,7 @@ door does in the challenger and in the champion after the night, what two writer
 its digits, and what was set aside, of whom. The harness chooses no threshold.
 
     python benchmarks/poisoning.py --out nights.jsonl [--attacks stamp flip-1to7] [--seeds 0 1 2 3 4]
-        [--defences all|none|without:NAME] [--group all|development] [--json]
+        [--defences all|none|off|without:NAME] [--group all|development] [--json]
 
 ``--out`` gets one line for each finished night; nights that it has already are not run again, so a run that was stopped
 goes on. ``--attacks`` takes names or beginnings of names; ``--list`` prints them.
@@ -241,7 +241,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file of results, a JSON line for each night")
     parser.add_argument("--attacks", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--defences", default="all", help=f"all, none, or without:NAME of {', '.join(defences.NAMES)}")
+    parser.add_argument(
+        "--defences", default="all", help=f"all, none, off, or without:NAME of {', '.join(defences.NAMES)}"
+    )
     parser.add_argument("--group", choices=sorted(PARTS), default="all")
     parser.add_argument(
         "--without-teaching", dest="taught", action="store_false", help="only what is set aside: cheap, for many seeds"

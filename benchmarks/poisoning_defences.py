@@ -32,15 +32,20 @@ DEFENCES: Mapping[str, dict[str, Any]] = {
 }
 """Name → the settings that turn it off: no source is young; nothing is screened; no draw fails; hands judge at once."""
 NAMES = tuple(DEFENCES)
+UNPROBED = {"canary": Canary(on=False)}
+"""Beside all of ``DEFENCES`` turned off, for ``off``: what is then left of a night is what it cost without defences."""
 
 
 def settings(choice: str) -> dict[str, Any]:
-    """The settings that differ from the defaults. ``choice`` is ``all``, ``none`` or ``without:NAME``."""
-    without = NAMES if choice == "none" else ()
+    """The settings that differ from the defaults. ``choice`` is ``all``, ``none``, ``off`` or ``without:NAME``. With
+    ``none`` challengers are probed, and no draw fails; with ``off`` they are not.
+    """
+    without = NAMES if choice in {"none", "off"} else ()
     if choice.startswith("without:"):
         without = (choice.removeprefix("without:"),)
         if without[0] not in NAMES:
             raise SystemExit(f"--defences: expected one of {', '.join(NAMES)}, got {without[0]!r}")
-    elif choice not in {"all", "none"}:
-        raise SystemExit(f"--defences: expected all, none or without:NAME, got {choice!r}")
-    return {field: section for name in without for field, section in DEFENCES[name].items()}
+    elif choice not in {"all", "none", "off"}:
+        raise SystemExit(f"--defences: expected all, none, off or without:NAME, got {choice!r}")
+    changed = {field: section for name in without for field, section in DEFENCES[name].items()}
+    return changed | UNPROBED if choice == "off" else changed
