@@ -4,7 +4,8 @@
 #   clients/swift/toolchain.sh COMMAND …   runs a command with Swift: the one on the PATH, else Debian's
 #   clients/swift/toolchain.sh --run FILE …  runs a program that it built, with the libraries of that Swift but outside of it
 #   clients/swift/toolchain.sh --where     prints which Swift that is; fails with the reason if there is none
-#   clients/swift/toolchain.sh --make      makes Debian's Swift in SWIFT_ROOT unless there is one; needs root and debootstrap
+#   clients/swift/toolchain.sh --make      makes Debian's Swift in SWIFT_ROOT unless there is one; needs root, and debootstrap
+#                                          or an apt-get that installs it
 #
 # SWIFT_ROOT is a Debian trixie of its own (0.6 GB to fetch, 2.5 GB on disk; by default below the user's cache folder),
 # entered by chroot. Its mounts live in a mount namespace of the command, so they vanish with it, however it ends.
@@ -52,11 +53,20 @@ where() {
   fi
 }
 
+get_debootstrap() {
+  if command -v debootstrap >/dev/null; then return; fi
+  if command -v apt-get >/dev/null; then
+    echo "swift: installing debootstrap" >&2
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends debootstrap; } >&2 || true
+  fi
+  command -v debootstrap >/dev/null || fail "expected debootstrap, or an apt-get that installs it, or swift 6 on the PATH"
+}
+
 make_it() {
   if (where) 2>/dev/null; then return; fi  # in a shell of its own, which `fail` may leave
   [ "$(id -u)" = 0 ] || fail "expected root for debootstrap and chroot, or swift 6 on the PATH"
-  command -v debootstrap >/dev/null || fail "expected debootstrap (apt-get install debootstrap), or swift 6 on the PATH"
   unshare --mount true 2>/dev/null || fail "expected the right to mount, or swift 6 on the PATH"
+  get_debootstrap
   making=$SWIFT_ROOT.making
   rm -rf "$making"
   mkdir -p "$making"

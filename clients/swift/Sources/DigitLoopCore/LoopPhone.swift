@@ -51,6 +51,7 @@ public struct LoopLoaded: Sendable {
 /// dropped at once. The switch is one rename of one file. After any refusal the device keeps its model.
 public actor LoopPhone {
     private let folder: DeviceFolder
+    private let root: Data
     private let source: Source
     private let services: LoopServices
     private var state: State
@@ -63,7 +64,7 @@ public actor LoopPhone {
     /// - Parameters:
     ///   - site: The folder of `feed.json` on a server or CDN, for example `https://api.example/v1`.
     ///   - folder: A folder of this app that nothing else uses, for example below Application Support.
-    ///   - root: The root document that is built into the app; it counts the first time only.
+    ///   - root: The root document that is built into the app; a newer one in a later version of the app counts.
     ///   - channel: Family and format; always the same for one folder.
     ///   - ios: The version of the system, to skip models that need a newer one; nil accepts every model.
     /// - Throws: ``LoopError``: `stateUnreadable`, `noChannel`, `diskFull`, or a rule that the app's root breaks.
@@ -71,7 +72,7 @@ public actor LoopPhone {
         site: URL, folder: URL, root: Data, channel: String = "cnn.mlmodel",
         ios: (major: Int, minor: Int)? = LoopPhone.iosVersion, services: LoopServices
     ) throws {
-        self.folder = DeviceFolder(folder: folder)
+        (self.folder, self.root) = (DeviceFolder(folder: folder), root)
         self.services = services
         self.ios = ios
         source = Source(site: site, http: services.http, clock: services.clock, timeouts: services.timeouts)
@@ -164,6 +165,7 @@ public actor LoopPhone {
         let trust = Trust(cryptography: services.cryptography)
         // Another process of the app may have synced since: its state counts, not the one in memory.
         if let saved = try folder.load(trust) { state = saved }
+        try save(trusting(trust.builtIn(state.trusted, root)))
         return try await follow(trust)
     }
 
@@ -209,10 +211,16 @@ public actor LoopPhone {
         for _ in 0..<Limits.roots {
             let path = Layout.root(state.trusted.root.version + 1)
             guard let data = try await source.read(path, most: Limits.document) else { return }
-            var next = state
-            next.trusted = try trust.follow(state.trusted, data)
-            try save(next)
+            try save(trusting(trust.follow(state.trusted, data)))
         }
+    }
+
+    /// A policy of another epoch may be a thief's, so it is forgotten like the sequences.
+    private func trusting(_ trusted: Trusted) -> State {
+        var next = state
+        next.trusted = trusted
+        if trusted.root.epoch != state.trusted.root.epoch { next.asking = nil }
+        return next
     }
 
     /// Replaces a withdrawn or damaged model by the previous one, or by none.

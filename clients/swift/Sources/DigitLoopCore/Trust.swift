@@ -68,6 +68,24 @@ struct Trust: Sendable {
         return next
     }
 
+    /// What to trust in an app with the root `data` built in (`loop/feed/built_in.py`): its root if that has a higher version,
+    /// else as before. A root of the same epoch keeps the last feed's sequence, one of any other epoch forgets it.
+    func builtIn(_ trusted: Trusted, _ data: Data) throws -> Trusted {
+        let found = try begin(data)
+        let version = found.root.version
+        if version == trusted.root.version, try Envelope(data).body != Envelope(trusted.rootData).body {
+            throw LoopError(
+                .equivocated,
+                "built-in root \(version): expected the root that this device trusts, got another; build in one of a higher version")
+        }
+        // An old app must not bring revoked keys back.
+        if version <= trusted.root.version { return trusted }
+        if found.root.epoch != trusted.root.epoch { return found }
+        var next = trusted
+        (next.root, next.rootData) = (found.root, data)
+        return next
+    }
+
     /// Trusts a feed. If it throws, no part of the feed may be used.
     func accept(_ trusted: Trusted, _ data: Data, now: Date) throws -> (trusted: Trusted, feed: LoopFeed) {
         let envelope = try Envelope(data)
@@ -85,7 +103,7 @@ struct Trust: Sendable {
         return (next, feed)
     }
 
-    /// Trusts an asking policy, after the feed. Sequences of an earlier epoch are forgotten, as those of feeds are.
+    /// Trusts an asking policy, after the feed. Sequences of another epoch are forgotten, as those of feeds are.
     func acceptAsking(
         _ trusted: Trusted, _ seen: SeenAsking?, _ data: Data, now: Date
     ) throws -> (seen: SeenAsking, asking: Asking) {
@@ -94,7 +112,7 @@ struct Trust: Sendable {
         try isSignedByFeedKeys(trusted.root, envelope, moment)
         let asking = try Asking.parse(envelope.body)
         let digest = cryptography.digest(envelope.body)
-        let last = seen.flatMap { $0.epoch < trusted.root.epoch ? nil : $0 }
+        let last = seen.flatMap { $0.epoch == trusted.root.epoch ? $0 : nil }
         try isOfTheEpoch(trusted, asking)
         try sequenceDoesNotFall(last?.sequence ?? 0, asking)
         try isTheOneDocumentOfItsSequence(last?.sequence ?? 0, last?.digest, asking, digest)

@@ -8,11 +8,15 @@ import XCTest
 final class FeedTests: XCTestCase {
     struct FeedVectors: Decodable {
         struct Step: Decodable {
-            let now: String, files: [String: String], refusal: String?
+            let now: String, built_in: String?, files: [String: String], refusal: String?
             let root: Int, epoch: Int, sequence: Int, current: Int?, previous: Int?
         }
-        struct Scenario: Decodable { let name: String, root: String, steps: [Step] }
-        let scenarios: [Scenario], models: [String: RecordedModel], files: [String: [FilePart]]
+        struct Scenario: Decodable {
+            let name: String, root: String?, steps: [Step]
+            /// The root that is built into the app at a step.
+            func builtIn(_ step: Int) throws -> String { try XCTUnwrap(steps[step].built_in ?? root) }
+        }
+        let scenarios: [Scenario], updates: [Scenario], models: [String: RecordedModel], files: [String: [FilePart]]
 
         func file(_ name: String) throws -> Data { Data(try XCTUnwrap(files[name]).flatMap(\.bytes)) }
     }
@@ -25,13 +29,48 @@ final class FeedTests: XCTestCase {
         for scenario in vectors.scenarios { try await play(scenario, vectors) }
     }
 
+    /// An app that is updated takes over a newer root that is built in, never an older one.
+    func testUpdatedAppsTrustAsInPython() async throws {
+        let vectors: FeedVectors = try Vectors.read("feed.json")
+        XCTAssertGreaterThanOrEqual(vectors.updates.count, 15)
+        for scenario in vectors.updates { try await play(scenario, vectors) }
+    }
+
+    struct GoldenVectors: Decodable {
+        struct File: Decodable { let name: String, file: [FilePart], refusal: String? }
+        let digest: String, model: RecordedModel, files: [File]
+    }
+
+    /// Golden files, good and bad, are judged as in Python.
+    func testGoldenFiles() async throws {
+        let vectors: GoldenVectors = try Vectors.read("golden.json")
+        XCTAssertGreaterThan(vectors.files.count, 30)
+        let release = LoopRelease(
+            version: 1, digest: vectors.digest, length: 1, goldenDigest: "", goldenLength: 1, minimumIOS: "15.0",
+            rolloutPercent: 100, urgent: false)
+        let test = SelfTest(channel: "cnn.mlmodel", release: release, cryptography: Libcrypto())
+        for vector in vectors.files {
+            let data = Data(vector.file.flatMap(\.bytes))
+            var refused: String?
+            do {
+                try Canonical.requireShallow(data)
+                try await test.reproduces(vectors.model, data)
+            } catch { refused = (error as? LoopError)?.rule.rawValue ?? "\(error)" }
+            XCTAssertEqual(refused, vector.refusal, vector.name)
+        }
+    }
+
     private func play(_ scenario: FeedVectors.Scenario, _ vectors: FeedVectors) async throws {
         let (shelf, clock, folder) = (Shelf(), TestClock(), temporaryFolder(self))
         let services = LoopServices(
             cryptography: Libcrypto(), models: RecordedLoader(models: vectors.models), http: shelf, clock: clock)
-        let phone = try LoopPhone(
-            site: Shelf.site, folder: folder, root: vectors.file(scenario.root), services: services)
+        func started(_ step: Int) throws -> LoopPhone {
+            let root = try vectors.file(scenario.builtIn(step))
+            return try LoopPhone(site: Shelf.site, folder: folder, root: root, services: services)
+        }
+        var phone = try started(0)
         for (number, step) in scenario.steps.enumerated() {
+            if number > 0, try scenario.builtIn(number) != scenario.builtIn(number - 1) { phone = try started(number) }
             let place = "\(scenario.name), step \(number)"
             clock.set(try XCTUnwrap(DocumentTime.parse(step.now)))
             shelf.put(try step.files.mapValues(vectors.file))

@@ -18,7 +18,7 @@ final class SyncTests: XCTestCase {
 
         func phone(_ shelf: Shelf, _ models: (any LoopModelLoading)? = nil) throws -> LoopPhone {
             try LoopPhone(
-                site: Shelf.site, folder: folder, root: vectors.file(scenario.root), services: services(shelf, models))
+                site: Shelf.site, folder: folder, root: vectors.file(scenario.builtIn(0)), services: services(shelf, models))
         }
 
         func files(_ step: Int = 0) throws -> [String: Data] { try scenario.steps[step].files.mapValues(vectors.file) }
