@@ -29,7 +29,8 @@ export class Waiting {
 
   /** @param {Correction} correction @param {Date} now */
   async add(correction, now) {
-    this.#last = Math.max(now.getTime(), this.#last + 1);
+    const { erases } = await this.promised(); // later than that too, or a clock that was set back would have it erased
+    this.#last = Math.max(now.getTime(), this.#last + 1, (erases ?? 0) + 1);
     await this.#store.set(`waiting/${stamp(this.#last)}-${correction.to}-${named(correction.key)}`, utf8(correction.body));
   }
 

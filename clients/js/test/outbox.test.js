@@ -268,6 +268,17 @@ test("erasure deletes what waits, is kept as a promise, and makes a new source",
   assert.equal(server.requests.at(-2).path, `sources/${await sourceName(sources[0])}`);
 });
 
+test("what is added after an erasure is kept, although the clock was set back and the page opened again", async () => {
+  const [server, store] = [new Server(), new MemoryStore()];
+  await outboxAt(server, store).add(said(1));
+  server.fails = () => "before";
+  assert.equal(await rule(() => outboxAt(server, store).erase()), "Unavailable");
+  const later = outboxAt(server, store, { now: () => new Date(NOW.getTime() - 86_400_000) });
+  await later.add(said(2));
+  server.fails = () => null;
+  assert.deepEqual((await later.upload()).accepted.map(({ key }) => key), ["k2"]);
+});
+
 test("two uploads at once are one, and another tab is Busy", async () => {
   const [server, store] = [new Server(), new MemoryStore()];
   const outbox = outboxAt(server, store);
