@@ -18,7 +18,7 @@ def choose(candidates: Candidates, count: int, seed: int) -> Choice:
     nearest = np.full(len(points), np.inf)
     for start in range(0, len(candidates.labelled), _LABELLED_AT_ONCE):
         centres = candidates.labelled[start : start + _LABELLED_AT_ONCE].astype(np.float64)
-        between = lengths[:, None] - 2 * points @ centres.T + np.einsum("ij,ij->i", centres, centres)
+        between = lengths[:, None] - 2 * (points @ centres.T) + np.einsum("ij,ij->i", centres, centres)
         nearest = np.minimum(nearest, between.min(axis=1))
     return _farthest_first(points, lengths, nearest, count, seed)
 
@@ -33,7 +33,7 @@ def _farthest_first(
         far = np.where(free, nearest, -np.inf)
         row = int(far.argmax()) if rows or np.isfinite(nearest).all() else _any_row(len(points), seed)
         before = nearest[row]
-        nearest = np.minimum(nearest, lengths - 2 * points @ points[row] + lengths[row])
+        nearest = np.minimum(nearest, lengths - 2 * (points @ points[row]) + lengths[row])
         rows.append(row)
         scores.append(max(float(before if np.isfinite(before) else nearest.max()), 0.0))
         free[row] = False
