@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from loop.asking.worth import ARMS, Estimate
+from loop.asking.worth import ARMS, ASKED, RANDOM, Estimate
 from loop.cli.output import FamilyName, Json, emit, open_home, print_table, progress, say, table
 from loop.cli.setup import known_family
 from loop.evaluation import plots
 from loop.evaluation.plots import Curve
 from loop.night import worth as measuring
 from loop.night.worth import Worth
+
+LEGEND = {ASKED: "asked: chosen by the query strategy", RANDOM: "random: drawn by lot"}
 
 
 def worth(
@@ -52,7 +54,7 @@ def _show(found: Worth) -> None:
         say(f"{n:,} {arm} answers teach")
     if not found.curves:
         return
-    shown = table("Accuracy on users, with 95 % interval", ">labels", *(f">{arm}" for arm in ARMS), ">seeds")
+    shown = table("Accuracy on users, with 95 % interval", ">labels", *(f">{arm}" for arm in ARMS), ">trainings")
     cells = {arm: {size.labels: size for size in sizes} for arm, sizes in found.curves.items()}
     for labels in sorted(set().union(*cells.values())):
         sizes = [cells[arm].get(labels) for arm in ARMS]
@@ -64,7 +66,7 @@ def _show(found: Worth) -> None:
 def _draw(found: Worth, path: Path) -> None:
     curves = [
         Curve(
-            arm,
+            LEGEND[arm],
             [size.labels for size in sizes],
             [100 * size.accuracy.value for size in sizes],
             [100 * size.accuracy.low for size in sizes],
@@ -72,7 +74,8 @@ def _draw(found: Worth, path: Path) -> None:
         )
         for arm, sizes in found.curves.items()
     ]
-    plots.learning_curves(curves, path, found.text)
+    target = None if found.reach is None else 100 * found.reach.target
+    plots.learning_curves(curves, path, found.text, target)
 
 
 def _percent(found: Estimate) -> str:

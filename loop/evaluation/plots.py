@@ -111,8 +111,12 @@ class Curve:
     high: Sequence[float]
 
 
-def learning_curves(curves: Sequence[Curve], path: Path, title: str) -> None:
-    """Draw accuracy against the number of labels, each curve with its interval as a band. Raises ``OSError``."""
+def learning_curves(curves: Sequence[Curve], path: Path, title: str, target: float | None = None) -> None:
+    """Draw accuracy against the number of labels, each curve with its interval as a band. Raises ``OSError``.
+
+    ``target`` is an accuracy in per cent, drawn as a line across. The axis of labels is linear up to the first size and
+    logarithmic from there, since the first labels change most.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -126,8 +130,16 @@ def learning_curves(curves: Sequence[Curve], path: Path, title: str) -> None:
         for curve, colour, mark in zip(curves, _CURVES, "os^D", strict=False):
             axes.fill_between(curve.labels, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
             axes.plot(curve.labels, curve.accuracy, color=colour, marker=mark, markersize=5, label=curve.name)
+        if target is not None:
+            axes.axhline(target, color=_INK, linestyle="--", linewidth=1, label=f"{target:.1f} %")
+        sizes = sorted({size for curve in curves for size in curve.labels})
+        first = min((size for size in sizes if size > 0), default=1)
+        axes.set_xscale("symlog", linthresh=first, linscale=0.5)
+        axes.set_xlim(-0.1 * first, 1.15 * max(sizes, default=first))
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.set_xticks([], minor=True)
         axes.set_title("\n".join(textwrap.wrap(title, 100)), fontsize=11, color=_INK)
-        axes.set_xlabel("labels taught", fontsize=12, color=_INK)
+        axes.set_xlabel("answers taught", fontsize=12, color=_INK)
         axes.set_ylabel("accuracy for all users, %", fontsize=12, color=_INK)
         axes.grid(color="#e3e7ec", linewidth=0.8)
         axes.legend(loc="lower right", frameon=False, fontsize=11)

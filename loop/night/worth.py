@@ -100,7 +100,7 @@ def measure(
     if not lacks:
         with lease.hold(home, family.name, "dry-run", clock, progress) as held:
             found = _measured(held, family, base, taught, judges, known, (seeds, target), (minutes * 60, monotonic))
-            held.finish(RunStatus.FINISHED, f"the worth of asking: {found.done} points; nothing was registered")
+            held.finish(RunStatus.FINISHED, f"the worth of asking: {found.done} trainings; nothing was registered")
     result = Worth(**{name: getattr(found, name) for name in Worth.__slots__} | {"text": lacks or _words(found)})
     kept_worth.keep(home, result.document())
     return result
@@ -194,9 +194,9 @@ def _words(found: Worth) -> str:
         best = max(sizes[-1].accuracy.value for sizes in found.curves.values())
         first = found.curves[worth.ASKED][0].accuracy.value
         text = f"no gain over the base that both arms show ({100 * first:.2f} %, at best {100 * best:.2f} %)"
-    fitted = "" if found.done == found.planned else f"; {found.done} of {found.planned} points fitted into the time"
+    fitted = "" if found.done == found.planned else f"; {found.done} of {found.planned} trainings fitted into the time"
     few = min(size.seeds for sizes in found.curves.values() for size in sizes[1:] or sizes)  # the base needs no seed
-    alone = "; some sizes have one seed, and there the intervals allow for the judges only" if few == 1 else ""
+    alone = "; some sizes were trained once, and there the intervals allow for the judges only" if few == 1 else ""
     return f"{text}; judged on {found.judges:,} answers of {found.hands:,} hands{fitted}{alone}"
 
 

@@ -76,7 +76,7 @@ def test_the_curves_of_both_arms(answered: Home) -> None:
     assert found.reach.labels[RANDOM].value > 0
     kept = json.loads(kept_worth.path(answered).read_text())
     assert (kept["text"], kept["done"]) == (found.text, found.done)
-    assert found.text.endswith("some sizes have one seed, and there the intervals allow for the judges only")
+    assert found.text.endswith("some sizes were trained once, and there the intervals allow for the judges only")
     with answered.store.read() as tx:
         run = runs.recent(tx)[0]
         assert (run.kind, run.status) == ("dry-run", RunStatus.FINISHED)
@@ -88,7 +88,7 @@ def test_it_ends_when_its_time_is_over(answered: Home) -> None:
     minutes = count()
     found = worth.measure(answered, "cnn", 2.5, seeds=2, monotonic=lambda: 60.0 * next(minutes))
     assert 1 <= found.done < found.planned
-    assert f"{found.done} of {found.planned} points fitted into the time" in found.text
+    assert f"{found.done} of {found.planned} trainings fitted into the time" in found.text
 
 
 def test_the_same_answers_give_the_same_curve(answered: Home) -> None:
