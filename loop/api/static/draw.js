@@ -1,6 +1,7 @@
 // "Draw": the champion reads the drawing, and the visitor confirms or corrects it.
 
 import { Problem, call } from "./api.js";
+import { base64 } from "./client/bytes.js";
 import { picture } from "./client/drawing.js";
 import { LoopError } from "./client/errors.js";
 import { SIDE, normalise } from "./client/picture.js";
@@ -118,19 +119,19 @@ function showPixels() {
 }
 
 /** Store the visitor's label of the drawing, and clear the pad. */
-function send(label) {
+async function send(label) {
   const agreed = answer?.label === label;
   try {
-    outbox.add({
-      image: btoa(String.fromCharCode(...png(pixels, SIDE))),
+    await outbox.add({
+      image: base64(png(pixels, SIDE)),
       label,
       kind: agreed ? "confirmation" : "correction",
       captured_at: new Date().toISOString(),
       ...(answer && { predicted: answer.label, confidence: Math.min(1, answer.probabilities[answer.label]), version: answer.version }),
     });
   } catch (full) {
-    if (!(full instanceof Problem)) throw full;
-    return problem(full.message);
+    if (!(full instanceof LoopError)) throw full;
+    return problem("This browser has no space left for this page; send the waiting digits first.");
   }
   $("kept").textContent = agreed ? `Thank you: a ${label}.` : `Thank you: a ${label}. The next model can learn from it.`;
   pad.clear();
@@ -151,8 +152,9 @@ async function erase() {
     const learned = considered.length ? " Models made before may have learned from it; later ones will not." : "";
     $("kept").textContent = `Erased: ${uploads} ${uploads === 1 ? "digit" : "digits"}.${learned}`;
   } catch (refused) {
-    if (!(refused instanceof Problem)) throw refused;
-    problem(`Not erased on the server: ${refused.message}. Try again.`);
+    if (refused instanceof Problem) return problem(`Not erased: ${refused.message}.`);
+    if (!(refused instanceof LoopError)) throw refused;
+    problem(`Not erased on the server yet: ${refused.detail}. It is erased there before anything else is sent.`);
   }
 }
 

@@ -1,18 +1,45 @@
-// Corrections that wait for upload: this browser keeps them, through reloads, until the server has them on disk.
+// Corrections that wait for upload: the JavaScript client's outbox in this browser's storage, with the page's key and a timer.
 
-import { Problem, call } from "./api.js";
-import { sourceName } from "./client/uploads.js";
+import { Problem } from "./api.js";
+import { hex, latin1, utf8 } from "./client/bytes.js";
+import { LoopError } from "./client/errors.js";
+import { LoopOutbox } from "./client/outbox.js";
+import { StoredSecret } from "./client/secrets.js";
+import { LocalStore } from "./client/stores.js";
+import { LoopServer } from "./client/uploads.js";
+import { Waiting } from "./client/waiting.js";
+import { keyFor } from "./keys.js";
 
-const ITEM = "loop.outbox.";
+const STORE = "loop.out.";
 const SECRET = "loop.source";
 const SENT = "loop.sent";
-const FINAL = new Set([400, 410, 413, 415, 422]); // of one correction; after any other status it is sent again
-const SPLIT = "urn:digit-loop:split-batch"; // a refusal of the batch, not of any correction in it
-const MAX_BATCH_ITEMS = 100;
+const OLD = "loop.outbox."; // where earlier versions of this page kept what waits
+const NO_KEY = "this needs a key of role app";
 const MAX_WAIT_S = 60;
+const ROOM_BYTES = 16 << 10; // a mark for each of a batch
+
+/** Leaves room for the marks that the outbox makes while it sends: a full storage could otherwise never be emptied. */
+class RoomyStore extends LocalStore {
+  async set(name, value) {
+    if (name.startsWith("waiting/")) {
+      await super.set("room", new Uint8Array(ROOM_BYTES));
+      await super.remove("room");
+    }
+    await super.set(name, value);
+  }
+}
+
+const store = new RoomyStore(STORE);
+const key = () => keyFor(["app"]);
+const secrets = new StoredSecret({
+  get: async () => localStorage.getItem(SECRET) === null ? null : utf8(localStorage.getItem(SECRET)),
+  set: async (_, value) => localStorage.setItem(SECRET, latin1(value)),
+  remove: async () => localStorage.removeItem(SECRET),
+});
 
 export class Outbox {
   #changed;
+  #outbox = new LoopOutbox({ api: location.origin, key, store, secrets });
   #sending = null;
   #timer = 0;
   #failures = 0;
@@ -20,117 +47,102 @@ export class Outbox {
 
   /** Calls `changed({ waiting, sent, trouble })` after a change of a number or of the last trouble. */
   constructor(changed) {
-    this.#changed = () => changed({ waiting: waiting().length, sent: sent(), trouble: this.#trouble });
+    this.#changed = async () => changed({ waiting: oldNames().length + await this.#outbox.waiting(), sent: sent(), trouble: this.#trouble });
     addEventListener("online", () => this.flush());
     addEventListener("storage", this.#changed); // changed by another tab
   }
 
-  /** Store a correction and try to send it. Throws `Problem` if this browser has no space left. */
-  add(correction) {
-    try {
-      localStorage.setItem(ITEM + newKey(), JSON.stringify(correction));
-    } catch {
-      throw new Problem(0, "this browser has no space left for this page; send the waiting digits first");
-    }
+  /** Store a correction and try to send it. Throws `LoopError` (`DiskFull`) if this browser has no space left. */
+  async add(said) {
+    const name = hex(crypto.getRandomValues(new Uint8Array(16)));
+    await this.#outbox.add({ key: name, body: JSON.stringify({ key: name, ...said }), to: "corrections" });
     this.flush();
   }
 
   /** Send what waits, oldest first. */
   flush() {
-    this.#sending ??= this.#send().finally(() => { this.#sending = null; });
+    this.#sending ??= this.#send().finally(() => { this.#sending = null; this.#changed(); });
     this.#changed();
     return this.#sending;
   }
 
-  /** Erase what this browser sent, here and on the server; the next drawing gets a new source. Throws `Problem`. */
-  erase() {
-    const done = Promise.resolve(this.#sending).then(() => this.#erase()); // no upload may arrive after the erasure
-    this.#sending = done.catch(() => null).then(() => { this.#sending = null; this.flush(); });
-    return done;
+  /**
+   * Erase what this browser sent, here and on the server; the next drawing gets a new source. Throws `Problem` if this is not
+   * possible here, and `LoopError` if the server cannot be reached: then it is erased there before anything else is sent.
+   */
+  async erase() {
+    if (!crypto.subtle) throw new Problem(0, "erasing needs HTTPS, or the address 127.0.0.1");
+    if (key() === null) throw new Problem(401, NO_KEY);
+    for (const name of oldNames()) localStorage.removeItem(name);
+    try {
+      const gone = await this.#outbox.erase();
+      localStorage.removeItem(SENT);
+      return gone;
+    } catch (refused) {
+      this.#later(refused);
+      throw refused;
+    } finally {
+      this.#changed();
+    }
   }
 
   async #send() {
     clearTimeout(this.#timer);
-    for (let size = MAX_BATCH_ITEMS, items; (items = waiting().slice(0, size)).length > 0; ) {
-      try {
-        const answers = items.length === 1 ? [await this.#one(items[0])] : await this.#batch(items);
-        items.forEach((item, i) => this.#settle(item, answers[i]));
-        const unsettled = answers.find((problem) => problem !== null && !FINAL.has(problem.status));
-        if (unsettled !== undefined) return this.#later(unsettled);
-      } catch (problem) {
-        if (!(problem instanceof Problem)) throw problem;
-        if (problem.type !== SPLIT) return this.#later(problem);
-        size = Math.ceil(items.length / 2);
-      }
-    }
-  }
-
-  /** Null once it is on disk, else the `Problem`. A retry is harmless: the key makes it the same upload. */
-  async #one(item) {
-    const headers = { "Content-Type": "application/json", "Idempotency-Key": keyOf(item), "Loop-Source": secret() };
     try {
-      await call("POST", "/v1/corrections", { roles: ["app"], body: localStorage.getItem(item), headers });
-      return null;
-    } catch (problem) {
-      if (problem instanceof Problem) return problem;
-      throw problem;
+      await takeOver();
+      if (key() === null) {
+        this.#trouble = await this.#outbox.waiting() ? NO_KEY : "";
+        return;
+      }
+      while (this.#settle(await this.#outbox.upload())); // once more if a drawing was added at the end
+    } catch (refused) {
+      this.#later(refused);
     }
   }
 
-  /** For each item null once it is on disk, else its `Problem`. Throws the `Problem` of the batch: no item is settled. */
-  async #batch(items) {
-    const body = `{"corrections":[${items.map((item) => withKey(item, localStorage.getItem(item))).join(",")}]}`;
-    const headers = { "Content-Type": "application/json", "Loop-Source": secret() };
-    const { answers } = await call("POST", "/v1/corrections:batch", { roles: ["app"], body, headers });
-    return answers.map(({ status, problem }) =>
-      problem ? new Problem(status, problem.detail, problem.retry_after ?? 0, problem.type) : null);
-  }
-
-  /** Drop an item that is on disk, or that is refused for good. */
-  #settle(item, problem) {
-    if (problem !== null && !FINAL.has(problem.status)) return;
-    this.#trouble = problem === null ? "" : `refused, and not kept: ${problem.message}`;
-    this.#failures = 0;
-    localStorage.removeItem(item);
-    if (problem === null) localStorage.setItem(SENT, String(sent() + 1));
+  /** Count and show what an upload did. Whether there is more to send at once. */
+  #settle({ accepted, refused, erased, waiting, why, notBefore }) {
+    if (erased !== null) localStorage.removeItem(SENT);
+    if (accepted.length) localStorage.setItem(SENT, String(sent() + accepted.length));
+    if (accepted.length + refused.length) this.#failures = 0;
+    if (refused.length) this.#trouble = `refused, and not kept: ${refused.at(-1).detail}`;
+    else if (accepted.length || !waiting) this.#trouble = "";
     this.#changed();
+    if (waiting && why === null && notBefore === null) return true;
+    if (waiting) this.#later(new LoopError("Unavailable", why ?? "the server asked to wait"), notBefore);
+    return false;
   }
 
-  #later(problem) {
+  /** Try again after a while, not before a moment that the server named. */
+  #later(refused, notBefore = null) {
+    if (!(refused instanceof LoopError)) throw refused;
     const seconds = Math.min(MAX_WAIT_S, 2 ** ++this.#failures) * (0.75 + Math.random() / 2);
-    this.#timer = setTimeout(() => this.flush(), 1000 * Math.max(seconds, problem.wait));
-    this.#trouble = problem.message;
-    this.#changed();
-  }
-
-  async #erase() {
-    for (const item of waiting()) localStorage.removeItem(item);
-    if (!crypto.subtle) throw new Problem(0, "erasing needs HTTPS, or the address 127.0.0.1");
-    const source = await sourceName(secret());
-    const gone = await call("DELETE", `/v1/sources/${source}`, { roles: ["app"], headers: { "Loop-Source": secret() } });
-    for (const item of [SECRET, SENT]) localStorage.removeItem(item);
-    return gone;
+    this.#timer = setTimeout(() => this.flush(), Math.max(1000 * seconds, notBefore === null ? 0 : notBefore - Date.now()));
+    this.#trouble = refused.detail;
   }
 }
 
-const waiting = () => Object.keys(localStorage).filter((name) => name.startsWith(ITEM)).sort();
 const sent = () => Number(localStorage.getItem(SENT) ?? 0);
-const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-const random = (length) => crypto.getRandomValues(new Uint8Array(length));
+const oldNames = () => Object.keys(localStorage).filter((name) => name.startsWith(OLD)).sort();
 
-const keyOf = (item) => item.slice(ITEM.length);
-
-/** The text of a JSON object with `key` in front of its fields; text that is no object stays none, and is refused. */
-const withKey = (item, text) => `{"key":${JSON.stringify(keyOf(item))},${text.slice(1)}`;
-
-/** Keys sort by time, until the year 5138. */
-const newKey = () => `${Date.now().toString().padStart(14, "0")}-${hex(random(12))}`;
-
-/** This browser's secret: 32 random bytes in base64url, created once. */
-function secret() {
-  const known = localStorage.getItem(SECRET);
-  if (known !== null) return known;
-  const made = btoa(String.fromCharCode(...random(32))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-  localStorage.setItem(SECRET, made);
-  return made;
+/**
+ * Move what an earlier version of this page left waiting: JSON under its key, without the key in it. The name in the store follows
+ * from the key, so one that is moved twice is there once. Where the storage is too full to move one, it is sent from where it is.
+ */
+async function takeOver() {
+  for (const name of oldNames()) {
+    const [old, text] = [name.slice(OLD.length), localStorage.getItem(name)];
+    const moved = { key: old, body: `{"key":${JSON.stringify(old)},${text.slice(1)}`, to: "corrections" };
+    try {
+      await new Waiting(store).add(moved, new Date(Number.parseInt(old, 10) || 0));
+    } catch (full) {
+      if (!(full instanceof LoopError)) throw full;
+      if (key() === null) return;
+      const { fate, why } = await new LoopServer(location.origin, key).send(await secrets.secret(), moved);
+      if (fate === "later") throw new LoopError("Unavailable", why);
+      localStorage.removeItem(name); // first, because the storage is full
+      if (fate === "accepted") localStorage.setItem(SENT, String(sent() + 1));
+    }
+    localStorage.removeItem(name);
+  }
 }

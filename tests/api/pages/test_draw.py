@@ -76,10 +76,10 @@ def test_what_waits_survives_an_outage_and_a_reload(visitor: Visitor, site: Site
 
 
 def test_an_answer_that_was_lost_is_asked_for_again(visitor: Visitor, site: Site) -> None:
-    """The server stored it but the page never heard: sending it again under its key stores nothing twice."""
+    """The server stored it but the page never got the answer: sending it again under its key stores nothing twice."""
     visitor.visit("/", "app")
     reads(visitor)
-    keep = "const [k, v] = Object.entries(localStorage).find(([k]) => k.startsWith('loop.outbox.'))"
+    keep = "const [k, v] = Object.entries(localStorage).find(([k]) => k.startsWith('loop.out.waiting/'))"
     site.stop()
     visitor.click("was-2")
     visitor.until(lambda: visitor.text("outbox") == "1 waiting")
@@ -92,7 +92,7 @@ def test_an_answer_that_was_lost_is_asked_for_again(visitor: Visitor, site: Site
     visitor.until(lambda: visitor.text("outbox") == "2 on disk")
     [(_, row)] = stored(site)
     assert row.key
-    assert row.key in visitor.driver.execute_script("return sessionStorage.getItem('k')")
+    assert visitor.driver.execute_script("return sessionStorage.getItem('k')").endswith(row.key.encode().hex())
 
 
 def test_one_that_is_refused_holds_up_no_other(visitor: Visitor, site: Site) -> None:
@@ -127,6 +127,53 @@ def test_a_batch_that_is_refused_is_split_and_nothing_is_lost(visitor: Visitor, 
     visitor.until(lambda: visitor.text("outbox") == "60 on disk", 60)
     found = stored(site)
     assert sorted(row.key for _, row in found) == sorted(str(100 + i) for i in range(60))
+
+
+def test_what_an_earlier_page_kept_is_sent_once_by_the_same_source(visitor: Visitor, site: Site) -> None:
+    """Entries and secret of the page before this outbox: each is stored under its key, even if the storage is full."""
+    image, secret = base64.b64encode(to_png(np.eye(28, dtype=np.uint8) * 255)).decode(), "s" * 43
+    visitor.visit("/")
+    visitor.driver.execute_script(
+        """localStorage.setItem("loop.source", arguments[1]);
+        for (const [key, label] of [["01700000000000-aa", 3], ["01700000000001-bb", 4]]) {
+          localStorage.setItem(`loop.outbox.${key}`, JSON.stringify({ image: arguments[0], label }));
+        }
+        for (let size = 4e6; size >= 1; size /= 2) {
+          for (;;) {
+            const had = localStorage.getItem("ballast") ?? "";
+            try { localStorage.setItem("ballast", had + "x".repeat(size)); } catch { break; }
+          }
+        }""",
+        image,
+        secret,
+    )
+    visitor.visit("/", "app")
+    visitor.until(lambda: visitor.text("outbox") == "2 on disk", 60)
+    found = stored(site)
+    assert {name for name, _ in found} == {access.source_name(secret)}
+    assert {row.key for _, row in found} == {"01700000000000-aa", "01700000000001-bb"}
+    visitor.driver.execute_script("localStorage.removeItem('ballast')")
+
+
+def test_erased_while_the_server_is_away(visitor: Visitor, site: Site) -> None:
+    """The page says that it is not erased there yet; once the server is back it is, before anything else is sent."""
+    visitor.visit("/", "app")
+    reads(visitor)
+    visitor.click("was-3")
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk", 30)
+    [(before, _)] = stored(site)
+    reads(visitor)
+    site.stop()
+    visitor.click("erase")
+    visitor.click("erase-yes")
+    visitor.until(lambda: "Not erased on the server yet" in visitor.text("problem"), 30)
+    visitor.click("was-4")
+    site.start()
+    visitor.driver.refresh()
+    visitor.until(lambda: visitor.text("outbox") == "1 on disk", 60)
+    [(after, row)] = stored(site)
+    assert after != before
+    assert row.label == 4
 
 
 def test_erased_means_gone(visitor: Visitor, site: Site) -> None:
