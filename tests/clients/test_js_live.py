@@ -202,7 +202,7 @@ def test_every_vector_in_chromium(driver: webdriver.Chrome, origin: str) -> None
     driver.get(f"{origin}/vectors/small.json")
     found = driver.execute_async_script(VECTORS)
     assert not isinstance(found, str), found
-    assert set(found) == {"pictures", "strokes", "small", "feeds", "asking"}
+    assert set(found) == {"pictures", "strokes", "small", "feeds", "asking", "golden"}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 

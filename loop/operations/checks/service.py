@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from loop import access
-from loop.intake import attestation
 from loop.operations.checks import Installation
 from loop.operations.finding import Finding, broken, note, ok, warning
 from loop.store.feedback import attestations
@@ -58,6 +57,8 @@ def keys(installation: Installation) -> Iterator[Finding]:
 def attesting(installation: Installation) -> Iterator[Finding]:
     """The root certificate of attestations can be read and is valid; how many sources are attested."""
     home, now = installation.home, installation.now
+    from loop.intake import attestation  # here, since it loads NumPy, and `loop status` needs none of it
+
     if (policy := attestation.policy(home)) is None:
         yield ok("attestation", "off: every copy of the app's key makes sources, which are young at first")
         return
