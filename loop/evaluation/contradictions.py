@@ -89,7 +89,7 @@ def credible(found: Contradictions, sources: NDArray[np.int64], known: Mask) -> 
 def usual_share(flags: Mask, sources: NDArray[np.int64], known: Mask) -> float | None:
     """The median over ``known`` sources of the share of their uploads with a flag; None without a source to ask.
 
-    All sources are asked if too few are known. A median over sources, not over uploads: to move it takes
+    All sources are asked if too few are known. A median over sources, not over uploads: moving it takes
     half of the sources, however much each of them sends.
     """
     shares = np.zeros(0)

@@ -148,7 +148,7 @@ class Attest:
     """A date (2026-11-28): sources that were first seen before it need no attestation."""
 
     def __post_init__(self) -> None:
-        """Raise ``ValueError`` for a value that is none of those."""
+        """Raise ``ValueError`` for any other value."""
         for name, words in (("mode", ("off", "prefer", "require")), ("environment", ("production", "development"))):
             if getattr(self, name) not in words:
                 raise ValueError(f"{name}: expected {' or '.join(words)}, got {getattr(self, name)[:80]!r}")

@@ -27,7 +27,7 @@ Reader = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def digits() -> Digits:
-    """Bars that differ in place, so that each can be told apart with a small trigger on it."""
+    """Random blocks, each so different that a small trigger does not hide which one it is."""
     generator = np.random.default_rng(0)
     images = np.zeros((MANY, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = 255 * (generator.random((MANY, 12, 12)) < 0.7)

@@ -100,7 +100,7 @@ def verify(attestation: bytes, key_id: bytes, client_data_hash: bytes, wanted: P
     found = _parsed(attestation)
     leaf = _verified(found.certificates, wanted.root, now)
     if _nonce(leaf) != NONCE_PREFIX + sha256(found.data + client_data_hash).digest():
-        raise WrongNonce("attestation: expected one for this challenge, got one for another; attest the key anew")
+        raise WrongNonce("attestation: expected one for this challenge, got one for another; attest the key again")
     if sha256(_point(leaf)).digest() != key_id:
         raise WrongKeyId("key_id: expected the SHA-256 of the attested public key, got another; send the key's own id")
     apps = {sha256(app.encode()).digest(): app for app in wanted.app_ids}

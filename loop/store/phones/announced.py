@@ -1,4 +1,4 @@
-"""What phones were told so far: whether anything is new, by one small query."""
+"""What was announced to phones: whether anything is new, by one small query."""
 
 from functools import lru_cache
 from typing import Any

@@ -244,7 +244,7 @@ def test_two_hundred_kills(command: list[str], site: Site, helper: str, api: Api
 
 
 def test_a_killed_decision_is_made_once(command: list[str], site: Site, helper: str, tmp_path: Path) -> None:
-    """Killed before each step of a decision, a phone either decided and says so again, or decides anew."""
+    """Killed before each step of a decision, a phone has decided and gives the same answer, or decides then."""
     publisher, pixels = Publisher(), base64_of(drawn(1).tobytes())
     publisher.publish(1)
     with Program(command) as program:

@@ -48,7 +48,7 @@ public actor LoopOutbox {
     public func upload() async throws -> LoopUploaded {
         if let running { return try await running.value }
         let task = Task {
-            defer { running = nil }  // here, not after `task.value`: whoever waits for it must not find it again
+            defer { running = nil }  // here, not after `task.value`: a caller that waits for it must not find it again
             return try await uploadOnce()
         }
         running = task

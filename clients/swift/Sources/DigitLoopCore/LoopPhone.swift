@@ -152,7 +152,7 @@ public actor LoopPhone {
     public func sync() async throws -> LoopSynced {
         if let running { return try await running.value }
         let task = Task {
-            defer { running = nil }  // here, not after `task.value`: whoever waits for it must not find it again
+            defer { running = nil }  // here, not after `task.value`: a caller that waits for it must not find it again
             return try await syncOnce()
         }
         running = task
