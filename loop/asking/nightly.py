@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from loop.asking import kept_pace, queue
+from loop.asking import copies, kept_pace, queue
 from loop.asking import shortlist as shortlists
 from loop.asking.candidates import Candidates
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
@@ -76,7 +76,7 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
     plan = queue.plan(columns, scored.rows, scored.candidates, _rules(rules, count), seed)
     with home.store.exclusive() as tx:
         stored = _keep(tx, found, plan, _Origin(rules.strategy, seed, digest, champion.number, quorum, now))
-        dropped = pool.drop(tx, found.ids[_surplus(found, scored.unsure, plan, rules, now)])
+        dropped = pool.drop(tx, found.ids[_surplus(found, scored, plan, rules, now)])
     by_lot = stored[Arm.RANDOM]
     return Asked(
         random=by_lot,
@@ -194,20 +194,23 @@ def _row(question: Planned, correction_id: int, origin: _Origin) -> dict[str, An
     }
 
 
-def _surplus(found: Waiting, unsure: NDArray[np.float64], plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
-    """The rows to drop: too old, exact copies, and past ``pool_size`` the oldest and least informative.
+def _surplus(found: Waiting, scored: _Scored, plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
+    """The rows to drop: too old, copies, near copies in the shortlist, and past ``pool_size`` the oldest and least
+    informative.
 
-    A drawing's worth is its uncertainty, halved for each third of ``pool_days`` that it has waited.
+    A drawing's worth is its uncertainty, halved for each third of ``pool_days`` that it has waited. Of copies the one
+    that is worth most stays.
     """
     asked = np.array([question.row for question in plan.questions], np.intp)
     age_days = (now.timestamp() - found.received) / timedelta(days=1).total_seconds()
-    worth = unsure * 0.5 ** (3 * np.maximum(age_days, 0) / rules.pool_days)
+    worth = scored.unsure * 0.5 ** (3 * np.maximum(age_days, 0) / rules.pool_days)
     worth[asked] = np.inf  # a copy of what is asked goes
     stays = np.zeros(len(found), np.bool_)
     order = np.lexsort((found.ids, -worth))
     digests = np.ascontiguousarray(found.digests).view("S32").ravel()  # numpy sorts these as bytes
-    first = np.unique(digests[order], return_index=True)[1]  # of copies, the one that is worth most
+    first = np.unique(digests[order], return_index=True)[1]
     stays[order[first]] = True
+    stays[scored.rows[copies.near_copies(scored.candidates, worth[scored.rows], rules.near)]] = False
     stays &= age_days <= rules.pool_days
     stays[asked] = False  # they left the pool
     kept = order[stays[order]]

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from loop.asking import nightly, review
 from loop.asking.queue import PoolColumns
+from loop.data import digits
 from loop.home import Home
 from loop.home.artifacts import Artifacts
 from loop.home.sections import Asking
@@ -106,6 +107,19 @@ def test_the_pool_stays_within_its_bounds(home: Home) -> None:
     assert not set(left) & {digests[number] for number in in_questions if number is not None}
     assert nightly.ask(small, "cnn", NOW + timedelta(days=31)).left == 0
     assert len(rows(home.store)) == 20
+
+
+def test_a_near_copy_leaves_the_pool(home: Home) -> None:
+    """A drawing again with a few pixels one shade brighter: one of the two stays, unless ``ask.near`` is 0."""
+    first = drawing("ada", 1)
+    assert isinstance(first.image, digits.Digit)
+    pixels = first.image.pixels.copy()
+    pixels[10, 10:14] ^= 1
+    send(home.store, first, replace(first, image=digits.digit(pixels), key="again"), drawing("ada", 2))
+    everything = replace_ask(home, near=0.0)
+    assert nightly.ask(everything, "cnn", NOW, count=0).left == 3
+    assert nightly.ask(home, "cnn", NOW, count=0).left == 2
+    assert nightly.ask(home, "cnn", NOW, count=0).dropped == 0
 
 
 def test_nothing_to_ask(home: Home) -> None:
