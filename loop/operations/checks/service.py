@@ -66,6 +66,7 @@ def attesting(installation: Installation) -> Iterator[Finding]:
     if not policy.root.not_valid_before_utc <= now < until:
         actual = f"{home.settings.attest_root_file} is valid from {policy.root.not_valid_before_utc} to {until}"
         yield broken("attestation", "a root certificate that is valid now", actual, "download Apple's current root")
+        return
     with home.store.read() as tx:
         every, attested = attestations.counts(tx, home.settings.attest.exempt_before)
     mode = home.settings.attest.mode
