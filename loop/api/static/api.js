@@ -23,7 +23,9 @@ export async function call(method, path, { roles, key: given = null, body = null
   if (key === null) throw new Problem(401, `this needs a key of role ${roles.join(" or ")}`);
   const response = await send(path, { method, body, keepalive, headers: { ...headers, Authorization: `Bearer ${key}` } });
   if (!response.ok) throw await refusal(response);
-  return response.json();
+  return response.json().catch(() => {
+    throw new Problem(0, "the server did not finish its answer");
+  });
 }
 
 export const json = (value) => ({ body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
