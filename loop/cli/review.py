@@ -13,7 +13,7 @@ from loop.cli.output import FamilyName, Json, console, emit, open_home, print_ta
 from loop.cli.setup import known_family
 from loop.cli.terminal_digit import drawn
 from loop.clock import utc_now
-from loop.errors import BadSettings, NothingToUndo, QuestionClosed, UnknownQuestion
+from loop.errors import AlreadyAnswered, BadSettings, NothingToUndo, QuestionClosed, UnknownQuestion
 from loop.home import Home
 from loop.store.asking import policies, questions
 from loop.store.asking.values import Flag, Question, QuestionStatus, Word
@@ -50,7 +50,7 @@ class Session:
         self.fetched = [each for each in self.fetched if each.id != question.id]
         try:
             done = review.answer(self.home.store, self.reviewer, question.id, word, utc_now(), seconds)
-        except (QuestionClosed, UnknownQuestion) as refused:
+        except (AlreadyAnswered, QuestionClosed, UnknownQuestion) as refused:
             return str(refused)
         self.answered += 1
         guess = "" if question.predicted is None else f"; the phone's model: {question.predicted}"

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from loop.asking import review
+from loop.cli.review import Session
 from loop.cli.terminal_digit import RAMP, drawn
 from loop.clock import utc_now
 from loop.home import Home
@@ -103,6 +104,22 @@ def test_asking_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     shown = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
     assert sum(row["n"] for row in shown["questions"]) == 5
     assert shown["policy"]["actor"] == "ops"
+
+
+def test_an_answer_elsewhere_does_not_end_the_session(tmp_path: Path) -> None:
+    """The same reviewer answered on the page meanwhile: the session says so, and goes on with the next question."""
+    home = home_with_questions(tmp_path, 2)
+    session = Session(home, "ada")
+    first = session.next()
+    assert first is not None
+    review.answer(home.store, "ada", first.id, Word(1), utc_now())
+    said = session.answer(first, Word(2), 1.0)
+    assert said == f"question {first.id}: already answered with 1; undo that answer before another"
+    second = session.next()
+    assert second is not None
+    assert second.id != first.id
+    assert session.answer(second, Word(7), 1.0).startswith("7;")
+    assert session.answered == 1
 
 
 def test_a_digit_in_signs() -> None:
