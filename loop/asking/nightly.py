@@ -14,23 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from loop.asking import copies, kept_pace, queue
-from loop.asking import shortlist as shortlists
-from loop.asking.candidates import Candidates
+from loop.asking import copies, kept_pace, queue, scoring
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
-from loop.asking.shortlist import Shortlist
-from loop.asking.strategies import margin
+from loop.asking.scoring import Look, Pictures, Scored
 from loop.home import Home
 from loop.home.sections import Asking
 from loop.store.asking import pool, questions
 from loop.store.asking.pool import Waiting
 from loop.store.asking.values import Arm, QuestionStatus
-from loop.store.feedback import narrow, split
+from loop.store.feedback import split
 from loop.store.nights import versions
 from loop.store.values import Version
 from models.family import Progress, no_progress
 
-SCORED_AT_ONCE = 2_048
 LABELLED = 1_000
 """Labelled digits that strategies of distance compare with."""
 ENOUGH = "enough questions are open or were asked today"
@@ -71,7 +67,9 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
         columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
         digest = columns.digest
         seed, count = _seed(salt, digest), max(wanted, 0)
-        scored = _score(tx, home, champion, found, _Look(rules.strategy, count, seed), progress)
+        pictures = Pictures(found.ids, np.ones(len(found), np.bool_), pool.labelled_ids(tx, LABELLED))
+        look = Look(rules.strategy, count, seed, _models(tx, champion, rules.strategy))
+        scored = scoring.score(tx, home, look, pictures, progress)
     quorum = home.settings.review.min_agree
     plan = queue.plan(columns, scored.rows, scored.candidates, _rules(rules, count), seed)
     with home.store.exclusive() as tx:
@@ -94,60 +92,14 @@ def _wanted(tx: Session, rules: Asking, now: datetime) -> int:
     return kept_pace.per_day(tx, rules) - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Who looks at the pool, for how many questions, and the seed of the lots."""
-
-    strategy: str
-    count: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scored:
-    """Of every drawing its uncertainty by margin, ``(n,) float64``; of the shortlist, its rows and all the rest."""
-
-    unsure: NDArray[np.float64]
-    rows: NDArray[np.intp]
-    candidates: Candidates
-
-
-def _score(tx: Session, home: Home, champion: Version, found: Waiting, look: _Look, progress: Progress) -> _Scored:
-    """Read every drawing with the champion, and with the committee if the strategy needs it, a part at a time."""
-    model = home.models.get(champion.artifact_digest)
-    others = [home.models.get(each) for each in _committee(tx, champion)] if look.strategy == "committee" else []
-    lots = np.random.default_rng([look.seed, 2]).random(len(found))
-    shortlist = Shortlist(look.strategy, shortlists.size(look.count), lots)
-    unsure = np.zeros(len(found))
-    for begin in range(0, len(found), SCORED_AT_ONCE):
-        rows = np.arange(begin, min(begin + SCORED_AT_ONCE, len(found)))
-        pictures = narrow.pixels(tx, found.ids[rows])
-        reading = model.read(pictures)
-        theirs = np.array([_finite(each.probabilities(pictures)) for each in others]).reshape(-1, len(rows), 10)
-        none = np.zeros((0, reading.embeddings.shape[1]), np.float32)
-        part = Candidates(_finite(reading.probabilities), reading.embeddings, none, theirs)
-        unsure[rows] = margin.uncertainty(part.probabilities)
-        shortlist.add(rows, part)
-        progress("score", begin + len(rows), len(found))
-    known = narrow.pixels(tx, pool.labelled_ids(tx, LABELLED))
-    return _Scored(unsure, *shortlist.found(model.read(known).embeddings))
-
-
-def _finite(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Rows that sum to 1; one that does not is as unsure as a row can be."""
-    rows = np.asarray(probabilities, np.float64)
-    sums = rows.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sound = np.isfinite(sums) & (sums > 0) & (rows.min(axis=1, keepdims=True) >= 0)
-        return np.where(sound, rows / sums, 0.1)
-
-
-def _committee(tx: Session, champion: Version) -> list[str]:
-    """The files of the base and of the last champion before this one."""
+def _models(tx: Session, champion: Version, strategy: str) -> tuple[str, ...]:
+    """The champion's file; for the strategy ``committee``, then the base's and the last champion's before this one."""
+    if strategy != "committee":
+        return (champion.artifact_digest,)
     _, base = versions.champion_and_base(tx, champion.family)
     earlier = {version.number: version for version in versions.every(tx, champion.family)}.get(champion.champion or 0)
     others = [each.artifact_digest for each in (base, earlier) if each is not None]
-    return [digest for digest in dict.fromkeys(others) if digest != champion.artifact_digest][:COMMITTEE]
+    return tuple(dict.fromkeys((champion.artifact_digest, *others)))[: 1 + COMMITTEE]
 
 
 def _rules(asking: Asking, count: int) -> AskingRules:
@@ -194,7 +146,7 @@ def _row(question: Planned, correction_id: int, origin: _Origin) -> dict[str, An
     }
 
 
-def _surplus(found: Waiting, scored: _Scored, plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
+def _surplus(found: Waiting, scored: Scored, plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
     """The rows to drop: too old, copies, near copies in the shortlist, and past ``pool_size`` the oldest and least
     informative.
 
