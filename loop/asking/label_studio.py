@@ -21,7 +21,7 @@ from loop.data import digits
 from loop.errors import AlreadyAnswered, BadField, QuestionClosed
 from loop.store import Store
 from loop.store.asking import questions
-from loop.store.asking.values import Flag, Question, Word
+from loop.store.asking.values import Flag, Question, QuestionStatus, Word
 
 CHOICES: dict[str, Word] = {str(digit): Word(digit) for digit in range(10)} | {flag: Word(flag=flag) for flag in Flag}
 FROM, TO = "digit", "image"
@@ -41,14 +41,28 @@ LONGEST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """A task that was left out: its name in the file, and the number of a question that this store does not have."""
+
+    task: str
+    question: int
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did: new answers, those that were stored before, and those that came too late to be needed."""
+    """What an import did: new answers, those that were stored before, and those that came too late to be needed.
+
+    Annotations of questions that other reviewers hold and have not answered are ``held``: the same file, imported
+    later, stores those that are needed then. ``unknown`` are the tasks that were left out.
+    """
 
     answers: int
     repeated: int
     not_needed: int
     skips: int
     reviewers: dict[str, int]
+    held: int = 0
+    unknown: tuple[Unknown, ...] = ()
 
 
 def tasks(store: Store, most: int, guesses: bool = False) -> list[dict[str, Any]]:
@@ -57,26 +71,41 @@ def tasks(store: Store, most: int, guesses: bool = False) -> list[dict[str, Any]
         return [_task(question, guesses) for question in questions.open_ones(tx, most)]
 
 
-def answers(store: Store, document: object, now: datetime) -> Imported:
+def answers(store: Store, document: object, now: datetime, skip_unknown: bool = False) -> Imported:
     """Store the annotations of an export from Label Studio: all of them, or after an error none.
 
     An annotator is the reviewer ``label-studio: NAME``. Annotations of questions that need no more answers are counted
-    and left out. Raises ``BadField``, which names the task.
+    and left out. With ``skip_unknown`` so are tasks of questions that the store does not have: an erasure after the
+    export removes them. A question with other pixels stays an error. Raises ``BadField``, which names the task.
     """
     if not isinstance(document, list):
         raise BadField(f"file: expected a list of tasks, got {_kind(document)}; export as JSON (not JSON-MIN, not CSV)")
     counts: Counter[str] = Counter()
     people: Counter[str] = Counter()
+    unknown = []
     with store.exclusive() as tx:
         for place, task in enumerate(document, 1):
             name = f"task {place}" + (f" (id {task['id']})" if isinstance(task, Mapping) and "id" in task else "")
-            question = _question(tx, task, name)
+            number = _number(task, name)
+            question = questions.get(tx, number)
+            if question is None and skip_unknown:
+                unknown.append(Unknown(name, number))
+                continue
+            _check(question, number, task["data"], name)
             for reviewer, word, seconds in _annotations(task, name):
-                outcome = _store(tx, reviewer, question.id, word, seconds, now, name)
+                outcome = _store(tx, reviewer, number, word, seconds, now, name)
                 counts[outcome] += 1
                 people[reviewer] += outcome == "answers"
     kept = {reviewer: n for reviewer, n in sorted(people.items()) if n}
-    return Imported(counts["answers"], counts["repeated"], counts["not needed"], counts["skips"], kept)
+    return Imported(
+        counts["answers"],
+        counts["repeated"],
+        counts["not needed"],
+        counts["skips"],
+        kept,
+        counts["held"],
+        tuple(unknown),
+    )
 
 
 def _task(question: Question, guesses: bool) -> dict[str, Any]:
@@ -94,19 +123,25 @@ def _digest(question: Question) -> str:
     return hashlib.sha256(question.pixels).hexdigest()
 
 
-def _question(tx: Session, task: object, name: str) -> Question:
+def _number(task: object, name: str) -> int:
     data = task.get("data") if isinstance(task, Mapping) else None
     if not isinstance(data, Mapping):
         raise _bad(f"{name}: data: expected an object, got {_kind(data)}")
     number = data.get("question")
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number < 2**63:
         raise _bad(f"{name}: data.question: expected the number of a question, got {number!r:.40}")
-    question = questions.get(tx, number)
+    return number
+
+
+def _check(question: Question | None, number: int, data: Mapping[str, Any], name: str) -> None:
+    """The question must be the one that was exported."""
     if question is None:
-        raise _bad(f"{name}: data.question: expected a question of this store, got {number}, which it does not have")
+        raise _bad(
+            f"{name}: data.question: expected a question of this store, got {number}, which it does not have; if its "
+            "source was erased after the export, leave such tasks out with --skip-unknown"
+        )
     if data.get("digest") != _digest(question):
         raise _bad(f"{name}: data.digest: expected that of question {number}, got another; is it of another store?")
-    return question
 
 
 def _annotations(task: Mapping[str, Any], name: str) -> list[tuple[str, Word, float | None]]:
@@ -159,7 +194,8 @@ def _store(tx: Session, reviewer: str, number: int, word: Word, seconds: float |
     try:
         done = review.answer_in(tx, reviewer, number, word, now, seconds)
     except QuestionClosed:
-        return "not needed"
+        question = questions.get(tx, number)
+        return "held" if question is not None and question.status is QuestionStatus.OPEN else "not needed"
     except AlreadyAnswered as error:
         raise _bad(f"{name}: {error}") from error
     if done.repeated:

@@ -46,6 +46,9 @@ def export(
 
 def import_(
     path: Annotated[Path, typer.Argument(help="Label Studio's export, as JSON.", show_default=False)],
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out tasks of questions that were erased after the export.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Store the annotations of Label Studio's export as answers: all of them, or after an error none.
@@ -60,12 +63,18 @@ def import_(
         raise BadField(f"{path}: expected a file that can be read, got {error.strerror}; correct the path") from error
     except (ValueError, RecursionError) as error:
         raise BadField(f"{path}: expected JSON, got something else; export as JSON from Label Studio") from error
-    done = label_studio.answers(open_home().store, document, utc_now())
+    done = label_studio.answers(open_home().store, document, utc_now(), skip_unknown)
     if as_json:
         emit(asdict(done))
         return
     say(f"{done.answers:,} answers stored, {done.skips:,} skipped, {done.repeated:,} stored before", "bold")
     if done.not_needed:
-        say(f"{done.not_needed:,} not needed: their questions are closed, or others answer them now")
+        say(f"{done.not_needed:,} not needed: their questions are closed")
+    if done.held:
+        say(f"{done.held:,} held: other reviewers are answering their questions now; import the file again later")
+    if done.unknown:
+        say(f"{len(done.unknown):,} left out: this store does not have their questions")
+    for each in done.unknown:
+        say(f"  {each.task}: question {each.question}")
     for reviewer, n in done.reviewers.items():
         say(f"{reviewer}: {n:,}")

@@ -13,12 +13,14 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from loop.asking import label_studio, review
-from loop.asking.label_studio import Imported
+from loop.asking.label_studio import Imported, Unknown
+from loop.clock import utc_now
 from loop.data import digits
 from loop.errors import BadField
 from loop.home.settings import Settings
 from loop.store import Store, tables
 from loop.store.asking.values import Word
+from loop.store.feedback import erasures
 from loop.store.values import Status
 from tests.asking.conftest import ask, ask_gold, drawing, send
 from tests.conftest import NOW
@@ -115,6 +117,34 @@ def test_what_others_answered_meanwhile_is_not_needed(store: Store) -> None:
     assert label_studio.answers(store, document, NOW) == Imported(1, 0, 1, 0, {"label-studio: 1": 1})
 
 
+def test_what_others_hold_is_counted_apart(store: Store) -> None:
+    """It is not stored while they may answer; the same file, imported after they gave it back, stores it."""
+    asked(store, 2)
+    document = annotated(label_studio.tasks(store, 10), "7", "7")
+    review.hand_out(store, "ada", 1, NOW, 300)
+    assert label_studio.answers(store, document, NOW) == Imported(1, 0, 0, 0, {"label-studio: 1": 1}, held=1)
+    review.give_back(store, "ada", [1])
+    assert label_studio.answers(store, document, NOW) == Imported(1, 1, 0, 0, {"label-studio: 1": 1})
+
+
+def test_tasks_of_erased_sources_can_be_left_out(store: Store) -> None:
+    """Their questions are gone: the error names the option; with it the other annotations are stored."""
+    receipts = send(store, drawing("a phone", 0), drawing("another phone", 1))
+    ask(store, [receipt.id for receipt in receipts])
+    document = annotated(label_studio.tasks(store, 10), "7", "7")
+    with store.exclusive() as tx:
+        erasures.erase(tx, "a phone", "ops", NOW)
+    with pytest.raises(
+        BadField, match=r"task 1 .id 100.: data.question: .* got 1, .* leave .* out with --skip-unknown"
+    ):
+        label_studio.answers(store, document, NOW)
+    done = label_studio.answers(store, document, NOW, skip_unknown=True)
+    assert done == Imported(1, 0, 0, 0, {"label-studio: 1": 1}, unknown=(Unknown("task 1 (id 100)", 1),))
+    document[1]["data"]["digest"] = "0" * 64
+    with pytest.raises(BadField, match=r"data\.digest"):
+        label_studio.answers(store, document, NOW, skip_unknown=True)
+
+
 REFUSED: dict[str, tuple[Change, str]] = {
     "unknown task": (lambda t: t[1]["data"].update(question=99), "task 2 .id 101.: data.question: .*does not have"),
     "another store": (lambda t: t[1]["data"].update(digest="0" * 64), "task 2 .id 101.: data.digest: .*another store"),
@@ -185,6 +215,20 @@ def test_at_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     done = run.invoke(app, ["review", "import", str(file)])
     assert "2 answers stored" in done.stdout, done.output
     assert "label-studio: ada: 2" in done.stdout
+    tasks[0]["data"]["question"] = 99
+    file.write_text(json.dumps(annotated(tasks, "7", "4", by="ada")))
+    unknown = run.invoke(app, ["review", "import", str(file)])
+    assert (unknown.exit_code, "--skip-unknown" in unknown.output + str(unknown.exception)) == (1, True)
+    skipped = run.invoke(app, ["review", "import", str(file), "--skip-unknown"])
+    assert "1 left out" in skipped.stdout
+    assert "task 1 (id 100): question 99" in skipped.stdout
+    shown = json.loads(run.invoke(app, ["review", "import", str(file), "--skip-unknown", "--json"]).stdout)
+    assert shown["unknown"] == [{"task": "task 1 (id 100)", "question": 99}]
+    review.hand_out(store, "ben", 1, utc_now(), 300)
+    file.write_text(json.dumps(annotated(label_studio.tasks(store, 1), "7", by="ada")))
+    held = run.invoke(app, ["review", "import", str(file)])
+    assert "1 held" in held.stdout
+    assert "import the file again later" in held.stdout
     file.write_text("question,label\n1,7\n")
     bad = run.invoke(app, ["review", "import", str(file)])
     assert (bad.exit_code, "expected JSON" in bad.output + str(bad.exception)) == (1, True)
