@@ -21,6 +21,11 @@ class TwoBest:
     second_share: float
 
 
+def most_in_sum(best: float, second: float) -> float:
+    """The largest sum of ten probabilities of which these are the two best: no other is above ``second``."""
+    return math.fsum([best, *[second] * (DIGITS - 1)])
+
+
 def two_best(probabilities: Sequence[float]) -> TwoBest:
     """Of equal ones the smaller digit is the better. Raises ``BadField`` unless they are ten from 0 to 1 that sum to 1,
     within ``SUM_TOLERANCE``.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loop.data import digits
-from loop.data.two_best import SUM_TOLERANCE
+from loop.data.two_best import SUM_TOLERANCE, most_in_sum
 from loop.errors import BadField, BadIdempotencyKey, BadLabel, BadRate, MissingField
 from loop.store.values import Flag, Kind, Status
 
@@ -161,6 +161,13 @@ def _check_two_best(upload: Upload) -> None:
     if not 0 <= second <= best or best + second > 1 + SUM_TOLERANCE:
         raise BadField(
             f"runner_up_confidence: expected 0 to confidence ({best}), both at most 1 in sum, got {second}; correct it"
+        )
+    most = most_in_sum(best, second)
+    if 1 - most > SUM_TOLERANCE:
+        raise BadField(
+            "runner_up_confidence: expected the two best of ten probabilities that sum to 1, so confidence + 9 × "
+            f"runner_up_confidence of at least {1 - SUM_TOLERANCE}, got {best} + 9 × {second} = {most:.4f}; send both "
+            "as the model gave them"
         )
 
 

@@ -108,6 +108,12 @@ BAD = {
     "one digit twice": (drawing(runner_up=1), "bad-field", "runner_up: expected another digit"),
     "second above best": (drawing(runner_up_confidence=0.6), "bad-field", "runner_up_confidence"),
     "sum above 1": (drawing(confidence=0.6, runner_up_confidence=0.6), "bad-field", "at most 1 in sum"),
+    "sum of ten below 1": (
+        drawing(confidence=0.01, runner_up_confidence=0.005),
+        "bad-field",
+        "confidence + 9 × runner_up_confidence of at least 0.999, got 0.01 + 9 × 0.005 = 0.0550; send both",
+    ),
+    "sum of ten 0.9985": (drawing(confidence=0.5485, runner_up_confidence=0.05), "bad-field", "= 0.9985"),
     "ten and two": (drawing(probabilities=TEN), "bad-field", "got both"),
     "nine": (ten(probabilities=TEN[:9]), "bad-field", "probabilities: expected ten"),
     "sum 0.9": (ten(probabilities=[0.09] * 10), "bad-field", "expected a sum of 1 within 0.001, got 0.9000"),
@@ -137,6 +143,14 @@ def test_bad_input(small: Server, name: str) -> None:
     assert says in refused.json()["detail"]
     assert refused.status_code in {400, 422}
     assert stored(small) == 0
+
+
+def test_two_best_at_the_lower_limit(small: Server) -> None:
+    """Ten probabilities that hardly differ, and sum to 1 within rounding."""
+    announce(small)
+    for seed, (best, second) in enumerate([(0.1, 0.1), (0.09991, 0.09991), (0.19, 0.09), (0.5495, 0.05)]):
+        answer = post(small, small.phone(), drawing(seed, confidence=best, runner_up_confidence=second))
+        assert answer.status_code == 201, answer.text
 
 
 def test_an_inverted_drawing_is_read_as_ink(small: Server) -> None:

@@ -34,7 +34,8 @@ def best_of_ten() -> list[Plain]:
     even = [0.1] * 10
     bad = [even[:9], [*even, 0.0], [0.09] * 10, [0.2] * 10, [-0.1, 0.3, *even[2:]], [1.5, -0.5, *[0.0] * 8]]
     ties = [even, [0.0, 0.5, 0.0, 0.5, *[0.0] * 6], [*[0.0] * 9, 1.0], [0.9995, *[0.0] * 9], [0.998, *[0.0] * 9]]
-    return [{"probabilities": each, "best": _best(each)} for each in (*sound, *ties, *bad)]
+    least = [[0.09991] * 10, [0.19, *[0.09] * 9], [0.1904, *[0.0899] * 9]]  # the two best say the least about the sum
+    return [{"probabilities": each, "best": _best(each)} for each in (*sound, *ties, *bad, *least)]
 
 
 def _best(probabilities: list[float]) -> Plain | None:

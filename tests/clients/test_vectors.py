@@ -10,11 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from loop.data import digits, ink
+from loop.data.two_best import most_in_sum
 from loop.feed import refusals
+from loop.intake.upload import Upload, prepare
+from loop.store.values import Kind
 from tests.clients import scenarios, vectors
+from tests.conftest import NOW
 from tests.feed.client import app_updates, attacks
 
 MAX_BYTES = 1_000_000
+PICTURE = digits.digit(np.pad(np.full((16, 4), 200, np.uint8), ((6, 6), (12, 12))))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +96,19 @@ def test_asking_covers_every_refusal_and_decision() -> None:
     kinds = {(each["unsure"], each["send"], each["ask"]) for each in asking["decisions"]}
     assert kinds == {(True, True, True), *((unsure, send, False) for unsure in (True, False) for send in (True, False))}
     assert {each["best"] is None for each in asking["two_best"]} == {True, False}
+
+
+def test_the_server_takes_the_two_best_that_a_client_finds() -> None:
+    """Some lie near the least sum that it takes."""
+    least = 1.0
+    for best in (each["best"] for each in committed("asking.json")["two_best"]):
+        if best is None:
+            continue
+        named = {"predicted": best["digit"], "confidence": best["share"]}
+        second = {"runner_up": best["second"], "runner_up_confidence": best["second_share"]}
+        prepare(Upload("a phone", PICTURE, None, kind=Kind.DRAWING, **named, **second), NOW)
+        least = min(least, most_in_sum(best["share"], best["second_share"]))
+    assert least < 1
 
 
 def test_decisions_are_what_the_page_says() -> None:

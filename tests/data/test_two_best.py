@@ -1,11 +1,13 @@
 """The two best of ten probabilities."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loop.data.two_best import SUM_TOLERANCE, TwoBest, two_best
+from loop.data.two_best import SUM_TOLERANCE, TwoBest, most_in_sum, two_best
 from loop.errors import BadField
 
 
@@ -19,6 +21,15 @@ def test_they_are_what_sorting_finds(seed: int) -> None:
         assert (found.share, found.second_share) == tuple(sorted(listed)[:-3:-1])
         assert (listed[found.digit], listed[found.second]) == (found.share, found.second_share)
         assert found.digit != found.second
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 1000), st.floats(-0.99, 0.99))
+def test_no_ten_sum_to_more_than_their_two_best_allow(seed: int, evenness: float, off: float) -> None:
+    """So what is taken as ten probabilities is taken as two best, also at the tolerance and nearly even ones."""
+    shares = np.random.default_rng(seed).dirichlet(np.full(10, evenness)) * (1 - off * SUM_TOLERANCE)
+    listed = [min(1.0, float(each)) for each in shares]
+    found = two_best(listed)
+    assert 1 - math.fsum(listed) >= 1 - most_in_sum(found.share, found.second_share)
 
 
 def test_of_equal_ones_the_smaller_digit_is_better() -> None:
