@@ -35,7 +35,7 @@ Status = Annotated[
     QuestionStatus,
     Field(
         description="`open`: it needs more answers; `answered`: agreed on; `disputed`: reviewers did not agree; "
-        "`dropped`: its drawing was taken back."
+        "`dropped`: its drawing was taken back, or it was open for too long."
     ),
 ]
 

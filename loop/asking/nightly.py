@@ -19,7 +19,7 @@ from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
 from loop.asking.scoring import Look, Pictures, Scored
 from loop.home import Home
 from loop.home.sections import Asking
-from loop.store.asking import pool, questions
+from loop.store.asking import pool, questions, unanswered
 from loop.store.asking.pool import Waiting
 from loop.store.asking.values import Arm, QuestionStatus
 from loop.store.feedback import split
@@ -58,7 +58,7 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
         salt = split.set_salt(tx)
     with home.store.frozen() as tx:  # one view, in which no drawing is erased between its columns and its pixels
         champion = versions.champion(tx, family)
-        wanted = _wanted(tx, rules, now) if count is None else count
+        wanted = wanted_now(tx, rules, now) if count is None else count
         found = pool.waiting(tx)
         if champion is None:
             return Asked(0, 0, 0, 0, len(found), rules.strategy, f"{family} has no champion yet")
@@ -87,9 +87,10 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
     )
 
 
-def _wanted(tx: Session, rules: Asking, now: datetime) -> int:
+def wanted_now(tx: Session, rules: Asking, now: datetime) -> int:
+    """How many questions fill the queue to the day's number; 0 or less if it is full or they were asked today."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return kept_pace.per_day(tx, rules) - max(pool.open_questions(tx), pool.asked_since(tx, midnight))
+    return kept_pace.per_day(tx, rules) - max(unanswered.filling(tx, now), pool.asked_since(tx, midnight))
 
 
 def _models(tx: Session, champion: Version, strategy: str) -> tuple[str, ...]:

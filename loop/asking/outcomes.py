@@ -2,7 +2,8 @@
 
 A drawing gets its label and is accepted: it teaches or judges, as its source does. A flagged drawing is kept and never
 taught. An upload that was held back or doubted is accepted if the reviewers read the digit that it claims, and rejected
-otherwise.
+otherwise. If a question ends without an agreed answer, its drawing is kept as a flagged one is, since nobody is asked
+again; an upload that claims a digit stays as it is: held back, for `loop quarantine` to decide, or accepted.
 """
 
 from datetime import datetime
@@ -37,6 +38,11 @@ def decide(tx: Session, question: Question, word: Word, now: datetime) -> None:
         drawings.note(tx, question.correction_id)
     else:
         drawings.label(tx, question.correction_id, word.label)
+
+
+def leave(tx: Session, question_id: int) -> None:
+    """A question ends without an agreed answer."""
+    drawings.note_unanswered(tx, question_id)
 
 
 def take_back(tx: Session, question: Question) -> None:

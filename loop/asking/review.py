@@ -10,6 +10,9 @@ Rules:
 - An answer that arrives after its hold is accepted if there is still a place for it, and refused otherwise; an answer
   to a question that has been closed, dropped or erased is refused. A refused answer changes nothing.
 - Undo takes back a reviewer's last answer. It reopens a question that the answer closed, unless a night has taught it.
+- A question that stood open for ``ask.pool_days`` is closed without a label: ``disputed`` if its answers differ, else
+  ``dropped``. Its answers stay as history. In the random arm it counts as a drawing that reviewers flag as unreadable
+  does: the picture leaves it out. Its age and what reviewers said decide, never what a model reads.
 - What closed a question decides about its upload: ``loop.asking.outcomes``.
 """
 
@@ -23,11 +26,13 @@ from sqlalchemy.orm import Session
 from loop.asking import outcomes
 from loop.errors import AlreadyAnswered, NothingToUndo, QuestionClosed, UnknownQuestion
 from loop.store import Store
-from loop.store.asking import questions
+from loop.store.asking import questions, unanswered
 from loop.store.asking.values import GivenAnswer, Question, QuestionStatus, Word
 
 MOST_ANSWERS = 7
 """After so many answers without a quorum of equal ones, a question stays disputed."""
+AT_ONCE = 1_000
+"""Questions that expire in one transaction; the next upkeep closes the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,21 @@ def answer_in(
     questions.release(tx, reviewer, [question_id])
     status = _settle(tx, question, [*(each.word for each in given.values()), word], now)
     return Answered(question_id, status, answer_id, False, question.predicted, question.runner_up)
+
+
+def expire(tx: Session, before: datetime, now: datetime) -> int:
+    """Close open questions that were asked before then, at most ``AT_ONCE``; the number of them. What a reviewer holds
+    is left for the next time. ``tx`` must be exclusive, and without expired holds.
+    """
+    old = unanswered.asked_before(tx, before, AT_ONCE)
+    said: dict[int, set[Word]] = {}
+    for each in questions.answers(tx, old):
+        if not each.word.skips:
+            said.setdefault(each.question_id, set()).add(each.word)
+    for number in old:
+        differ = len(said.get(number, ())) > 1
+        _leave(tx, number, QuestionStatus.DISPUTED if differ else QuestionStatus.DROPPED, now)
+    return len(old)
 
 
 def undo(store: Store, reviewer: str, now: datetime, question_id: int | None = None) -> Answered:
@@ -172,11 +192,17 @@ def _settle(tx: Session, question: Question, words: Sequence[Word], now: datetim
         outcomes.decide(tx, question, word, now)
         return QuestionStatus.ANSWERED
     if said.total() >= MOST_ANSWERS:
-        questions.close(tx, question.id, QuestionStatus.DISPUTED, Word(), now)
+        _leave(tx, question.id, QuestionStatus.DISPUTED, now)
         return QuestionStatus.DISPUTED
     if said.total() >= question.quorum:
         questions.ask_more(tx, question.id, said.total() + 1)
     return QuestionStatus.OPEN
+
+
+def _leave(tx: Session, question_id: int, status: QuestionStatus, now: datetime) -> None:
+    """Close a question on which nobody agreed."""
+    questions.close(tx, question_id, status, Word(), now)
+    outcomes.leave(tx, question_id)
 
 
 def _agreement(question: Question, different: int, total: int) -> int:

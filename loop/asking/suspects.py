@@ -6,7 +6,8 @@ and such a night teaches it.
 
 Each kind has a part of the reviewers' day, so that a flood of them does not keep drawings from being asked about. An
 upload that reviewers were asked about before is left out: its question is evidence of how it was chosen, and there is
-one for each upload. `loop quarantine` decides about such held ones.
+one for each upload. `loop quarantine` decides about such held ones. Questions that no active reviewer can answer any
+more keep their part for the day on which they were asked only.
 """
 
 import hashlib
@@ -18,19 +19,19 @@ from sqlalchemy.orm import Session
 
 from loop.asking import kept_pace
 from loop.home import Home
-from loop.store.asking import questions
+from loop.store.asking import questions, unanswered
 from loop.store.asking.values import Arm, QuestionStatus
 from loop.store.feedback import quarantines
 
 SHARE = 1 / 4
-"""Of the questions of a day: so many questions of a kind are open at once, and at least one."""
+"""Of the questions of a day: so many questions of a kind fill the queue at once, and at least one."""
 MAX_REASON = 200
 
 
 def ask_held_back(home: Home, now: datetime) -> int:
     """Ask about held uploads that have no question, the oldest first; the number of new questions."""
     with home.store.exclusive() as tx:
-        free = _free(tx, home, Arm.QUARANTINE)
+        free = _free(tx, home, Arm.QUARANTINE, now)
         held = [(number, f"held back: {reason}") for number, reason in quarantines.unasked(tx, free)] if free else []
         _add(tx, home, held, Arm.QUARANTINE, now)
     return len(held)
@@ -41,17 +42,17 @@ def ask_doubted(home: Home, ids: Sequence[int], reason: str, now: datetime) -> i
     question are left out.
     """
     with home.store.exclusive() as tx:
-        free = _free(tx, home, Arm.DISPUTED)
+        free = _free(tx, home, Arm.DISPUTED, now)
         new = questions.unasked(tx, ids) if free else set()
         doubted = [(number, reason) for number in ids if number in new][:free]
         _add(tx, home, doubted, Arm.DISPUTED, now)
     return len(doubted)
 
 
-def _free(tx: Session, home: Home, arm: Arm) -> int:
+def _free(tx: Session, home: Home, arm: Arm, now: datetime) -> int:
     """How many more questions of this kind may be open."""
     per_day = kept_pace.per_day(tx, home.settings.ask)
-    return max(0, int(max(1, SHARE * per_day)) - questions.open_of(tx, arm)) if per_day else 0
+    return max(0, int(max(1, SHARE * per_day)) - unanswered.filling(tx, now, arm)) if per_day else 0
 
 
 def _add(tx: Session, home: Home, uploads: Sequence[tuple[int, str]], arm: Arm, now: datetime) -> None:

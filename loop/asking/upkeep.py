@@ -1,14 +1,14 @@
 """Keep asking: after each night, and whenever the queue runs low, ask what helps most, and tell phones what to send."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from loop.asking import announcing, gold, kept_pace, nightly, pacing, suspects
+from loop.asking import announcing, gold, kept_pace, nightly, pacing, review, suspects
 from loop.asking.nightly import Asked
 from loop.errors import LoopError
 from loop.feed import upkeep as feed_upkeep
 from loop.home import Home
-from loop.store.asking import pool, questions
+from loop.store.asking import pool, questions, unanswered
 from loop.store.values import Attribution
 
 LOW = 1 / 4
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 def follow(home: Home, family: str, now: datetime) -> Asked | None:
     """Ask the next questions, and set and publish the phones' policy. An error is logged: no night fails by it."""
     try:
+        _expire(home, now)
         pace = pacing.adapt(home, family, now)
         held = suspects.ask_held_back(home, now)
         asked = nightly.ask(home, family, now)
@@ -38,17 +39,27 @@ def follow(home: Home, family: str, now: datetime) -> Asked | None:
 
 
 def refill(home: Home, family: str, now: datetime) -> Asked | None:
-    """Ask about uploads held back; ``nightly.ask`` if the queue runs low and drawings wait. Expired holds are removed.
+    """Ask about uploads held back; ``nightly.ask`` if the queue runs low, drawings wait, and the day's number of
+    questions was not asked yet. First end holds that expired and questions that stood open for too long.
 
     Raises ``StoreUnavailable``, ``ArtifactCorrupt``.
     """
+    _expire(home, now)
+    suspects.ask_held_back(home, now)
+    rules = home.settings.ask
+    with home.store.read() as tx:
+        low = unanswered.filling(tx, now) < LOW * kept_pace.per_day(tx, rules)
+        asks = low and nightly.wanted_now(tx, rules, now) > 0 and pool.any_waiting(tx)
+    return nightly.ask(home, family, now) if asks else None
+
+
+def _expire(home: Home, now: datetime) -> None:
+    """Remove expired holds, and close questions that stood open for ``ask.pool_days``."""
     with home.store.exclusive() as tx:
         questions.expire_holds(tx, now)
-    suspects.ask_held_back(home, now)
-    with home.store.read() as tx:
-        low = pool.open_questions(tx) < LOW * kept_pace.per_day(tx, home.settings.ask)
-        waits = low and pool.any_waiting(tx)
-    return nightly.ask(home, family, now) if waits else None
+        closed = review.expire(tx, now - timedelta(days=home.settings.ask.pool_days), now)
+    if closed:
+        log.info("questions: %d were closed without a label after %g days", closed, home.settings.ask.pool_days)
 
 
 def _gold(home: Home, family: str, now: datetime) -> int:

@@ -15,7 +15,7 @@ from loop.cli.terminal_digit import drawn
 from loop.clock import utc_now
 from loop.errors import AlreadyAnswered, BadSettings, NothingToUndo, QuestionClosed, UnknownQuestion
 from loop.home import Home
-from loop.store.asking import policies, questions
+from loop.store.asking import policies, questions, unanswered
 from loop.store.asking.values import Flag, Question, QuestionStatus, Word
 
 AHEAD = 5
@@ -102,14 +102,18 @@ def status(as_json: Json = False) -> None:
     home = open_home()
     with home.store.read() as tx:
         counts, policy, team = questions.counts(tx), policies.latest(tx), quality.of_all(tx)
+        stuck = unanswered.count(tx, utc_now()).stuck
     if as_json:
         rows = [{"arm": arm, "status": state, "n": n} for (arm, state), n in counts.items()]
-        emit({"questions": rows, "policy": None if policy is None else asdict(policy), "team": asdict(team)})
+        policy_ = None if policy is None else asdict(policy)
+        emit({"questions": rows, "stuck": stuck, "policy": policy_, "team": asdict(team)})
         return
     if not counts:
         say("no question was asked yet; `loop ask` asks about the drawings that wait")
     for (arm, state), n in sorted(counts.items()):
         say(f"{arm}, {state}: {n:,}")
+    if stuck:
+        say(f"stuck: {stuck:,} open questions that every reviewer of the last week has answered or skipped; add one")
     _team(team)
 
 

@@ -38,6 +38,7 @@ THOROUGH: dict[str, Check] = {
     "integrity": database.integrity,
     "artifacts": phones.artifacts,
     "set aside": uploads.set_aside,
+    "questions": uploads.stuck,
     "attestation": service.attesting,
 }
 SLOW: dict[str, Check] = {"corpus": machine.corpus}

@@ -107,12 +107,12 @@ def test_a_disagreement_asks_one_more(store: Store) -> None:
 
 
 def test_endless_disagreement_ends(store: Store) -> None:
-    """Reviewers who never agree leave the question disputed, and the drawing without a label."""
+    """Reviewers who never agree leave the question disputed; the drawing waits no more, and has no label."""
     (question,) = asked(store, quorum=2)
     for number in range(review.MOST_ANSWERS):
         status = answer(store, f"reviewer {number}", question, Word(number))
     assert status is QuestionStatus.DISPUTED
-    assert upload(store) == (Status.PENDING, None)
+    assert upload(store) == (Status.NOTED, None)
     assert hand_out(store, "zoe") == []
 
 

@@ -132,7 +132,7 @@ def test_a_digit_in_signs() -> None:
 
 
 def test_the_state_of_the_reviewers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`loop review status`: each reviewer's answers, skips and known answers, and how far they agree."""
+    """`loop review status`: each reviewer's answers, skips and known answers, how far they agree, what is stuck."""
     from loop.cli import app
 
     home = home_with_questions(tmp_path, 0)
@@ -147,7 +147,10 @@ def test_the_state_of_the_reviewers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shown = CliRunner().invoke(app, ["review", "status"]).stdout
     assert "Krippendorff's alpha" in shown
     assert "1 of 1" in shown
-    team = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)["team"]
+    assert "stuck: 2 open questions" in shown
+    document = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
+    assert document["stuck"] == 2
+    team = document["team"]
     assert team["questions"] == 4
     assert 0 < team["alpha"] < 1
     ada, ben = team["reviewers"]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from loop import access
+from loop.asking import review
 from loop.clock import utc_now
 from loop.feed import authority
 from loop.home.sections import Attest, Serving
@@ -22,8 +23,10 @@ from loop.operations import doctor
 from loop.operations.finding import Finding, Severity, worst
 from loop.schedule import scheduler
 from loop.store import schema, tables, values
+from loop.store.asking.values import Arm, Word
 from loop.store.nights import runs
 from loop.store.service import health, heartbeats
+from tests.asking.conftest import ask
 from tests.helpers.attesting import APP, Authority
 from tests.helpers.paths import ROOT
 from tests.operations.conftest import WHY, Site, no_passphrase
@@ -213,6 +216,18 @@ def attestation_root_expired(site: Site) -> None:
     site.home.settings.attest_root_file.write_bytes(Authority(now=site.now - 5000 * DAY).pem)
 
 
+def questions_stuck(site: Site) -> None:
+    """The only reviewer skipped a question."""
+    upload, question = tables.Correction, tables.Question
+    with site.home.store.read() as tx:
+        unasked = ~select(question.id).where(question.correction_id == upload.id).exists()
+        number = tx.scalars(select(upload.id).where(upload.status == values.Status.ACCEPTED, unasked)).first()
+    assert number is not None
+    ask(site.home.store, [number], 2, Arm.DISPUTED)
+    for each in review.hand_out(site.home.store, "ada", 100, site.now, 300):
+        review.answer(site.home.store, "ada", each.id, Word(), site.now)
+
+
 def public_without_keys(site: Site) -> None:
     """The address is public, and no API key exists."""
     [key] = access.every(site.home)
@@ -232,6 +247,7 @@ IN_ROWS: dict[str, Fault] = {
     "deliveries wait": (deliveries_wait, "deliveries", WARNING, "loop up"),
     "run abandoned": (run_abandoned, "runs", WARNING, "loop gc"),
     "nights failing": (nights_failing, "nights", BROKEN, "loop logs"),
+    "questions stuck": (questions_stuck, "questions", WARNING, "loop keys create NAME --role reviewer"),
     "key expired": (key_expired, "API keys", WARNING, "loop keys create"),
 }
 """Faults in the rows, tested on each database."""

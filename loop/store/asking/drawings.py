@@ -6,7 +6,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from loop.store import tables
-from loop.store.values import Status
+from loop.store.values import Kind, Status
 
 UPLOAD, QUARANTINE = tables.Correction, tables.Quarantine
 
@@ -19,6 +19,13 @@ def label(tx: Session, correction_id: int, digit: int) -> None:
 def note(tx: Session, correction_id: int) -> None:
     """A drawing is no single digit: it is kept, and never taught."""
     _set(tx, correction_id, label=None, status=Status.NOTED)
+
+
+def note_unanswered(tx: Session, question_id: int) -> None:
+    """The drawing of this question, if it still waits, is kept and never taught. Any other upload stays as it is."""
+    its = select(tables.Question.correction_id).where(tables.Question.id == question_id).scalar_subquery()
+    mine = update(UPLOAD).where(UPLOAD.id == its, UPLOAD.kind == Kind.DRAWING, UPLOAD.status == Status.PENDING)
+    tx.execute(mine.values(status=Status.NOTED), execution_options={"synchronize_session": False})
 
 
 def wait(tx: Session, correction_id: int) -> None:

@@ -16,7 +16,7 @@ class Arm(StrEnum):
 
 
 class QuestionStatus(StrEnum):
-    """``disputed``: reviewers did not agree. ``dropped``: its upload was taken back."""
+    """``disputed``: reviewers did not agree. ``dropped``: its upload was taken back, or it stood open for too long."""
 
     OPEN = "open"
     ANSWERED = "answered"
