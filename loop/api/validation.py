@@ -1,5 +1,6 @@
 """Turn pydantic's validation errors into ours: what was expected, what was got, what to do."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,10 @@ EXPECTED = {
 """What a value of any other field may be, by the type of pydantic's error."""
 
 
+_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
+"""A member of an enum as pydantic writes it in what it expects of a literal: ``<Flag.UNREADABLE: 'unreadable'>``."""
+
+
 def first(errors: Sequence[Mapping[str, Any]], rules: Mapping[str, Rule] | None = None) -> ClientError:
     """Our error for the first of pydantic's errors; ``rules`` describe fields better than pydantic does."""
     error = errors[0]
@@ -103,6 +108,7 @@ def first(errors: Sequence[Mapping[str, Any]], rules: Mapping[str, Rule] | None 
     if rule is not None:
         return rule.error(f"{error['loc'][0]}: expected {rule.expected}, got {_shown(error['input'])}; {rule.advice}")
     expected = EXPECTED.get(kind, "a valid value").format_map(error.get("ctx", {}))
+    expected = _MEMBER.sub(r"\1", expected)
     return BadField(f"{where}: expected {expected}, got {_shown(error['input'])}; correct it")
 
 

@@ -118,6 +118,14 @@ def test_a_wrong_answer_is_refused(small: Server, said: dict[str, object], expec
         assert handed(client) == [1]
 
 
+def test_a_wrong_flag_is_refused_in_plain_words(small: Server) -> None:
+    """The message lists the flags as a caller sends them."""
+    asked(small)
+    with small.client("reviewer") as client:
+        answer = client.post(ANSWERS, json={"question": 1, "flag": "ugly"}).json()
+    assert answer["detail"] == "flag: expected 'not-a-digit', 'unreadable' or 'two-digits', got 'ugly'; correct it"
+
+
 @pytest.mark.slow
 def test_late_and_contradicting_answers(serve: Serve) -> None:
     """A second, different answer asks to undo the first; after the hold, another reviewer has the place."""
