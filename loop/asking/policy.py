@@ -2,7 +2,8 @@
 
 A policy is set so that about ``WANTED_PER_ANSWER`` unsure drawings arrive for each answer that reviewers can give: a
 strategy needs some to choose from, and more would only fill the pool. Sure drawings are sent rarely, just enough for
-the random arm. Each change is at most by a factor of two, so that one odd week does not turn the phones upside down.
+the random arm. The margin and both chances change at most by a factor of two at once, so that one odd week does not
+turn the phones upside down.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def propose(before: AskingPolicy | None, arrivals: Arrivals, capacity: Capacity)
     if before is None or not before.unsure_ppm or not len(arrivals.rates):
         return _first(before, capacity)
     wanted = WANTED_PER_ANSWER * capacity.answers_a_day
-    margin, unsure, why_unsure = _unsure(arrivals, wanted * (1 - capacity.random_share))
+    margin, unsure, why_unsure = _unsure(arrivals, before.margin_ppm, wanted * (1 - capacity.random_share))
     other, why_other = _other(arrivals, margin, wanted * capacity.random_share)
     policy = AskingPolicy(
         margin_ppm=margin,
@@ -97,20 +98,21 @@ def _first(before: AskingPolicy | None, capacity: Capacity) -> Proposal:
     return Proposal(policy, ("the first policy: nothing is known yet about what people draw",))
 
 
-def _unsure(arrivals: Arrivals, wanted: float) -> tuple[int, int, str]:
-    """The margin, the chance below it, and why: the smallest margin below which enough drawings are made."""
-    for margin in MARGINS_PPM:
-        made = arrivals.per_day(margin / MILLION)
-        if made >= wanted:
-            chance = min(MILLION, max(LEAST_PPM, round(MILLION * wanted / made)))
-            return (
-                margin,
-                chance,
-                f"below a margin of {margin / MILLION:g} people draw {made:.0f} a day, {wanted:.0f} are wanted",
-            )
-    last = MARGINS_PPM[-1] / MILLION
-    why = f"people draw only {arrivals.per_day(last):.0f} a day with a margin below {last:g}, {wanted:.0f} are wanted"
-    return MARGINS_PPM[-1], MILLION, f"{why}: all of them are sent"
+def _unsure(arrivals: Arrivals, before: int, wanted: float) -> tuple[int, int, str]:
+    """The margin, the chance below it, and why: the smallest margin below which enough drawings are made, as far as the
+    margin may move at once.
+    """
+    largest = MARGINS_PPM[-1]
+    enough = next((each for each in MARGINS_PPM if arrivals.per_day(each / MILLION) >= wanted), largest)
+    margin = _near(max(before, MARGINS_PPM[0]), enough)
+    made = arrivals.per_day(margin / MILLION)
+    chance = min(MILLION, max(LEAST_PPM, round(MILLION * wanted / made))) if made else MILLION
+    why = f"below a margin of {margin / MILLION:g} people draw {made:.0f} a day, {wanted:.0f} are wanted"
+    if margin != enough:
+        why += f"; the margin moves to {enough / MILLION:g}, at most by a factor of two at once"
+    elif made < wanted:
+        why += "; no larger margin is used"
+    return margin, chance, why
 
 
 def _other(arrivals: Arrivals, margin: int, wanted: float) -> tuple[int, str]:
@@ -120,5 +122,5 @@ def _other(arrivals: Arrivals, margin: int, wanted: float) -> tuple[int, str]:
 
 
 def _near(before: int, wanted: int) -> int:
-    """The wanted chance, at most half or double of before."""
+    """The wanted chance or margin, at least half and at most double of before."""
     return min(max(wanted, before // 2, LEAST_PPM), 2 * before, MILLION)

@@ -14,8 +14,11 @@ from loop.cli.setup import known_family
 from loop.cli.terminal_digit import drawn
 from loop.clock import utc_now
 from loop.errors import AlreadyAnswered, BadSettings, NothingToUndo, QuestionClosed, UnknownQuestion
+from loop.feed.asking import AskingPolicy
+from loop.feed.document import MILLION
 from loop.home import Home
 from loop.store.asking import policies, questions, unanswered
+from loop.store.asking.policies import SetPolicy
 from loop.store.asking.values import Flag, Question, QuestionStatus, Word
 
 AHEAD = 5
@@ -98,7 +101,7 @@ def review_(context: typer.Context, reviewer: Reviewer = None) -> None:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Count questions by arm and status; say how reviewers answer, and how far they agree."""
+    """Count questions by arm and status; say what phones send, how reviewers answer, and how far they agree."""
     home = open_home()
     with home.store.read() as tx:
         counts, policy, team = questions.counts(tx), policies.latest(tx), quality.of_all(tx)
@@ -114,6 +117,7 @@ def status(as_json: Json = False) -> None:
         say(f"{arm}, {state}: {n:,}")
     if stuck:
         say(f"stuck: {stuck:,} open questions that every reviewer of the last week has answered or skipped; add one")
+    _policy(policy)
     _team(team)
 
 
@@ -165,6 +169,24 @@ def _ask(session: Session, question: Question) -> bool:
             say(session.answer(question, word, seconds))
             return True
         say(KEYS)
+
+
+def _policy(policy: SetPolicy | None) -> None:
+    """Print what phones send now, and why."""
+    if policy is None:
+        say("no asking policy was set yet, so phones send no drawings; `loop ask` sets the first")
+        return
+    now = AskingPolicy(**policy.document)
+    say(
+        f"policy since {policy.set_at:%Y-%m-%d %H:%M} UTC: phones send {_percent(now.unsure_ppm)} of the drawings with "
+        f"a margin below {now.margin_ppm / MILLION:g}, {_percent(now.other_ppm)} of the others"
+    )
+    for reason in policy.reasons:
+        say(f"policy: {reason}")
+
+
+def _percent(ppm: int) -> str:
+    return f"{100 * ppm / MILLION:g} %"
 
 
 def _team(team: Quality) -> None:

@@ -48,16 +48,36 @@ def test_the_policy_settles_where_reviewers_can_follow(drawn_a_day: int) -> None
     answers=st.integers(0, 10_000),
 )
 def test_any_week_gives_a_policy(margins: list[float], rate: float, before: tuple[int, int, int], answers: int) -> None:
-    """Whatever arrived: members within their range, and no chance more than twice or less than half of before."""
+    """Whatever arrived: members within their range, and none more than twice or less than half of before."""
     last = AskingPolicy(*before)
     arrived = Arrivals(np.array(margins), np.full(len(margins), rate), 7)
     proposal = propose(last, arrived, Capacity(answers, 0.15, True, 3))
     policy = proposal.policy
     assert proposal.reasons
-    assert 0 <= policy.margin_ppm <= MILLION
-    for old, new in ((last.unsure_ppm, policy.unsure_ppm), (max(last.other_ppm, LEAST_PPM), policy.other_ppm)):
+    pairs = (
+        (last.margin_ppm, policy.margin_ppm),
+        (last.unsure_ppm, policy.unsure_ppm),
+        (max(last.other_ppm, LEAST_PPM), policy.other_ppm),
+    )
+    for old, new in pairs:
         assert 0 <= new <= MILLION
         assert not answers or not margins or old // 2 <= new <= 2 * old or new == LEAST_PPM
+
+
+def test_the_margin_moves_by_a_factor_of_two_at_once() -> None:
+    """One week without unsure drawings, or full of them; the chance is that of the margin which is announced."""
+    last = AskingPolicy(300_000, 500_000, 10_000)
+    few = propose(last, Arrivals(np.array([0.99] * 70), np.ones(70), 7), CAPACITY)
+    assert few.policy.margin_ppm == 600_000
+    assert few.reasons[0] == (
+        "below a margin of 0.6 people draw 0 a day, 340 are wanted; "
+        "the margin moves to 0.9, at most by a factor of two at once"
+    )
+    assert propose(few.policy, Arrivals(np.array([0.99] * 70), np.ones(70), 7), CAPACITY).policy.margin_ppm == 900_000
+    many = propose(last, Arrivals(np.array([0.01] * 70_000), np.ones(70_000), 7), CAPACITY)
+    assert (many.policy.margin_ppm, many.policy.unsure_ppm) == (150_000, 250_000)
+    nothing = AskingPolicy(0, 500_000, 10_000)  # set by hand
+    assert propose(nothing, Arrivals(np.array([0.99] * 70), np.ones(70), 7), CAPACITY).policy.margin_ppm == 100_000
 
 
 def test_no_reviewers_no_drawings() -> None:

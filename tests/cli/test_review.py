@@ -104,6 +104,10 @@ def test_asking_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     shown = json.loads(CliRunner().invoke(app, ["review", "status", "--json"]).stdout)
     assert sum(row["n"] for row in shown["questions"]) == 5
     assert shown["policy"]["actor"] == "ops"
+    plain = CliRunner().invoke(app, ["review", "status"]).stdout
+    assert "phones send 100 % of the drawings with a margin below 0.3, 1 % of the others" in plain
+    assert "policy: the first policy: nothing is known yet about what people draw" in plain
+    assert all(f"policy: {reason}" in plain for reason in shown["policy"]["reasons"])
 
 
 def test_an_answer_elsewhere_does_not_end_the_session(tmp_path: Path) -> None:
@@ -145,6 +149,7 @@ def test_the_state_of_the_reviewers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             review.answer(home.store, name, question, Word(label), utc_now(), 1.5)
     monkeypatch.setenv("LOOP_HOME", str(tmp_path))
     shown = CliRunner().invoke(app, ["review", "status"]).stdout
+    assert "no asking policy was set yet" in shown
     assert "Krippendorff's alpha" in shown
     assert "1 of 1" in shown
     assert "stuck: 2 open questions" in shown
