@@ -2,6 +2,7 @@
 
 import { Problem, call } from "./api.js";
 import { $, h } from "./dom.js";
+import { Flags } from "./flags.js";
 import { keyFor, keyring } from "./keys.js";
 import { Questions, ROLES } from "./questions.js";
 import { ACTIONS, Shortcuts, action, bindings, pressed, shown } from "./shortcuts.js";
@@ -22,6 +23,8 @@ let times = []; // of the last answers, for the pace
 
 const questions = new Questions(ahead(), draw);
 const shortcuts = new Shortcuts(pad);
+let flagged = null; // the question that a flag is being chosen for
+const flags = new Flags(flag);
 
 function ahead() {
   return many ? 24 : 12;
@@ -173,17 +176,22 @@ function pad() {
   const button = ({ name, text: label }) => h("button", { type: "button", id: `do-${name}`, "aria-keyshortcuts": keys[name], onclick: () => act(action(name)) },
     label, h("kbd", { class: keys[name] === label ? "same" : null, "aria-hidden": "true" }, shown(keys[name])));
   $("answers").replaceChildren(...ACTIONS.slice(0, 10).map(button));
-  $("others").replaceChildren(...ACTIONS.slice(10).map(button));
+  $("others").replaceChildren(...ACTIONS.slice(10).filter(({ name }) => name !== "flag").map(button)); // it has a button for each flag
+  $("flag-key").textContent = shown(keys.flag);
 }
 
-function act({ word }) {
+function act({ name, word }) {
   notice = "";
-  if (word === null) return undo();
+  if (name === "undo") return undo();
   const at = page[chosen];
   if (keyFor(ROLES) === null || at === undefined || at.word !== null) return;
   if (questions.expired) {
     notice = "You were away for too long: others may have these digits now. Here are the next ones.";
     return void questions.ask();
+  }
+  if (name === "flag") {
+    flagged = at.question;
+    return flags.open();
   }
   const now = performance.now();
   at.word = word;
@@ -191,6 +199,13 @@ function act({ word }) {
   if (progress && !word.skip) progress.answered_today += 1;
   questions.answer(at.question, word, Math.min(86_400, (now - since) / 1_000));
   since = now;
+}
+
+/** A flag was chosen: it is the answer if its digit is still the one that is shown. */
+function flag(each) {
+  if (page[chosen]?.question === flagged) return act(each);
+  notice = "Another digit is shown now; flag it again if it is none.";
+  words();
 }
 
 function undo() {

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 const PLACE = "loop.review.keys";
 
-/** Every action: its name, its word for the API (null: no answer), its text, and its key. */
+/** Every action: its name, its word for the API (null: no answer), its text, and its key. `flag` asks which flag. */
 export const ACTIONS = [
   ...Array.from({ length: 10 }, (_, digit) => ({ name: String(digit), word: { label: digit }, text: String(digit), key: String(digit) })),
   { name: "skip", word: { skip: true }, text: "Skip", key: "s" },
@@ -12,6 +12,7 @@ export const ACTIONS = [
   { name: "not-a-digit", word: { flag: "not-a-digit" }, text: "Not a digit", key: "n" },
   { name: "two-digits", word: { flag: "two-digits" }, text: "Two digits", key: "t" },
   { name: "undo", word: null, text: "Undo", key: "z" },
+  { name: "flag", word: null, text: "Choose a flag", key: "f" },
 ];
 
 export const action = (name) => ACTIONS.find((each) => each.name === name);
@@ -31,7 +32,17 @@ export function bindings() {
     localStorage.removeItem(PLACE);
   }
   for (const name of Object.keys(first)) if (typeof changed[name] === "string" && changed[name] !== "") first[name] = changed[name];
-  return first;
+  return distinct(first);
+}
+
+/** Two actions never have one key: an action that is newer than the reviewer's own keys gets one that is free. */
+function distinct(keys) {
+  const names = Object.keys(keys);
+  for (const name of names) {
+    if (names.every((each) => each === name || keys[each] !== keys[name] || names.indexOf(each) > names.indexOf(name))) continue;
+    keys[name] = ACTIONS.map(({ key }) => key).find((key) => !Object.values(keys).includes(key));
+  }
+  return keys;
 }
 
 /** The action of a key event, or null. */
