@@ -5,22 +5,23 @@ the model, and the random arm does not.
 """
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from loop.asking import copies, kept_pace, queue, scoring
+from loop.asking import copies, kept_pace, queue, rounds, scoring
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
 from loop.asking.scoring import Look, Pictures, Scored
 from loop.home import Home
 from loop.home.sections import Asking
 from loop.store.asking import pool, questions, unanswered
+from loop.store.asking import rounds as kept_rounds
 from loop.store.asking.pool import Waiting
+from loop.store.asking.rounds import KeptPool, Round
 from loop.store.asking.values import Arm, QuestionStatus
 from loop.store.feedback import split
 from loop.store.nights import versions
@@ -66,14 +67,26 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
             return Asked(0, 0, 0, 0, 0, rules.strategy, "no drawing waits for a question")
         columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
         digest = columns.digest
-        seed, count = _seed(salt, digest), max(wanted, 0)
+        seed, count = rounds.seed_of(salt, digest), max(wanted, 0)
         pictures = Pictures(found.ids, np.ones(len(found), np.bool_), pool.labelled_ids(tx, LABELLED))
         look = Look(rules.strategy, count, seed, _models(tx, champion, rules.strategy))
         scored = scoring.score(tx, home, look, pictures, progress)
-    quorum = home.settings.review.min_agree
-    plan = queue.plan(columns, scored.rows, scored.candidates, _rules(rules, count), seed)
+    limits = _rules(rules, count)
+    plan = queue.plan(columns, scored.rows, scored.candidates, limits, seed)
+    made = Round(
+        family=family,
+        version=champion.number,
+        models=look.models,
+        rules=asdict(limits),
+        seed=seed,
+        quorum=home.settings.review.min_agree,
+        questions=len(plan.questions),
+        pool_digest=digest,
+        pool=KeptPool(found.ids, found.rates, found.drawn, pictures.labelled),
+        asked_at=now,
+    )
     with home.store.exclusive() as tx:
-        stored = _keep(tx, found, plan, _Origin(rules.strategy, seed, digest, champion.number, quorum, now))
+        stored = _keep(tx, found, plan, made)
         dropped = pool.drop(tx, found.ids[_surplus(found, scored, plan, rules, now)])
     by_lot = stored[Arm.RANDOM]
     return Asked(
@@ -109,35 +122,27 @@ def _rules(asking: Asking, count: int) -> AskingRules:
     )
 
 
-def _seed(salt: str, pool_digest: str) -> int:
-    """A secret of this store and of this pool: nobody outside can tell which drawings win."""
-    hashed = blake2b(pool_digest.encode(), key=salt.encode()[:64], person=b"asking", digest_size=7).digest()
-    return int.from_bytes(hashed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """What all questions of a round share."""
-
-    strategy: str
-    seed: int
-    pool_digest: str
-    version: int
-    quorum: int
-    asked_at: datetime
-
-
-def _keep(tx: Session, found: Waiting, plan: Plan, origin: _Origin) -> Counter[Arm]:
-    """Store lottery and questions; drawings that were answered, erased or taken back meanwhile are left out."""
+def _keep(tx: Session, found: Waiting, plan: Plan, made: Round) -> Counter[Arm]:
+    """Store lottery, round and questions; drawings that were answered, erased or taken back meanwhile are left out."""
     still = pool.unasked(tx, found.ids[[question.row for question in plan.questions]])
     pool.hold_lottery(tx, found.ids[plan.new], plan.chances)
     kept = [question for question in plan.questions if int(found.ids[question.row]) in still]
-    questions.add(tx, [_row(question, int(found.ids[question.row]), origin) for question in kept])
+    if kept:
+        shared = {
+            "round_id": kept_rounds.add(tx, replace(made, questions=len(kept))),
+            "strategy": made.rules["strategy"],
+            "seed": made.seed,
+            "pool_digest": made.pool_digest,
+            "version": made.version,
+            "quorum": made.quorum,
+            "asked_at": made.asked_at,
+        }
+        questions.add(tx, [shared | _row(question, int(found.ids[question.row])) for question in kept])
     return Counter(Arm(question.arm) for question in kept)
 
 
-def _row(question: Planned, correction_id: int, origin: _Origin) -> dict[str, Any]:
-    return asdict(origin) | {
+def _row(question: Planned, correction_id: int) -> dict[str, Any]:
+    return {
         "correction_id": correction_id,
         "arm": question.arm,
         "score": question.score,

@@ -1,6 +1,5 @@
 """Read the pool with the models of a round: what the strategy sees, a part of the pool at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +29,7 @@ class Look:
     strategy: str
     count: int
     seed: int
-    models: Sequence[str]
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,9 @@ PANELS: dict[str, dict[str, Entry]] = {
         "ask": Entry(
             "review:ask", "Choose the next questions from the drawings that wait, and set the phones' policy."
         ),
+        "recompute": Entry(
+            "recompute:recompute", "Choose the questions of a round again from what is stored, and compare."
+        ),
         "export": Entry("export:export", "Export stored uploads with their pictures: IDX, npz or Parquet."),
         "worth": Entry(
             "worth:worth",

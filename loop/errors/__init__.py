@@ -158,6 +158,10 @@ class UnknownVersion(OpsError):
     """The store has no such version, run or verdict."""
 
 
+class UnknownRound(OpsError):
+    """The store has no such round of asking, or it is no longer kept."""
+
+
 class NoChampion(OpsError):
     """The family has no champion yet."""
 

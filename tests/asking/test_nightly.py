@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select
 
 from loop.asking import nightly, review
-from loop.asking.queue import PoolColumns
 from loop.data import digits
 from loop.home import Home
 from loop.home.artifacts import Artifacts
@@ -18,7 +17,6 @@ from loop.home.sections import Asking
 from loop.home.settings import Settings
 from loop.intake import Upload
 from loop.store import Store, tables
-from loop.store.asking import pool
 from loop.store.asking.values import QuestionStatus, Word
 from loop.store.values import Status
 from tests.asking.conftest import drawing, send
@@ -78,17 +76,6 @@ def test_a_drawing_takes_part_in_one_lottery(home: Home) -> None:
         new = {row.correction_id for row in rows(home.store) if row.id not in before and row.arm == "random"}
         numbers = select(tables.Correction.id).where(tables.Correction.key.like("drawing-10__"))
         assert new <= set(tx.scalars(numbers))
-
-
-def test_a_choice_can_be_computed_again(home: Home) -> None:
-    """The digest of a question names the pool that it was chosen from."""
-    send(home.store, *some(30))
-    with home.store.read() as tx:
-        found = pool.waiting(tx)
-    columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
-    nightly.ask(home, "cnn", NOW)
-    assert {row.pool_digest for row in rows(home.store)} == {columns.digest}
-    assert len({row.seed for row in rows(home.store)}) == 1
 
 
 def test_the_pool_stays_within_its_bounds(home: Home) -> None:

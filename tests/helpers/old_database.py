@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, insert, select
@@ -20,6 +21,8 @@ from loop.feed import authority
 from loop.intake import erasure, live_accuracy
 from loop.schedule import slots as due
 from loop.store import Store, schema, tables
+from loop.store.asking import rounds
+from loop.store.asking.rounds import KeptPool, Round
 from loop.store.nights import slots
 from loop.store.service import heartbeats
 from tests.operations.conftest import WHY, Site
@@ -75,7 +78,9 @@ def live(site: Site, *, erases: bool) -> None:
         tx.add(tables.AskingPolicy(document={"margin_ppm": 1}, reasons=["first"], actor="ops", set_at=site.now))
         asked = {"arm": "asked", "strategy": "margin", "score": 0.5, "reason": "margin", "seed": 0, "quorum": 1}
         gone = {"pool_digest": "0" * 64, "status": "dropped", "asked_at": site.now, "closed_at": site.now}
-        tx.add(tables.Question(id=1, correction_id=upload.id, **asked, **gone))
+        columns = KeptPool(np.array([upload.id]), np.ones(1), np.zeros(1, np.bool_), np.array([upload.id]))
+        held = Round("cnn", 1, ("0" * 64,), {"count": 1}, 0, 1, 1, "0" * 64, columns, site.now)
+        tx.add(tables.Question(id=1, correction_id=upload.id, round_id=rounds.add(tx, held), **asked, **gone))
         tx.flush()
         tx.add(tables.Answer(question_id=1, reviewer="ada", label=7, answered_at=site.now))
         tx.add(tables.Hold(question_id=1, reviewer="ben", expires_at=site.now))

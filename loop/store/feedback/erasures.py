@@ -105,6 +105,8 @@ def scrubbed(tx: Session, erasure: str) -> None:
 
 
 def _delete(tx: Session, source_id: int) -> Gone:
+    from loop.store.asking import rounds  # here, so that a command that erases nothing does not load NumPy
+
     upload = tables.Correction
     its = select(upload.id).where(upload.source_id == source_id)
     held = select(tables.Arrival.correction_id).where(tables.Arrival.correction_id.in_(its))
@@ -115,6 +117,7 @@ def _delete(tx: Session, source_id: int) -> Gone:
     for of_question in (tables.Answer, tables.Hold):
         tx.execute(delete(of_question).where(of_question.question_id.in_(questions)))
     tx.execute(delete(tables.Question).where(tables.Question.correction_id.in_(its)))
+    rounds.erase(tx, tx.scalars(its))
     for table in (tables.SnapshotItem, tables.Arrival, tables.Replay, tables.Quarantine):
         tx.execute(delete(table).where(table.correction_id.in_(its)))
     count = tx.scalar(select(func.count()).select_from(upload).where(upload.source_id == source_id)) or 0

@@ -4,7 +4,7 @@ Rows of these classes never leave ``loop.store``; callers get the frozen values 
 UTC. Digests are lower-case SHA-256 hex. A change here needs a migration: ``alembic check`` runs in the tests.
 """
 
-from loop.store.tables.asking import Answer, AskingPolicy, Hold, Question
+from loop.store.tables.asking import Answer, AskingPolicy, Hold, Question, Round
 from loop.store.tables.base import Base, UtcDateTime
 from loop.store.tables.feedback import (
     Arrival,
@@ -45,6 +45,7 @@ __all__ = [
     "Question",
     "Quota",
     "Replay",
+    "Round",
     "Run",
     "Slot",
     "Snapshot",

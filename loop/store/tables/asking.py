@@ -1,4 +1,6 @@
-"""The tables of asking: questions about uploads, reviewers' answers, who holds which question, the phones' policies."""
+"""The tables of asking: rounds, questions about uploads, reviewers' answers, who holds which question, the phones'
+policies.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -14,17 +16,44 @@ STANDING = "undone_at IS NULL"
 """A reviewer has one standing answer to a question. As literal SQL, so that its index can be used."""
 
 
+class Round(Base):
+    """One round of asking: what its choices depended on, so that they can be computed again.
+
+    ``rules`` are those of ``queue.AskingRules``, with the strategy and the count. ``models`` are the digests of the
+    files that read the pool, the champion's first. ``questions`` is how many were stored. ``pool`` has narrow columns
+    (``store.asking.rounds``); sources and pictures are those of the uploads that are still stored.
+    """
+
+    __tablename__ = "rounds"
+    __table_args__ = (
+        CheckConstraint("questions > 0", name="questions"),
+        {"sqlite_autoincrement": True},
+    )
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    family: Mapped[str] = mapped_column(String(20))
+    version: Mapped[int] = mapped_column(ForeignKey("versions.number"))
+    models: Mapped[list[str]]
+    rules: Mapped[dict[str, Any]]
+    seed: Mapped[int] = mapped_column(Id)
+    quorum: Mapped[int] = mapped_column(SmallInteger)
+    questions: Mapped[int]
+    pool_digest: Mapped[str] = mapped_column(Sha256)
+    pool: Mapped[bytes] = mapped_column(LargeBinary)
+    asked_at: Mapped[datetime]
+
+
 class Question(Base):
     """A question to reviewers: which digit is this? About an upload, or (``gold``) about a digit with a known answer.
 
-    ``arm``, ``strategy``, ``score``, ``chance``, ``reason``, ``seed`` and ``pool_digest`` say how it was chosen, so
-    that the choice can be computed again. ``chance`` is that of the random arm's lottery. ``quorum`` is how many equal
-    answers close it, with ``label`` or ``flag``.
+    ``arm``, ``strategy``, ``score``, ``chance``, ``reason``, ``seed`` and ``pool_digest`` say how it was chosen; with
+    its round, the choice can be computed again. ``chance`` is that of the random arm's lottery. ``quorum`` is how many
+    equal answers close it, with ``label`` or ``flag``.
     """
 
     __tablename__ = "questions"
     __table_args__ = (
         Index(None, "status", "id"),
+        Index(None, "round_id"),
         one_of("arm", "random", "asked", "disputed", "quarantine", "gold"),
         one_of("status", "open", "answered", "disputed", "dropped"),
         one_of("flag", *FLAGS),
@@ -54,6 +83,8 @@ class Question(Base):
     flag: Mapped[str | None] = mapped_column(String(12))
     asked_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
+    round_id: Mapped[int | None] = mapped_column(ForeignKey("rounds.id"))
+    """None: no round chose it (held back, gold), or its round is no longer kept."""
 
 
 class Answer(Base):
