@@ -10,8 +10,7 @@ Rules:
 - The asked arm chooses among the drawings that the lottery left, in the order of the strategy. Of one source, and of
   one predicted digit, at most a share of the arm is asked, unless the pool has nothing else. Of copies and near copies
   one is asked: a second answer about the same drawing teaches little.
-- Everything that determines a choice is kept: strategy, seed, and the digest of the pool. ``plan`` on the same pool
-  gives the same questions.
+- Everything that determines a choice is kept with its round, so that ``rounds`` can make the same plan again.
 """
 
 import hashlib

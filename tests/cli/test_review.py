@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from loop.asking import review
@@ -124,6 +124,28 @@ def test_an_answer_elsewhere_does_not_end_the_session(tmp_path: Path) -> None:
     assert second.id != first.id
     assert session.answer(second, Word(7), 1.0).startswith("7;")
     assert session.answered == 1
+
+
+def test_a_round_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`loop recompute` confirms the last round, and exits with 1 after somebody changed a score."""
+    from loop.cli import app
+
+    home = home_with_questions(tmp_path, 0)
+    monkeypatch.setenv("LOOP_HOME", str(tmp_path))
+    none = CliRunner().invoke(app, ["recompute"])
+    assert "no round of asking is stored; `loop ask` holds one" in str(none.exception)
+    assert CliRunner().invoke(app, ["ask", "--count", "4"]).exit_code == 0
+    done = CliRunner().invoke(app, ["recompute"])
+    assert done.exit_code == 0, done.output
+    assert "round 1 of " in done.stdout
+    assert "4 of 4 choices confirmed" in done.stdout
+    with home.store.write() as tx:
+        tx.execute(update(tables.Question).where(tables.Question.id == 3).values(score=0.125))
+    changed = CliRunner().invoke(app, ["recompute", "1"])
+    assert (changed.exit_code, "another score" in changed.stdout) == (1, True)
+    said = json.loads(CliRunner().invoke(app, ["recompute", "1", "--json"]).stdout)
+    assert (said["agrees"], said["counts"]) == (False, {"same": 3, "score": 0, "unknown": 0, "differs": 1})
+    assert {each["outcome"] for each in said["questions"] if each["question"] == 3} == {"differs"}
 
 
 def test_a_digit_in_signs() -> None:

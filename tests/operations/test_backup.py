@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 
 from loop import access, registry
 from loop import home as homes
+from loop.asking import nightly, rounds
 from loop.errors import BadBackup, OpsError
 from loop.feed import authority, publish
 from loop.home import Home
@@ -25,6 +26,7 @@ from loop.store.nights import runs
 from loop.store.phones import feeds
 from loop.store.service import heartbeats, hooks
 from loop.store.values import Role
+from tests.asking.conftest import drawing, send
 from tests.helpers import stores
 from tests.operations.conftest import HOUR, WHY, Site, give_key, no_passphrase, numbers
 
@@ -193,6 +195,22 @@ def test_what_was_erased_stays_erased(site: Site, tmp_path: Path) -> None:
     sound(site.home, site.now)
     again = backup.backup(site.home, tmp_path / "c.tar.gz", site.now)
     assert restore.restore(site.home, again.path, REPLACE, site.now).erased == 0
+
+
+@pytest.mark.slow
+def test_rounds_are_restored_without_what_was_erased(site: Site, tmp_path: Path) -> None:
+    """A round is computed again from a restored store, and no longer names uploads that were erased since."""
+    send(site.home.store, *(replace(drawing(f"ada {n % 3}", n), captured_at=None) for n in range(12)), at=site.now)
+    assert nightly.ask(site.home, "cnn", site.now, 6).asked > 0
+    before = rounds.recompute(site.home)
+    made = backup.backup(site.home, tmp_path / "b.tar.gz", site.now)
+    restore.restore(site.home, made.path, REPLACE, site.now)
+    assert rounds.recompute(site.home) == before
+    erasure.erase(site.home, "ada 1", "ops", site.now + HOUR)
+    kept = rows(site.home)["rounds"]
+    restore.restore(site.home, made.path, REPLACE, site.now + 2 * HOUR)
+    assert rounds.recompute(site.home).erased == 4
+    assert len(kept.splitlines()) == 1
 
 
 def test_what_was_taken_back_stays_so(site: Site, tmp_path: Path) -> None:
