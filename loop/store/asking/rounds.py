@@ -8,7 +8,7 @@ picture and digest are those of its upload, while that is stored. An erasure rep
 import io
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from loop.store import tables
 from loop.store.asking.values import Arm
 from loop.store.feedback.json_rows import dialect, given, listed
 from loop.store.tables.base import Id
+from loop.store.values import Status
 
 ERASED = 0
 """The id of an upload that was erased since."""
@@ -92,10 +93,8 @@ class StillStored:
 
 def add(tx: Session, made: Round) -> int:
     """Store a round and return its id; remove old ones. Of uploads that are not stored any more no id is kept."""
-    ids, labelled = (
-        np.where(still_stored(tx, each).stored, each, ERASED) for each in (made.pool.ids, made.pool.labelled)
-    )
-    pool = replace(made.pool, ids=ids, labelled=labelled)
+    gone = np.array(sorted(_missing(tx, made.pool.ids) | _missing(tx, made.pool.labelled)), np.int64)
+    pool = _without(made.pool, gone)
     columns = {each.name: getattr(made, each.name) for each in fields(Round)}
     row = ROUND(**columns | {"models": list(made.models), "rules": dict(made.rules), "pool": _packed(pool)})
     tx.add(row)
@@ -139,11 +138,12 @@ def still_stored(tx: Session, ids: NDArray[np.int64]) -> StillStored:
     sought = given(dialect(tx), id=Id)
     query = select(UPLOAD.id, UPLOAD.source_id, UPLOAD.digest).join(sought, sought.c.id == UPLOAD.id)
     for begin in range(0, n, IDS_AT_ONCE):
-        row_of = {number: begin + i for i, number in enumerate(ids[begin : begin + IDS_AT_ONCE].tolist())}
-        for number, source, digest in tx.execute(query, listed({"id": number} for number in row_of)):
-            row = row_of[number]
-            found.stored[row], found.sources[row] = True, source
-            found.digests[row] = np.frombuffer(bytes.fromhex(digest), np.uint8)
+        part = ids[begin : begin + IDS_AT_ONCE].tolist()
+        row_of = {number: begin + i for i, number in enumerate(part)}
+        numbers, sources, contents = _columns(tx.execute(query, listed({"id": number} for number in part)).all())
+        rows = [row_of[number] for number in numbers]
+        found.stored[rows], found.sources[rows] = True, sources
+        found.digests[rows] = np.frombuffer(bytes.fromhex("".join(contents)), np.uint8).reshape(-1, 32)
     return found
 
 
@@ -153,10 +153,24 @@ def erase(tx: Session, ids: Iterable[int]) -> None:
     gone = np.array(sorted(ids), np.int64)
     for number in tx.scalars(select(ROUND.id)).all() if len(gone) else ():
         pool = _unpacked(number, tx.scalars(select(ROUND.pool).where(ROUND.id == number)).one())
-        here, taught = np.isin(pool.ids, gone), np.isin(pool.labelled, gone)
-        if here.any() or taught.any():
-            pool.ids[here], pool.labelled[taught] = ERASED, ERASED
-            tx.execute(update(ROUND).where(ROUND.id == number).values(pool=_packed(pool)))
+        if np.isin(pool.ids, gone).any() or np.isin(pool.labelled, gone).any():
+            tx.execute(update(ROUND).where(ROUND.id == number).values(pool=_packed(_without(pool, gone))))
+
+
+def _missing(tx: Session, ids: NDArray[np.int64]) -> set[int]:
+    """Those of these uploads that are not stored. Most of them wait: an index answers for these, without a row read."""
+    waiting = set(tx.scalars(select(UPLOAD.id).where(UPLOAD.status == Status.PENDING)))
+    others = np.array([number for number in ids.tolist() if number not in waiting], np.int64)
+    return set(others[~still_stored(tx, others).stored].tolist())
+
+
+def _without(pool: KeptPool, gone: NDArray[np.int64]) -> KeptPool:
+    ids, labelled = (np.where(np.isin(each, gone), ERASED, each) for each in (pool.ids, pool.labelled))
+    return replace(pool, ids=ids, labelled=labelled)
+
+
+def _columns(rows: Sequence[Any]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(zip(*rows, strict=True)) if rows else ((), (), ())
 
 
 def _packed(pool: KeptPool) -> bytes:
