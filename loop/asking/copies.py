@@ -1,4 +1,4 @@
-"""Near copies in the pool: a second drawing that the network sees almost as the first teaches almost nothing. Pure."""
+"""Near copies: a second drawing that the network sees almost as the first teaches almost nothing. Pure."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,27 @@ def near_copies(candidates: Candidates, worth: NDArray[np.float64], near: float)
     return np.sort(np.concatenate(found))
 
 
+def near_labelled(candidates: Candidates, near: float) -> NDArray[np.intp]:
+    """The rows of drawings closer than ``near`` to a labelled one, by cosine distance, ascending; 0 finds none."""
+    if not near or not len(candidates.labelled):
+        return np.zeros(0, np.intp)
+    known = _directions(candidates.labelled).T
+    parts = range(0, len(candidates), AT_ONCE)
+    closest = [(_directions(candidates.embeddings[begin : begin + AT_ONCE]) @ known).max(axis=1) for begin in parts]
+    return np.flatnonzero(np.concatenate(closest) > 1 - near) if closest else np.zeros(0, np.intp)
+
+
+def _directions(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    return found
+
+
 def _repeats(
     embeddings: NDArray[np.float32], rows: NDArray[np.intp], worth: NDArray[np.float64], near: float
 ) -> NDArray[np.intp]:
     """The near copies among these rows: the best row removes its near copies, then the best that is left."""
     rows = rows[np.argsort(-worth[rows], kind="stable")]
-    directions = embeddings[rows]
-    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
+    directions = _directions(embeddings[rows])
     repeats = np.zeros(len(rows), np.bool_)
     for begin in range(0, len(rows), AT_ONCE):
         close = directions[begin : begin + AT_ONCE] @ directions[begin:].T > 1 - near

@@ -1,7 +1,7 @@
 """Tonight's questions: score the pool with the champion, plan, store the questions, and keep the pool within bounds.
 
-The order matters. The lottery of the random arm is held before anything is dropped, so that what is dropped depends on
-the model, and the random arm does not.
+The order matters. The lottery of the random arm is held before anything is dropped or chosen, so that what is dropped
+depends on the model, and the random arm does not (``queue`` has the argument).
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from loop.asking import copies, kept_pace, queue, rounds, scoring
 from loop.asking.queue import AskingRules, Plan, Planned, PoolColumns
 from loop.asking.scoring import Look, Pictures, Scored
+from loop.asking.surplus import surplus
 from loop.home import Home
 from loop.home.sections import Asking
 from loop.store.asking import pool, questions, unanswered
@@ -50,7 +51,7 @@ class Asked:
 
 def ask(home: Home, family: str, now: datetime, count: int | None = None, progress: Progress = no_progress) -> Asked:
     """Store the next questions: ``count``, or as many as fill the queue to the day's number (``pacing``), which is also
-    the most that are asked on one UTC day.
+    the most that are asked on one UTC day. If that is none, a pool past its size still asks by lot, before it is cut.
 
     Raises ``ArtifactCorrupt``, ``BadModel``, ``StoreUnavailable``.
     """
@@ -60,18 +61,21 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
     with home.store.frozen() as tx:  # one view, in which no drawing is erased between its columns and its pixels
         champion = versions.champion(tx, family)
         wanted = wanted_now(tx, rules, now) if count is None else count
+        day = kept_pace.per_day(tx, rules)
         found = pool.waiting(tx)
         if champion is None:
             return Asked(0, 0, 0, 0, len(found), rules.strategy, f"{family} has no champion yet")
         if not len(found):
             return Asked(0, 0, 0, 0, 0, rules.strategy, "no drawing waits for a question")
-        columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests)
+        columns = PoolColumns(found.ids, found.sources, found.rates, found.drawn, found.digests, found.repeats)
         digest = columns.digest
         seed, count = rounds.seed_of(salt, digest), max(wanted, 0)
         pictures = Pictures(found.ids, np.ones(len(found), np.bool_), pool.labelled_ids(tx, LABELLED))
         look = Look(rules.strategy, count, seed, _models(tx, champion, rules.strategy))
         scored = scoring.score(tx, home, look, pictures, progress)
-    limits = _rules(rules, count)
+    repeats = _repeats(found, scored, rules.near)
+    columns = replace(columns, repeats=repeats)
+    limits = _rules(rules, count, day if len(found) > rules.pool_size else 0)
     plan = queue.plan(columns, scored.rows, scored.candidates, limits, seed)
     made = Round(
         family=family,
@@ -82,12 +86,14 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
         quorum=home.settings.review.min_agree,
         questions=len(plan.questions),
         pool_digest=digest,
-        pool=KeptPool(found.ids, found.rates, found.drawn, pictures.labelled),
+        pool=KeptPool(found.ids, found.rates, found.drawn, repeats, pictures.labelled),
         asked_at=now,
     )
+    ages = (now.timestamp() - found.received) / timedelta(days=1).total_seconds()
+    goes = surplus(columns, ages, scored.unsure, (scored.rows, scored.candidates), plan, rules)
     with home.store.exclusive() as tx:
         stored = _keep(tx, found, plan, made)
-        dropped = pool.drop(tx, found.ids[_surplus(found, scored, plan, rules, now)])
+        dropped = pool.drop(tx, found.ids[goes])
     by_lot = stored[Arm.RANDOM]
     return Asked(
         random=by_lot,
@@ -96,7 +102,7 @@ def ask(home: Home, family: str, now: datetime, count: int | None = None, progre
         dropped=dropped,
         left=len(found) - stored.total() - dropped,
         strategy=rules.strategy,
-        why=f"{stored.total():,} new questions about {len(found):,} drawings" if wanted > 0 else ENOUGH,
+        why=f"{stored.total():,} new questions about {len(found):,} drawings" if wanted > 0 or stored else ENOUGH,
     )
 
 
@@ -116,15 +122,25 @@ def _models(tx: Session, champion: Version, strategy: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((champion.artifact_digest, *others)))[: 1 + COMMITTEE]
 
 
-def _rules(asking: Asking, count: int) -> AskingRules:
-    return AskingRules(
-        count, asking.strategy, asking.random_share, asking.source_share, asking.digit_share, asking.near
-    )
+def _repeats(found: Waiting, scored: Scored, near: float) -> NDArray[np.bool_]:
+    """The drawings of which a copy, or in the shortlist a near copy, was asked about or has a label."""
+    repeats = found.repeats.copy()
+    repeats[scored.rows[copies.near_labelled(scored.candidates, near)]] = True
+    return repeats
+
+
+def _rules(asking: Asking, count: int, overflowing: int) -> AskingRules:
+    shares = asking.random_share, asking.source_share, asking.digit_share
+    return AskingRules(count, asking.strategy, *shares, asking.near, overflowing)
 
 
 def _keep(tx: Session, found: Waiting, plan: Plan, made: Round) -> Counter[Arm]:
-    """Store lottery, round and questions; drawings that were answered, erased or taken back meanwhile are left out."""
-    still = pool.unasked(tx, found.ids[[question.row for question in plan.questions]])
+    """Store lottery, round and questions. Left out are drawings that were answered, erased or taken back meanwhile, and
+    winners that took part in the lottery of another round meanwhile.
+    """
+    by_lot = [question.row for question in plan.questions if question.arm == Arm.RANDOM]
+    others = [question.row for question in plan.questions if question.arm != Arm.RANDOM]
+    still = pool.unasked(tx, found.ids[others]) | pool.unasked(tx, found.ids[by_lot], undrawn=True)
     pool.hold_lottery(tx, found.ids[plan.new], plan.chances)
     kept = [question for question in plan.questions if int(found.ids[question.row]) in still]
     if kept:
@@ -150,28 +166,3 @@ def _row(question: Planned, correction_id: int) -> dict[str, Any]:
         "reason": question.reason,
         "status": QuestionStatus.OPEN,
     }
-
-
-def _surplus(found: Waiting, scored: Scored, plan: Plan, rules: Asking, now: datetime) -> NDArray[np.intp]:
-    """The rows to drop: too old, copies, near copies in the shortlist, and past ``pool_size`` the oldest and least
-    informative.
-
-    A drawing's worth is its uncertainty, halved for each third of ``pool_days`` that it has waited. Of copies the one
-    that is worth most stays.
-    """
-    asked = np.array([question.row for question in plan.questions], np.intp)
-    age_days = (now.timestamp() - found.received) / timedelta(days=1).total_seconds()
-    worth = scored.unsure * 0.5 ** (3 * np.maximum(age_days, 0) / rules.pool_days)
-    worth[asked] = np.inf  # a copy of what is asked goes
-    stays = np.zeros(len(found), np.bool_)
-    order = np.lexsort((found.ids, -worth))
-    digests = np.ascontiguousarray(found.digests).view("S32").ravel()  # numpy sorts these as bytes
-    first = np.unique(digests[order], return_index=True)[1]
-    stays[order[first]] = True
-    stays[scored.rows[copies.near_copies(scored.candidates, worth[scored.rows], rules.near)]] = False
-    stays &= age_days <= rules.pool_days
-    stays[asked] = False  # they left the pool
-    kept = order[stays[order]]
-    stays[kept[rules.pool_size :]] = False
-    stays[asked] = True
-    return np.flatnonzero(~stays)

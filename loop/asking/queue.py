@@ -2,14 +2,25 @@
 
 Rules:
 
-- Every drawing takes part in exactly one lottery, on the first night after it arrived, before anything else looks at
-  it. Its chance is known and is kept with the question. Answers of the random arm, weighted by 1/(chance that the phone
-  sent it × chance of the lottery), are therefore an unbiased picture of what users draw. The lottery's chances are
-  proportional to 1/(chance that the phone sent it), so that these weights are as equal as they can be: a sample of
-  equal weights says the most about everybody.
+- Every drawing takes part in exactly one lottery, in the first round after it arrived that asks anything, before
+  anything that depends on the model looks at it. Its chance is known and is kept with the question. Answers of the
+  random arm, weighted by 1/(chance that the phone sent it × chance of the lottery), are therefore an unbiased picture
+  of what users draw. The lottery's chances are proportional to 1/(chance that the phone sent it), so that these weights
+  are as equal as they can be: a sample of equal weights says the most about everybody.
+- Each round with a question draws at least one drawing by lot, so it holds the lottery of all that are new: none of
+  them reaches the asked arm, or is dropped for what it shows, without having had a chance above 0. A round that asks
+  nothing holds none, and then the new drawings stay in the pool (``surplus``). If the pool is past its size, such a
+  round asks by lot all the same, the random share of a day, so that it can be cut.
+- Why that is exact: let drawing i show y, have been sent with chance r and won its lottery with chance p > 0. Both are
+  fixed before the draw, and nothing that looks at y decides whether i takes part. Its part of the weighted sum is
+  y/(r·p) with chance r·p and 0 otherwise, y on average. What happens to it after it lost changes a 0, which stays one.
+  Left out are drawings whose lottery never came: they waited ``ask.pool_days`` while nothing was asked, or ops set
+  ``ask.random_share`` to 0. The first depends on the days, not on what they show; after the second, the picture is
+  unbiased again for drawings that arrive from then on.
 - The asked arm chooses among the drawings that the lottery left, in the order of the strategy. Of one source, and of
   one predicted digit, at most a share of the arm is asked, unless the pool has nothing else. Of copies and near copies
-  one is asked: a second answer about the same drawing teaches little.
+  one is asked, and none of what was asked about before or has a label: a second answer about the same drawing teaches
+  little. Near copies are looked for in the night's shortlist and among the newest labels.
 - Everything that determines a choice is kept with its round, so that ``rounds`` can make the same plan again.
 """
 
@@ -32,7 +43,8 @@ class PoolColumns:
     """The drawings that wait for a label; row i of each array belongs to drawing i.
 
     ``ids (n,) int64``, ``sources (n,) int64``, ``rates (n,) float64``: the chances, above 0, that phones sent them;
-    ``drawn (n,) bool``: its lottery was held on an earlier night; ``digests (n, 32) uint8``: SHA-256 of the pixels.
+    ``drawn (n,) bool``: its lottery was held on an earlier night; ``digests (n, 32) uint8``: SHA-256 of the pixels;
+    ``repeats (n,) bool``: a copy or near copy of it was asked about, or has a label.
     """
 
     ids: NDArray[np.int64]
@@ -40,6 +52,7 @@ class PoolColumns:
     rates: NDArray[np.float64]
     drawn: NDArray[np.bool_]
     digests: NDArray[np.uint8]
+    repeats: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of drawings."""
@@ -65,6 +78,14 @@ class AskingRules:
     digit_share: float = 0.25
     near: float = 0.0
     """Two drawings are near copies if the cosine distance of their embeddings is smaller."""
+    overflowing: int = 0
+    """If the pool is past its size, the questions of a day: the lottery is held although ``count`` is 0."""
+
+    @property
+    def lots(self) -> int:
+        """How many drawings the lottery draws: the random share of the questions, and at least one."""
+        questions = self.count or self.overflowing
+        return max(1, round(self.random_share * questions)) if self.random_share and questions else 0
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for rules that cannot be followed."""
@@ -106,16 +127,16 @@ def plan(pool: PoolColumns, rows: NDArray[np.intp], candidates: Candidates, rule
     the whole pool.
     """
     new = np.flatnonzero(~pool.drawn)
-    chances = lottery_chances(pool.rates[new], round(rules.random_share * rules.count))
+    chances = lottery_chances(pool.rates[new], rules.lots)
     won = winners(chances, seed)
     by_lot_rows = new[won]
     by_lot = [
         Planned(int(row), RANDOM, float(chance), 0.0, f"random: chance {chance:.3g} among {len(new)} new drawings")
         for row, chance in zip(by_lot_rows, chances[won], strict=True)
     ]
-    rest = ~np.isin(rows, by_lot_rows)
+    rest = ~np.isin(rows, by_lot_rows) & ~pool.repeats[rows]
     wanted = min(rules.count - len(by_lot), int(rest.sum()))
-    asked = _asked(pool, candidates[rest], rows[rest], wanted, rules, seed) if wanted else []
+    asked = _asked(pool, candidates[rest], rows[rest], wanted, rules, seed) if wanted > 0 else []
     return Plan((*by_lot, *asked), new[chances > 0], chances[chances > 0])
 
 

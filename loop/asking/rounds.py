@@ -164,7 +164,7 @@ class _Again:
 def _again(tx: Session, home: Home, made: Round, progress: Progress) -> _Again:
     rules, pool = _rules(made), made.pool
     there = rounds.still_stored(tx, pool.ids)
-    columns = PoolColumns(pool.ids, there.sources, pool.rates, pool.drawn, there.digests)
+    columns = PoolColumns(pool.ids, there.sources, pool.rates, pool.drawn, there.digests, pool.repeats)
     labelled = rounds.still_stored(tx, pool.labelled).stored
     obstacles = [*_gone(there, pool.ids), *_forgotten(labelled, rules.strategy)]
     complete, alone = not obstacles, {}

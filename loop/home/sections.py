@@ -247,7 +247,9 @@ class Asking:
     strategy: str = "margin"
     """A query strategy of ``loop/asking/strategies``."""
     random_share: float = 0.15
-    """Share of the questions that is drawn by lot: an unbiased picture of what users draw."""
+    """Share of the questions that is drawn by lot, at least one a round: an unbiased picture of what users draw. 0:
+    none, and no picture of the drawings that wait meanwhile.
+    """
     source_share: float = 0.05
     """Largest share of the other questions about one source's drawings."""
     digit_share: float = 0.25
@@ -255,9 +257,9 @@ class Asking:
     near: float = 0.002
     """Cosine distance of two embeddings below which one drawing is a near copy of the other."""
     pool_size: int = 20_000
-    """Drawings that wait for a question; past it, the oldest and least informative are dropped."""
+    """Drawings that wait for a question; past it, the oldest and least informative are dropped, after their lottery."""
     pool_days: float = 30.0
-    """A drawing that waited longer is dropped."""
+    """A drawing that waited longer is dropped; a question that was open for longer is closed without a label."""
     ask_user: bool = False
     """Phones ask their user about an unsure drawing."""
     asked_a_day: int = 3

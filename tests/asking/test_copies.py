@@ -1,11 +1,13 @@
-"""Near copies in the pool."""
+"""Near copies in the pool, and of what has a label."""
+
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loop.asking.candidates import Candidates
-from loop.asking.copies import near_copies
+from loop.asking.copies import near_copies, near_labelled
 
 NEAR = 0.002
 
@@ -62,3 +64,13 @@ def _close(found: Candidates, one: int, other: int, near: float) -> bool:
     """The same comparison as the module's, in float32."""
     directions = found.embeddings / np.linalg.norm(found.embeddings, axis=1, keepdims=True)
     return bool(directions[one] @ directions[other] > 1 - near)
+
+
+def test_near_a_label() -> None:
+    """0.01 radians from a labelled digit, of any length, is near, 0.1 is not; without labels or at distance 0, none."""
+    found = candidates([0.0, 0.1, 1.01], [1, 1, 1])
+    labelled = np.array([[5.0, 0.05], [np.cos(1.0), np.sin(1.0)], [0.0, 0.0]], np.float32)
+    assert near_labelled(replace(found, labelled=labelled), NEAR).tolist() == [0, 2]
+    assert near_labelled(replace(found, labelled=labelled), 0.0).tolist() == []
+    assert near_labelled(found, NEAR).tolist() == []
+    assert near_labelled(replace(found[np.zeros(0, np.intp)], labelled=labelled), NEAR).tolist() == []

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from loop.asking import nightly, review
 from loop.data import digits
@@ -17,8 +18,9 @@ from loop.home.sections import Asking
 from loop.home.settings import Settings
 from loop.intake import Upload
 from loop.store import Store, tables
+from loop.store.asking import pool
 from loop.store.asking.values import QuestionStatus, Word
-from loop.store.values import Status
+from loop.store.values import Kind, Role, Status
 from tests.asking.conftest import drawing, send
 from tests.conftest import NOW
 from tests.feed.conftest import Office
@@ -97,16 +99,125 @@ def test_the_pool_stays_within_its_bounds(home: Home) -> None:
 
 
 def test_a_near_copy_leaves_the_pool(home: Home) -> None:
-    """A drawing again with a few pixels one shade brighter: one of the two stays, unless ``ask.near`` is 0."""
+    """A drawing again with a few pixels one shade brighter: after its lottery one of the two stays, unless ``ask.near``
+    is 0. Before, both stay: the picture would miss one.
+    """
     first = drawing("ada", 1)
     assert isinstance(first.image, digits.Digit)
     pixels = first.image.pixels.copy()
     pixels[10, 10:14] ^= 1
     send(home.store, first, replace(first, image=digits.digit(pixels), key="again"), drawing("ada", 2))
     everything = replace_ask(home, near=0.0)
+    assert nightly.ask(home, "cnn", NOW, count=0).left == 3
+    with home.store.exclusive() as tx:
+        pool.hold_lottery(tx, pool.waiting(tx).ids, np.full(3, 0.5))
     assert nightly.ask(everything, "cnn", NOW, count=0).left == 3
     assert nightly.ask(home, "cnn", NOW, count=0).left == 2
     assert nightly.ask(home, "cnn", NOW, count=0).dropped == 0
+
+
+def lotteries(store: Store) -> list[float | None]:
+    """The chance that each drawing which is still there had in its lottery."""
+    with store.read() as tx:
+        return list(tx.scalars(select(tables.Correction.lottery).order_by(tables.Correction.id)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_small_round_holds_a_lottery(home: Home, count: int) -> None:
+    """One question is drawn by lot although 25 % of them are less, and every drawing took part."""
+    send(home.store, *some(30))
+    asked = nightly.ask(home, "cnn", NOW, count=count)
+    assert (asked.random, asked.asked) == (1, count - 1)
+    assert lotteries(home.store) == pytest.approx([1 / 30] * 30)
+
+
+def test_nothing_leaves_before_its_lottery(home: Home) -> None:
+    """A round that asks nothing keeps what is new, copies too, up to the age limit."""
+    send(home.store, *some(10))
+    send(home.store, *(replace(drawing("a copier", seed), key=f"copy {seed}") for seed in range(5)))
+    asked = nightly.ask(home, "cnn", NOW, count=0)
+    assert (asked.random, asked.dropped, asked.left, asked.why) == (0, 0, 15, nightly.ENOUGH)
+    assert lotteries(home.store) == [None] * 15
+    assert nightly.ask(home, "cnn", NOW + timedelta(days=31), count=0).left == 0
+
+
+def test_a_pool_past_its_size_asks_by_lot(home: Home) -> None:
+    """With a full queue, too: the random share of a day, among all; then it is cut. Without reviewers it is not cut."""
+    send(home.store, *some(60))
+    nobody = replace_ask(home, pool_size=12, per_day=0)
+    assert nightly.ask(nobody, "cnn", NOW).left == 60
+    small = replace_ask(home, pool_size=12)
+    asked = nightly.ask(small, "cnn", NOW, count=0)
+    assert (asked.random, asked.asked, asked.left) == (5, 0, 12)
+    assert lotteries(home.store) == pytest.approx([5 / 60] * 17)
+    assert nightly.ask(small, "cnn", NOW, count=0).dropped == 0
+
+
+def test_without_a_random_arm_the_pool_is_cut(home: Home) -> None:
+    """``ask.random_share = 0``: there is no lottery to wait for."""
+    send(home.store, *some(60))
+    asked = nightly.ask(replace_ask(home, random_share=0.0, pool_size=12), "cnn", NOW, count=3)
+    assert (asked.random, asked.asked, asked.left) == (0, 3, 12)
+
+
+def test_copies_of_what_was_asked_are_passed_over(home: Home) -> None:
+    """Copies of drawings that were asked about or have a label win lots, and leave the pool otherwise; a copy of one
+    that nobody answered in time is asked about.
+    """
+    send(home.store, *some(10))
+    nightly.ask(home, "cnn", NOW)
+    for question in review.hand_out(home.store, "ada", 5, NOW, 300):
+        review.answer(home.store, "ada", question.id, Word(3), NOW)
+    said = replace(drawing("someone", 10), kind=Kind.CORRECTION, label=4)
+    send(home.store, replace(said, runner_up=None, runner_up_confidence=None))
+    copies = [replace(each, source=f"another {each.source}", key=f"copy {each.key}") for each in some(11)]
+    send(home.store, *copies)
+    without_lots = replace_ask(home, random_share=0.0)
+    with home.store.exclusive() as tx:
+        dropped = tx.scalars(select(tables.Question).order_by(tables.Question.id.desc())).first()
+        assert dropped is not None
+        dropped.status = QuestionStatus.DROPPED
+        tx.flush()
+        assert pool.waiting(tx).repeats.sum() == 10
+    asked = nightly.ask(without_lots, "cnn", NOW + timedelta(days=1))
+    assert (asked.scored, asked.asked, asked.dropped, asked.left) == (11, 1, 10, 0)
+    send(home.store, *(replace(each, source=f"a third {each.source}") for each in copies))
+    asked = nightly.ask(home, "cnn", NOW + timedelta(days=2), count=20)
+    assert (asked.random, asked.asked, asked.dropped) == (5, 0, 6)
+
+
+def test_a_near_copy_of_what_has_a_label_leaves_the_pool(home: Home) -> None:
+    """After its lottery, unless ``ask.near`` is 0."""
+    first = drawing("ada", 1)
+    assert isinstance(first.image, digits.Digit)
+    pixels = first.image.pixels.copy()
+    pixels[10, 10:14] ^= 1
+    said = replace(first, image=digits.digit(pixels), key="said", kind=Kind.ASKED, label=4)
+    send(home.store, first, said, *some(3, first=20))
+    with home.store.exclusive() as tx:
+        tx.execute(update(tables.Source).values(role=Role.TRAIN))
+        pool.hold_lottery(tx, pool.waiting(tx).ids, np.full(4, 0.5))
+    assert nightly.ask(replace_ask(home, near=0.0), "cnn", NOW, count=0).left == 4
+    assert nightly.ask(home, "cnn", NOW, count=0).left == 3
+
+
+def test_two_rounds_at_once_hold_one_lottery(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A winner that took part in another round's lottery meanwhile is not asked about by lot a second time."""
+    send(home.store, *some(60))
+    plan: Callable[..., object] = nightly.queue.plan
+
+    def and_another_round(*arguments: object) -> object:
+        made = plan(*arguments)
+        monkeypatch.setattr(nightly.queue, "plan", plan)
+        send(home.store, *some(1, first=1000))  # another pool, so other lots
+        assert nightly.ask(home, "cnn", NOW, count=10).random == 2
+        return made
+
+    monkeypatch.setattr(nightly.queue, "plan", and_another_round)
+    assert nightly.ask(home, "cnn", NOW).random == 0
+    by_lot = [row for row in rows(home.store) if row.arm == "random"]
+    assert [row.chance for row in by_lot] == pytest.approx([2 / 61] * 2)
+    assert lotteries(home.store) == pytest.approx([2 / 61] * 61)
 
 
 def test_nothing_to_ask(home: Home) -> None:

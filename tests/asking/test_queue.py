@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ def columns(n: int, sources: int = 1000, drawn: int = 0, rare: int = 0) -> PoolC
         np.where(np.arange(n) < n - rare, 1.0, 0.01),
         np.arange(n) < drawn,
         digests(range(n)),
+        np.zeros(n, np.bool_),
     )
 
 
@@ -125,11 +127,26 @@ def test_copies_are_asked_once() -> None:
     embeddings = seen.embeddings.copy()
     embeddings[9] = 2 * embeddings[4]
     contents = digests([*range(20), 4, *range(21, 30)])
-    pool = PoolColumns(pool.ids, pool.sources, pool.rates, pool.drawn, contents)
+    pool = PoolColumns(pool.ids, pool.sources, pool.rates, pool.drawn, contents, pool.repeats)
     seen = Candidates(sure, embeddings, seen.labelled, seen.committee)
     rules = AskingRules(5, random_share=0.0, source_share=1, digit_share=1, near=1e-6)
     rows = {question.row for question in plan(pool, seen, rules, 0).questions}
     assert len(rows & {4, 9, 20}) == 1
+
+
+def test_what_was_asked_before_is_passed_over() -> None:
+    """The asked arm leaves out copies of what was asked about, also if it then asks less; the lottery does not."""
+    pool = replace(columns(12), repeats=np.arange(12) % 2 == 0)
+    questions = plan(
+        pool, candidates(12, 1), AskingRules(10, random_share=0.2, source_share=1, digit_share=1), 0
+    ).questions
+    assert [question.arm for question in questions].count(RANDOM) == 2
+    asked = {question.row for question in questions if question.arm == ASKED}
+    assert asked == set(range(1, 12, 2)) - {question.row for question in questions if question.arm == RANDOM}
+    wins = {
+        question.row for seed in range(30) for question in plan(pool, candidates(12, 1), AskingRules(1), seed).questions
+    }
+    assert wins & set(range(0, 12, 2))
 
 
 def test_the_digest_names_the_pool() -> None:

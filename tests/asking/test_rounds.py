@@ -88,7 +88,8 @@ def test_what_reviewers_and_phones_do_later_changes_nothing(home: Home) -> None:
     for question in review.hand_out(home.store, "ada", 20, NOW, 300):
         review.answer(home.store, "ada", question.id, Word(3), NOW)
     send(home.store, *(drawing("somebody", seed) for seed in range(100, 120)))
-    nightly.ask(home, "cnn", NOW + timedelta(days=1))
+    send(home.store, *(replace(each, source=f"another {each.source}") for each in people(40)))  # half was asked about
+    assert nightly.ask(home, "cnn", NOW + timedelta(days=1)).dropped > 10
     with home.store.exclusive() as tx:
         own_uploads.mark_withdrawn(tx, 5)
     for number in (1, 2):
@@ -306,7 +307,13 @@ def test_a_pool_is_small(home: Home) -> None:
     asked(home)
     random = np.random.default_rng(0)
     ids = np.cumsum(random.integers(1, 9, 100_000))
-    pool = KeptPool(ids, random.choice([1.0, 0.25, 0.05], len(ids)), random.random(len(ids)) < 0.9, ids[:0])
+    pool = KeptPool(
+        ids,
+        random.choice([1.0, 0.25, 0.05], len(ids)),
+        random.random(len(ids)) < 0.9,
+        random.random(len(ids)) < 0.1,
+        ids[:0],
+    )
     with home.store.exclusive() as tx:
         made = kept.get(tx, 1)
         assert made is not None

@@ -78,7 +78,9 @@ def live(site: Site, *, erases: bool) -> None:
         tx.add(tables.AskingPolicy(document={"margin_ppm": 1}, reasons=["first"], actor="ops", set_at=site.now))
         asked = {"arm": "asked", "strategy": "margin", "score": 0.5, "reason": "margin", "seed": 0, "quorum": 1}
         gone = {"pool_digest": "0" * 64, "status": "dropped", "asked_at": site.now, "closed_at": site.now}
-        columns = KeptPool(np.array([upload.id]), np.ones(1), np.zeros(1, np.bool_), np.array([upload.id]))
+        columns = KeptPool(
+            np.array([upload.id]), np.ones(1), np.zeros(1, np.bool_), np.zeros(1, np.bool_), np.array([upload.id])
+        )
         held = Round("cnn", 1, ("0" * 64,), {"count": 1}, 0, 1, 1, "0" * 64, columns, site.now)
         tx.add(tables.Question(id=1, correction_id=upload.id, round_id=rounds.add(tx, held), **asked, **gone))
         tx.flush()

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
+from loop.store.asking.values import QuestionStatus
 from loop.store.values import Kind, Role, Status
 
 ROWS_AT_ONCE = 10_000
@@ -22,7 +23,8 @@ class Waiting:
     """Drawings without a label and without a question, by id; row i of each array belongs to drawing i.
 
     ``ids (n,) int64``, ``sources (n,) int64``, ``rates (n,) float64``, ``drawn (n,) bool``: its lottery was held;
-    ``received (n,) float64`` in seconds since 1970, ``digests (n, 32) uint8``: SHA-256 of the pixels.
+    ``received (n,) float64`` in seconds since 1970, ``digests (n, 32) uint8``: SHA-256 of the pixels, ``repeats (n,)
+    bool``: another upload with the same pixels was asked about, or has a label that counts.
     """
 
     ids: NDArray[np.int64]
@@ -31,6 +33,7 @@ class Waiting:
     drawn: NDArray[np.bool_]
     received: NDArray[np.float64]
     digests: NDArray[np.uint8]
+    repeats: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of drawings."""
@@ -46,6 +49,7 @@ def waiting(tx: Session) -> Waiting:
         UPLOAD.lottery.is_not(None) | UPLOAD.flag.is_not(None),
         UPLOAD.received_at,
         UPLOAD.digest,
+        _repeats(),
     )
     query = query.where(*_waits()).order_by(UPLOAD.id)
     parts = [_columns([])]
@@ -54,7 +58,7 @@ def waiting(tx: Session) -> Waiting:
 
 
 def _columns(rows: Sequence[Any]) -> Waiting:
-    ids, sources, rates, drawn, received, digests = zip(*rows, strict=True) if rows else ((),) * 6
+    ids, sources, rates, drawn, received, digests, repeats = zip(*rows, strict=True) if rows else ((),) * 7
     return Waiting(
         np.array(ids, np.int64),
         np.array(sources, np.int64),
@@ -62,23 +66,28 @@ def _columns(rows: Sequence[Any]) -> Waiting:
         np.array(drawn, np.bool_),
         np.array([moment.timestamp() for moment in received], np.float64),
         np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32),
+        np.array(repeats, np.bool_),
     )
 
 
 def hold_lottery(tx: Session, ids: NDArray[np.int64], chances: NDArray[np.float64]) -> None:
-    """Record that these drawings, if they still wait without a question, took part in a lottery, with these chances."""
-    mine = update(UPLOAD).where(UPLOAD.id == bindparam("number"), *_waits()).values(lottery=bindparam("chance"))
+    """Record that these drawings took part in their lottery, with these chances. Left out are those that no longer wait
+    without a question, and those that took part in another one.
+    """
+    mine = update(UPLOAD).where(UPLOAD.id == bindparam("number"), UPLOAD.lottery.is_(None), *_waits())
+    mine = mine.values(lottery=bindparam("chance"))
     for begin in range(0, len(ids), ROWS_AT_ONCE):
         part = slice(begin, begin + ROWS_AT_ONCE)
         pairs = zip(ids[part].tolist(), chances[part].tolist(), strict=True)
         tx.connection().execute(mine, [{"number": number, "chance": chance} for number, chance in pairs])
 
 
-def unasked(tx: Session, ids: NDArray[np.int64]) -> set[int]:
-    """Those of these drawings that still wait without a question."""
+def unasked(tx: Session, ids: NDArray[np.int64], *, undrawn: bool = False) -> set[int]:
+    """Those of these drawings that still wait without a question, or with ``undrawn`` also without a lottery."""
     found: set[int] = set()
+    which = (*_waits(), UPLOAD.lottery.is_(None)) if undrawn else _waits()
     for part in _parts(ids):
-        found |= set(tx.scalars(select(UPLOAD.id).where(UPLOAD.id.in_(part), *_waits())))
+        found |= set(tx.scalars(select(UPLOAD.id).where(UPLOAD.id.in_(part), *which)))
     return found
 
 
@@ -135,6 +144,13 @@ def phone_margins(tx: Session, since: datetime) -> tuple[NDArray[np.float64], ND
 def _waits() -> tuple[ColumnElement[bool], ...]:
     asked = exists().where(QUESTION.correction_id == UPLOAD.id)
     return UPLOAD.status == Status.PENDING, UPLOAD.kind == Kind.DRAWING, ~asked
+
+
+def _repeats() -> ColumnElement[bool]:
+    other = aliased(UPLOAD)
+    asked = exists().where(QUESTION.correction_id == other.id, QUESTION.status != QuestionStatus.DROPPED)
+    same = other.digest == UPLOAD.digest, other.id != UPLOAD.id
+    return exists().where(*same, or_(other.status == Status.ACCEPTED, asked))
 
 
 def _parts(ids: NDArray[np.int64], size: int = 500) -> Iterator[list[int]]:

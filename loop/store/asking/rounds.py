@@ -37,13 +37,14 @@ ROUND, QUESTION, UPLOAD = tables.Round, tables.Question, tables.Correction
 class KeptPool:
     """The pool of a round, by id; row i of each array belongs to drawing i.
 
-    ``ids (n,) int64``, ``rates (n,) float64``, ``drawn (n,) bool``: as ``queue.PoolColumns``; ``labelled (m,) int64``:
-    the labelled uploads that strategies of distance compared with.
+    ``ids (n,) int64``, ``rates (n,) float64``, ``drawn (n,) bool``, ``repeats (n,) bool``: as ``queue.PoolColumns``;
+    ``labelled (m,) int64``: the labelled uploads that strategies of distance compared with.
     """
 
     ids: NDArray[np.int64]
     rates: NDArray[np.float64]
     drawn: NDArray[np.bool_]
+    repeats: NDArray[np.bool_]
     labelled: NDArray[np.int64]
 
 
@@ -185,12 +186,14 @@ def _unpacked(round_id: int, data: bytes) -> KeptPool:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             ids, labelled = (np.cumsum(arrays[name], dtype=np.int64) for name in ("ids", "labelled"))
-            pool = KeptPool(ids, arrays["rates"], arrays["drawn"], labelled)
+            # the first rounds were stored without it, and passed over nothing
+            repeats = arrays["repeats"] if "repeats" in arrays else np.zeros(len(ids), np.bool_)
+            pool = KeptPool(ids, arrays["rates"], arrays["drawn"], repeats, labelled)
     except (ValueError, KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
         raise OpsError(
             f"round {round_id}: its stored pool cannot be read ({one_line(error)}); restore a backup"
         ) from None
-    if not len(pool.ids) == len(pool.rates) == len(pool.drawn):
+    if not len(pool.ids) == len(pool.rates) == len(pool.drawn) == len(pool.repeats):
         raise OpsError(f"round {round_id}: its stored pool has columns of different lengths; restore a backup")
     return pool
 
