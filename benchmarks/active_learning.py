@@ -4,7 +4,11 @@ Cross-validated by hand: in each fold some writers are judged and all others are
 reads the pool, a strategy orders it, and only the first labels of that order are revealed and taught in one night. The
 published bytes then read the writers that nobody asked about. A stopped run goes on where it ended.
 
-    python benchmarks/active_learning.py --seeds 10 --out active_learning.jsonl [--strategies random margin] [--folds 1]
+``nightly:margin`` asks as the loop does, night after night: the network that was taught the first budget reads the rest
+of the pool and chooses the next labels, up to the second budget, and so on.
+
+    python benchmarks/active_learning.py --seeds 10 --out active_learning.jsonl [--folds 1] \\
+        [--strategies random margin nightly:margin]
     python benchmarks/active_learning.py --out active_learning.jsonl --summary [--json] [--plot active_learning.png]
     python benchmarks/active_learning.py --out FILE --summary --compare margin scikit:Falcun --budgets 100
 """
@@ -23,32 +27,19 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
 from benchmarks import scikit_strategies  # noqa: E402 - after the path
+from benchmarks.active_curves import ALL, BASE, Point, paired, plot, summary  # noqa: E402
 from benchmarks.unseen_writers import DEVELOPMENT, SHARED, Writer, guesses, read_writers  # noqa: E402
 from loop.asking.candidates import Candidates  # noqa: E402
 from loop.asking.strategies import STRATEGIES  # noqa: E402
 from loop.data import corpus  # noqa: E402
 from loop.evaluation import digit_classifier  # noqa: E402
 from models.cnn import Cnn  # noqa: E402
+from models.cnn.family import Network  # noqa: E402
 from models.family import Card, Lesson, Weights, no_progress  # noqa: E402
 
 BUDGETS = (25, 50, 100, 200, 400, 800)
 FOLDS = 3
-ALL, BASE = "all", "base"
-GAIN_SHARE = 0.9
-RESAMPLES = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One night: accuracy in per cent on the judged writers, and on MNIST's test set (not with --development)."""
-
-    strategy: str
-    labels: int
-    seed: int
-    fold: int
-    accuracy: float
-    mnist: float | None
-    n: int
+NIGHTLY = "nightly:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +93,15 @@ def choose(strategy: str, reading: Reading, weights: Weights, seed: int, count: 
     return STRATEGIES[strategy](pool, count, seed).rows
 
 
+def extended(
+    rows: NDArray[np.intp], labels: int, strategy: str, fold: Fold, champion: Weights, seed: int
+) -> NDArray[np.intp]:
+    """These rows of the pool and those that the champion asks for next, ``labels`` together."""
+    rest = np.setdiff1d(np.arange(len(fold.labels)), rows)
+    chosen = choose(strategy, reading_of(fold.images[rest], champion), champion, seed, labels - len(rows))
+    return np.concatenate([rows, rest[chosen]])
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which nights to run: ``references`` are ``base`` (nothing taught) and ``all`` labels of the pool."""
@@ -117,7 +117,7 @@ class Wanted:
         """Strategy and number of labels of each night of a fold."""
         sizes = {BASE: 0, ALL: everything}
         return [(name, sizes[name]) for name in self.references] + [
-            (name, budget) for name in self.strategies for budget in self.budgets
+            (name, budget) for name in self.strategies if not name.startswith(NIGHTLY) for budget in self.budgets
         ]
 
 
@@ -128,13 +128,15 @@ def points(asked: Wanted, known: set[tuple[str, int, int, int]]) -> Iterator[Poi
     if weights is None:
         raise SystemExit("expected a shipped base, got none")
 
-    def score(name: str, labels: int, seed: int, fold: Fold, rows: NDArray[np.intp]) -> Point:
-        taught = family.load(weights)
-        if len(rows):
-            lesson = Lesson(
-                mnist.train_images, mnist.train_labels, fold.images[rows], fold.labels[rows], np.ones(len(rows))
-            )
-            taught = family.fine_tune(weights, lesson, seed, no_progress)
+    def teach(fold: Fold, rows: NDArray[np.intp], seed: int) -> Network:
+        if not len(rows):
+            return family.load(weights)
+        chosen, ones = (fold.images[rows], fold.labels[rows]), np.ones(len(rows))
+        return family.fine_tune(
+            weights, Lesson(mnist.train_images, mnist.train_labels, *chosen, ones), seed, no_progress
+        )
+
+    def score(name: str, labels: int, seed: int, fold: Fold, taught: Network) -> Point:
         right = np.concatenate([guesses(taught, writer.images) == writer.labels for writer in fold.judged])
         on_mnist = None
         if not asked.development:
@@ -145,6 +147,15 @@ def points(asked: Wanted, known: set[tuple[str, int, int, int]]) -> Iterator[Poi
         for fold in development_folds(writers) if asked.development else folds(writers, seed, asked.folds):
             everything = np.arange(len(fold.labels))
             orders: dict[str, NDArray[np.intp]] = {BASE: everything[:0], ALL: everything}
+            for name in (name for name in asked.strategies if name.startswith(NIGHTLY)):
+                if all((name, labels, seed, fold.number) in known for labels in asked.budgets):
+                    continue
+                rows, champion = everything[:0], weights
+                for labels in sorted(asked.budgets):
+                    rows = extended(rows, labels, name.removeprefix(NIGHTLY), fold, champion, seed)
+                    taught = teach(fold, rows, seed)
+                    champion = taught.weights()
+                    yield score(name, labels, seed, fold, taught)
             for name, labels in asked.nights(len(everything)):
                 if (name, labels, seed, fold.number) in known:
                     continue
@@ -152,106 +163,12 @@ def points(asked: Wanted, known: set[tuple[str, int, int, int]]) -> Iterator[Poi
                     orders[name] = choose(name, reading_of(fold.images, weights), weights, seed, labels)
                 elif name not in orders:
                     orders[name] = choose(name, reading_of(fold.images, weights), weights, seed, max(asked.budgets))
-                yield score(name, labels, seed, fold, orders[name][:labels])
-
-
-def summary(found: list[Point]) -> dict[str, object]:
-    """Mean accuracies, and how many labels each strategy needs for nine tenths of the gain that all labels bring."""
-    asking = [p for p in found if p.strategy not in (ALL, BASE)]
-    cells = {(p.strategy, 0 if p.strategy in (ALL, BASE) else p.labels, p.seed, p.fold): p for p in found}
-    runs = sorted({(p.seed, p.fold) for p in found if p.strategy == ALL})
-    names = sorted({p.strategy for p in asking})
-    budgets = sorted({p.labels for p in asking})
-    whole = [
-        run
-        for run in runs
-        if all((name, labels, *run) in cells for name in names for labels in budgets) and (BASE, 0, *run) in cells
-    ]
-    if not whole:
-        return {"runs": 0}
-    table = {
-        name: np.array([[cells[name, labels, *run].accuracy for labels in budgets] for run in whole]) for name in names
-    }
-    base = np.array([cells[BASE, 0, *run].accuracy for run in whole])
-    every = np.array([cells[ALL, 0, *run].accuracy for run in whole])
-    random = np.random.default_rng(0)
-    draws = [random.integers(0, len(whole), len(whole)) for _ in range(RESAMPLES)]
-    result: dict[str, object] = {
-        "runs": len(whole),
-        "seeds": len({seed for seed, _ in whole}),
-        "base": float(base.mean()),
-        "all": float(every.mean()),
-        "budgets": budgets,
-    }
-    for name in names:
-        needed = [_needed(table[name][rows].mean(0), base[rows].mean(), every[rows].mean(), budgets) for rows in draws]
-        result[name] = {
-            "accuracy": table[name].mean(0).tolist(),
-            "deviation": (table[name].std(0, ddof=1) / np.sqrt(len(whole))).tolist() if len(whole) > 1 else None,
-            "labels_for_90_percent": _needed(table[name].mean(0), base.mean(), every.mean(), budgets),
-            "interval": [float(np.quantile(needed, q)) for q in (0.025, 0.975)],
-        }
-    return result
-
-
-def paired(found: list[Point], one: str, other: str, budget: int) -> dict[str, object]:
-    """The accuracy of one strategy less that of the other, in points, over the runs that both have.
-
-    The interval is Student's over seeds; folds of one seed are averaged first.
-    """
-    from scipy import stats
-
-    cells = {(p.strategy, p.seed, p.fold): p for p in found if p.labels == budget}
-    runs = sorted({key[1:] for key in cells if {(one, *key[1:]), (other, *key[1:])} <= cells.keys()})
-    gaps = {run: cells[one, *run].accuracy - cells[other, *run].accuracy for run in runs}
-    seeds = sorted({seed for seed, _ in runs})
-    means = np.array([np.mean([gap for run, gap in gaps.items() if run[0] == seed]) for seed in seeds])
-    result: dict[str, object] = {"compared": [one, other], "labels": budget, "runs": len(runs), "seeds": len(seeds)}
-    if not seeds:
-        return result
-    for name in (one, other):
-        result[name] = float(np.mean([cells[name, *run].accuracy for run in runs]))
-    result["difference"] = float(means.mean())
-    if len(seeds) > 1:
-        half = float(stats.t.ppf(0.975, len(seeds) - 1) * means.std(ddof=1) / np.sqrt(len(seeds)))
-        result["interval"] = [float(means.mean()) - half, float(means.mean()) + half]
-    return result
-
-
-def _needed(accuracy: NDArray[np.float64], base: float, every: float, budgets: list[int]) -> float:
-    """Labels until the curve first reaches nine tenths of the gain, on a line between budgets; infinity if never."""
-    target = base + GAIN_SHARE * (every - base)
-    before, low = 0.0, base
-    for labels, height in zip(budgets, accuracy.tolist(), strict=True):
-        if height >= target:
-            return before + (labels - before) * (target - low) / max(height - low, 1e-9)
-        before, low = float(labels), height
-    return float("inf")
-
-
-def plot(result: dict[str, object], path: Path) -> None:
-    """Draw the learning curves."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4.5))
-    for name, curve in result.items():
-        if isinstance(curve, dict):
-            axes.errorbar(result["budgets"], curve["accuracy"], curve["deviation"], marker="o", capsize=3, label=name)
-    for name, style in ((ALL, "--"), (BASE, ":")):
-        axes.axhline(result[name], linestyle=style, color="grey", label=f"{name} labels" if name == ALL else "no label")
-    axes.set(xscale="log", xlabel="labels", ylabel="accuracy on people never met, %", title="What labels teach")
-    axes.set_xticks(result["budgets"], [str(budget) for budget in result["budgets"]])
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
+                yield score(name, labels, seed, fold, teach(fold, orders[name][:labels], seed))
 
 
 def main() -> None:
     """Run what is missing, or summarise what was run."""
-    strategies = [*sorted(STRATEGIES), *scikit_strategies.NAMES]
+    strategies = [*sorted(STRATEGIES), *(NIGHTLY + name for name in sorted(STRATEGIES)), *scikit_strategies.NAMES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="one JSON line per night; a stopped run goes on")
     parser.add_argument("--seeds", type=int, default=10)
