@@ -336,6 +336,17 @@ def test_a_spoilt_pool_is_one_line(home: Home, data: bytes) -> None:
         rounds.recompute(again)
 
 
+def test_a_spoilt_pool_keeps_no_erasure_away(home: Home) -> None:
+    """A round that cannot be read may name what is erased: it goes, its other questions stay."""
+    asked(home)
+    with home.store.write() as tx:
+        tx.execute(update(tables.Round).values(pool=b"PK"))
+    assert erasure.erase(home, "person 3", "ops", NOW).uploads == 5
+    with home.store.read() as tx:
+        assert tx.scalars(select(tables.Round.id)).all() == []
+        assert set(tx.scalars(select(tables.Question.round_id))) == {None}
+
+
 def test_rules_of_another_release(home: Home) -> None:
     """Rules that this release does not know are refused, not guessed."""
     again = asked(home)

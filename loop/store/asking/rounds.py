@@ -103,8 +103,7 @@ def add(tx: Session, made: Round) -> int:
     newest = select(ROUND.id).order_by(ROUND.id.desc()).offset(KEPT).limit(1)
     past = (ROUND.asked_at < made.asked_at - timedelta(days=KEPT_DAYS)) | (ROUND.id <= newest.scalar_subquery())
     old = tx.scalars(select(ROUND.id).where(past)).all()
-    tx.execute(update(QUESTION).where(QUESTION.round_id.in_(old)).values(round_id=None))
-    tx.execute(delete(ROUND).where(ROUND.id.in_(old)))
+    _remove(tx, old)
     return row.id
 
 
@@ -149,13 +148,25 @@ def still_stored(tx: Session, ids: NDArray[np.int64]) -> StillStored:
 
 
 def erase(tx: Session, ids: Iterable[int]) -> None:
-    """Replace the ids of erased uploads, and remove the rounds that have no question left."""
+    """Replace the ids of erased uploads, and remove the rounds that have no question left.
+
+    A round with a pool that cannot be read is removed too: nothing shows that it names none of them.
+    """
     tx.execute(delete(ROUND).where(~exists().where(QUESTION.round_id == ROUND.id)))
     gone = np.array(sorted(ids), np.int64)
     for number in tx.scalars(select(ROUND.id)).all() if len(gone) else ():
-        pool = _unpacked(number, tx.scalars(select(ROUND.pool).where(ROUND.id == number)).one())
+        try:
+            pool = _unpacked(number, tx.scalars(select(ROUND.pool).where(ROUND.id == number)).one())
+        except OpsError:
+            _remove(tx, [number])
+            continue
         if np.isin(pool.ids, gone).any() or np.isin(pool.labelled, gone).any():
             tx.execute(update(ROUND).where(ROUND.id == number).values(pool=_packed(_without(pool, gone))))
+
+
+def _remove(tx: Session, numbers: Sequence[int]) -> None:
+    tx.execute(update(QUESTION).where(QUESTION.round_id.in_(numbers)).values(round_id=None))
+    tx.execute(delete(ROUND).where(ROUND.id.in_(numbers)))
 
 
 def _missing(tx: Session, ids: NDArray[np.int64]) -> set[int]:
