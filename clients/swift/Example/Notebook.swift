@@ -56,11 +56,23 @@ import SwiftUI
         guard let reading = page?.reading else { return }
         await attempt { [phone, outbox] in
             let rate = await phone.confirmRate
-            guard let word = try LoopCorrection.said(digit, about: reading, confirmRate: rate) else { return await clear() }
+            guard let word = try LoopCorrection.said(digit, about: reading, confirmRate: rate) else {
+                return try await agreed(digit, reading)
+            }
             try await outbox.add(word)
             page?.word = word
             status = Self.text(try await outbox.upload())
         }
+    }
+
+    /// The user agreed, and no confirmation is sent: the asking policy decides as ever. If it asks, the answer is known.
+    private func agreed(_ digit: Int, _ reading: LoopReading) async throws {
+        let found = try await phone.consider(reading)
+        if let word = try LoopCorrection.left(reading, found, answer: found.askNow ? digit : nil) {
+            try await outbox.add(word)
+            status = Self.text(try await outbox.upload())
+        }
+        await clear()
     }
 
     /// The user goes on to the next drawing. If nobody corrected this one, the asking policy says what becomes of it.

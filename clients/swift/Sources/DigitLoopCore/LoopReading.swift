@@ -36,7 +36,8 @@ extension LoopPhone {
 }
 
 extension LoopCorrection {
-    /// What the user says about a reading: a correction, or, of right answers, a confirmation by lot; nil: send nothing.
+    /// What the user says about a reading: a correction, or, of right answers, a confirmation by lot. Nil: go on with
+    /// ``LoopPhone/consider(_:)`` and ``left(_:_:answer:at:key:)``, as if the user had said nothing.
     ///
     /// - Parameter confirmRate: ``LoopPhone/confirmRate``.
     /// - Throws: ``LoopError``: `badField` for a label that is no digit.
@@ -59,7 +60,8 @@ extension LoopCorrection {
     ///
     /// - Parameters:
     ///   - found: What ``LoopPhone/consider(_:)`` decided about it.
-    ///   - answer: The digit that the user answered when the app asked; nil if it did not ask, or got no answer.
+    ///   - answer: The digit that the user answered when the app asked, or had said before; nil if ``LoopConsidered/askNow`` is
+    ///     false, or there was no answer.
     public static func left(
         _ reading: LoopReading, _ found: LoopConsidered, answer: Int? = nil, at: Date = Date(), key: String = UUID().uuidString
     ) throws -> LoopCorrection? {
