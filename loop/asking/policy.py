@@ -25,8 +25,9 @@ WORTHWHILE = 0.1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrivals:
-    """The drawings of the last ``days``: ``margins (n,) float64``, the difference of the two best probabilities as the
-    phone computed it; ``rates (n,) float64``, the chances with which phones sent them.
+    """The drawings of the last ``days``, also those that their users answered: ``margins (n,) float64``, the difference
+    of the two best probabilities as the phone computed it; ``rates (n,) float64``, the chances with which phones sent
+    them.
     """
 
     margins: NDArray[np.float64]

@@ -28,8 +28,8 @@ def worth(
 ) -> None:
     """Measure what asking is worth: learning curves of the asked and of the random answers.
 
-    Each point is a model that was taught so many answers from the frozen base, judged on the answers by lot of sources
-    that judge. Nothing is registered; no night runs meanwhile.
+    Each point is a model that was taught so many answers from the frozen base, judged on the slice users: answers by
+    lot and words of sources that judge. Nothing is registered; no night runs meanwhile.
     """
     known_family(family)
     home = open_home()

@@ -1,7 +1,7 @@
 """Checks of what people wrote: has the challenger gained for them, and which evidence carries that answer?
 
-Two slices come from people: ``feedback``, the uploads of hands that judge, and ``users``, images that reviewers
-labelled. ``feedback`` carries the verdict if it has enough uploads of enough hands; else ``users`` does; else the base
+Two slices come from people: ``feedback``, the uploads of hands that judge, and ``users``, a picture of all that they
+draw. ``feedback`` carries the verdict if it has enough uploads of enough hands; else ``users`` does; else the base
 slice helps, within limits that ``_without_carrier`` states. A slice that does not carry can still fail a challenger.
 """
 

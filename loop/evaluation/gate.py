@@ -124,7 +124,7 @@ def _evidence(before: Report, score: Score, policy: Policy) -> Evidence | None:
     other, pairs = before.on(score.name), _paired(before, score, policy)
     if other is None or pairs is None:
         return None
-    # Reviewers' images were not chosen by what the user answered, so all that the earlier model reads count.
+    # What is in ``users`` does not depend on what the user said, so all that the earlier model reads counts.
     read = int(np.count_nonzero(other.right))
     return Evidence(score, pairs, read if score.name == USERS else score.confirmations, policy)
 

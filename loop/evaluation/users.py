@@ -1,4 +1,4 @@
-"""How accurate a model is for all users: the answers of the random arm, weighted by their inverse chances.
+"""How accurate a model is for all users: answers of the random arm and users' words, weighted by inverse chances.
 
 Digits of one hand resemble each other, so the interval counts hands: the variance is that of the hands' weighted
 deviations, and the quantile is Student's for so many hands. Pure functions.
@@ -11,6 +11,19 @@ from numpy.typing import NDArray
 
 from loop.evaluation import intervals
 from loop.evaluation.intervals import Interval
+
+
+def drawn_words(
+    weights: NDArray[np.float64], usual: float, lots: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The rows of the words that win, and their weights.
+
+    Every word reaches the server, so its weight ``(n,)`` is small. It wins with the chance weight/``usual`` and then
+    weighs ``usual``, which answers by lot do: no sum is expected to change, and a sample of equal weights is one that
+    no few items rule. A word that weighs more than ``usual`` stays as it is. ``lots (n,)`` are uniform in [0, 1).
+    """
+    won = np.flatnonzero(lots * usual < weights)
+    return won, np.maximum(weights[won], usual)
 
 
 def interval(

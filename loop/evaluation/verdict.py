@@ -12,7 +12,7 @@ from typing import Any
 FEEDBACK = "feedback"
 """The slice of held-out sources' corrections and confirmations."""
 USERS = "users"
-"""The slice of people's images that reviewers labelled."""
+"""The slice that pictures all that people draw: reviewers' answers by lot and users' words, with known chances."""
 FULL_BASE = 10_000
 """The number of base images that a policy's margins are meant for: MNIST's test set."""
 

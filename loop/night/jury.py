@@ -1,5 +1,5 @@
 """The judge's slices: the base corpus's test images, the jury: uploads of holdout sources, drawn by a secret, and the
-users: holdout drawings that were asked about by lot.
+users: what hands of the holdout drew, each with a known chance.
 
 Rules (ADR 17):
 - A hand judges only after it was seen on several UTC days, or once an operator vouches for it. Its side is decided by
@@ -9,10 +9,16 @@ Rules (ADR 17):
   with the smallest keyed hashes are drawn. The same store gives the same jury, one new upload replaces at most one, and
   nobody without the salt can tell which of its uploads are drawn, or make one that is.
 - The draw reads narrow columns; only the pixels of what was drawn are loaded.
-- Drawings that a query strategy chose judge in the jury, with weight 1. Answered drawings of the random arm form the
-  slice ``users`` instead (ADR 22): weighted by 1/(chance that the phone sent it × chance of its lottery), they are an
-  unbiased picture of what those hands draw. It is bounded as the jury is; what a bound leaves out is left out by hash,
-  whatever it shows, and a hand that is cut keeps its weight.
+- Drawings that a query strategy chose judge in the jury, with weight 1. The slice ``users`` is an unbiased picture of
+  what those hands draw (ADR 22): answered drawings of the random arm, weighted by 1/(chance that the phone sent it ×
+  chance of its lottery), and what users said themselves, which takes drawings away (``population``). Such words may be
+  in the jury, too; each slice scores them with its own weights.
+- A word weighs much less than an answer by lot, since all are sent. So words take part in a lottery by keyed hash, with
+  the chance word's weight/usual weight of an answer, and a drawn word has that weight: the expectation is the same, and
+  the gate's counts, and its caps of uploads and hands, mean in ``users`` what they mean elsewhere.
+- Answers that nobody has given yet, or in time, are stood for by those that are there. Without one there is no slice.
+- It is bounded as the jury is; what a bound leaves out is left out by hash, whatever it shows, and a hand that is cut
+  keeps its weight.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -26,10 +32,11 @@ from sqlalchemy.orm import Session
 
 from loop.data.corpus import Corpus
 from loop.evaluation.scoring import KEY_BYTES, Slice
+from loop.evaluation.users import drawn_words
 from loop.evaluation.verdict import FEEDBACK, USERS
 from loop.home.sections import Jury
 from loop.store import Store
-from loop.store.feedback import jurors, narrow, split, weighing
+from loop.store.feedback import jurors, narrow, population, split, weighing
 from loop.store.feedback.jurors import Hands
 from loop.store.feedback.narrow import Narrow
 
@@ -40,7 +47,8 @@ class Drawn:
     any.
 
     ``hands`` and ``items`` are in the jury, ``waiting`` hands are too new for it. ``heavy`` uploads weigh too much, and
-    ``copies`` repeat another hand's picture; both never judge. ``users`` counts the items of that slice.
+    ``copies`` repeat another hand's picture; both never judge. ``users`` counts the items of that slice, ``by_lot``
+    those of them that are answers to questions by lot.
     """
 
     slices: tuple[Slice, ...]
@@ -51,17 +59,20 @@ class Drawn:
     heavy: int
     copies: int
     users: int = 0
+    by_lot: int = 0
 
     @property
     def text(self) -> str:
         """Who judges and who waits, in words."""
         with_ = f" with {self.items:,} uploads" if self.hands else ""
-        lot = f"; {self.users:,} answers drawn by lot picture all users" if self.users else ""
+        said = self.users - self.by_lot
+        words = f" and {said:,} of users' own {'word' if said == 1 else 'words'}" if said else ""
+        lot = f"; {self.by_lot:,} answers drawn by lot{words} picture all users" if self.users else ""
         return jurors.judging(self.hands) + with_ + jurors.too_new(self.waiting, self.days) + lot
 
     def summary(self) -> dict[str, Any]:
         """The figures and the words as JSON values."""
-        names = ("hands", "items", "days", "heavy", "copies", "users", "text")
+        names = ("hands", "items", "days", "heavy", "copies", "users", "by_lot", "text")
         return {name: getattr(self, name) for name in names} | {
             "waiting": self.waiting.waiting,
             "first": None if self.waiting.first is None else self.waiting.first.isoformat(),
@@ -86,7 +97,7 @@ def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: da
         drawn, total = pool[rows], len(pool)
         del pool  # a million rows, before the pictures are loaded
         images = narrow.pixels(tx, drawn.ids)
-        lot = _by_lot(tx, rules, secret)
+        lot, answers = _users(tx, rules, secret)
         lot_images = narrow.pixels(tx, lot.ids)
     base = Slice(corpus.name, corpus.test_images, corpus.test_labels, np.ones(len(corpus.test_labels)))
     slices = (base, _slice(FEEDBACK, drawn, images, secret), _slice(USERS, lot, lot_images, secret))
@@ -99,6 +110,7 @@ def draw(store: Store, corpus: Corpus, rules: Jury, confirm_rate: float, now: da
         total - len(light),
         len(light) - len(own),
         len(lot),
+        answers,
     )
 
 
@@ -107,7 +119,7 @@ def users(store: Store, rules: Jury) -> Slice:
     with store.write() as tx:
         secret = sha256(b"jury\n" + split.set_salt(tx).encode()).digest()
     with store.frozen() as tx:
-        lot = _by_lot(tx, rules, secret)
+        lot, _ = _users(tx, rules, secret)
         return _slice(USERS, lot, narrow.pixels(tx, lot.ids), secret)
 
 
@@ -170,18 +182,40 @@ def _candidates(part: Narrow, secret: bytes) -> _Candidates:
     return _Candidates(part.ids, part.sources, part.labels, confirmed, weights, ranks(part.digests, secret))
 
 
-def _by_lot(tx: Session, rules: Jury, secret: bytes) -> "_Candidates":
-    """The answered drawings of the random arm, with weights 1/(chance of being sent × chance of being drawn)."""
-    parts = []
-    for part, chances in narrow.by_lot(tx, rules.days):
-        with np.errstate(over="ignore", divide="ignore", under="ignore"):
-            weights = 1 / (part.rates * chances)
-        parts.append(replace(_candidates(part, secret), weights=weights))
-    pool = _joined(parts)
-    own = _own(pool, np.flatnonzero(np.isfinite(pool.weights)))
+def _users(tx: Session, rules: Jury, secret: bytes) -> tuple["_Candidates", int]:
+    """The slice ``users``, and how many of its items are answers by lot."""
+    answers = _joined([_weighed(*each, secret) for each in population.by_lot(tx, rules.days)])
+    if not len(answers):
+        return answers, 0
+    still = float((1 / population.unanswered(tx, rules.days)).sum())
+    answers = replace(answers, weights=answers.weights * (1 + still / float(answers.weights.sum())))
+    usual = float(np.median(answers.weights))
+    words = [_drawn_words(*each, usual, secret) for each in population.words(tx, rules.days)]
+    pool = _joined([answers, *words])
+    pool = pool[np.argsort(pool.ids)]
+    kept = _bounded(pool, _own(pool, np.arange(len(pool))), rules)
+    return kept, int(np.isin(kept.ids, answers.ids).sum())
+
+
+def _weighed(part: Narrow, chances: NDArray[np.float64], secret: bytes) -> "_Candidates":
+    """Uploads weighted by 1/chance; one that would weigh infinitely much is left out."""
+    with np.errstate(over="ignore", divide="ignore"):
+        found = replace(_candidates(part, secret), weights=1 / chances)
+    return found[np.flatnonzero(np.isfinite(found.weights))]
+
+
+def _drawn_words(part: Narrow, chances: NDArray[np.float64], usual: float, secret: bytes) -> "_Candidates":
+    """Words that a keyed hash draws, as alike in weight to answers as can be: another hash than fills the slice."""
+    lots = ranks(part.digests, sha256(b"words\n" + secret).digest()) / 2.0**64
+    won, weights = drawn_words(1 / chances, usual, lots)
+    return replace(_candidates(part, secret)[won], weights=weights)
+
+
+def _bounded(pool: "_Candidates", own: NDArray[np.intp], rules: Jury) -> "_Candidates":
+    """At most so many in all and of each hand, those with the smallest hashes; a hand that is cut keeps its weight."""
     place = _places(np.lexsort((pool.ranks[own], pool.sources[own])), pool.sources[own])
-    of_hand = np.bincount(np.unique(pool.sources[own], return_inverse=True)[1])
-    scale = np.maximum(of_hand / rules.hand_items, 1)[np.unique(pool.sources[own], return_inverse=True)[1]]
+    hand = np.unique(pool.sources[own], return_inverse=True)[1]
+    scale = np.maximum(np.bincount(hand) / rules.hand_items, 1)[hand]
     fits = np.flatnonzero(place < rules.hand_items)
     fits = np.sort(fits[np.argsort(pool.ranks[own][fits], kind="stable")[: rules.items]])
     kept = pool[own[fits]]

@@ -119,7 +119,7 @@ def _lacks(known: Worth, minimum_hands: int) -> str:
     """What is missing for a measurement, in words; empty if nothing."""
     lacks = []
     if known.judges < LEAST_JUDGES:
-        lacks.append(f"judging answers drawn by lot: {known.judges:,}, need {LEAST_JUDGES:,}")
+        lacks.append(f"judging answers (slice users): {known.judges:,}, need {LEAST_JUDGES:,}")
     if known.hands < minimum_hands:
         lacks.append(f"their hands: {known.hands:,}, need {minimum_hands:,}")
     few = [

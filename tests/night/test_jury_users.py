@@ -17,8 +17,9 @@ from loop.home.sections import Jury
 from loop.intake import Receipt
 from loop.night import jury, publishing, retrain
 from loop.store import Store, tables
+from loop.store.asking import pool
 from loop.store.asking.values import Arm, Flag, Word
-from loop.store.feedback import erasures, split
+from loop.store.feedback import erasures, population, split
 from loop.store.values import Role, Status
 from tests.asking.conftest import ask, drawing
 from tests.helpers.people import season
@@ -30,23 +31,25 @@ __all__ = ["answered", "home"]  # the fixtures
 
 NAMES = [f"s{number}" for number in range(8)]
 JUDGES = [name for name in NAMES if split.role_of(name, "salt", 0.5) is Role.HOLDOUT]
-LOT, ASKED = range(2), range(2, 5)
-"""The numbers of each person's drawings that are asked about by lot, and by a strategy."""
+LOT, ASKED = range(1, 3), range(3, 6)
+"""The numbers of each person's drawings that are asked about by lot, and by a strategy; 0 is the first."""
 
 
 @pytest.fixture
 def asked(store: Store, now: datetime) -> Store:
-    """Eight people, each with five drawings: two asked about by lot with chance 0.5, three by margin; all are 3s."""
+    """Eight people, each with six drawings: the first, two asked about by lot with chance 0.5, three by margin; 3s."""
     with store.write() as tx:
         split.set_salt(tx, "salt")
-    drawings = [drawing(name, 100 * who + number) for who, name in enumerate(NAMES) for number in range(5)]
+    drawings = [drawing(name, 100 * who + number) for who, name in enumerate(NAMES) for number in range(6)]
     receipts = intake.accept_many(store, drawings, 0.5, now)
     ids = [receipt.id for receipt in receipts if isinstance(receipt, Receipt)]
     assert len(ids) == len(drawings)
-    ask(store, [ids[at] for at in range(len(ids)) if at % 5 in LOT], arm=Arm.RANDOM)
-    ask(store, [ids[at] for at in range(len(ids)) if at % 5 in ASKED])
+    ask(store, [ids[at] for at in range(len(ids)) if at % 6 in LOT], arm=Arm.RANDOM)
+    ask(store, [ids[at] for at in range(len(ids)) if at % 6 in ASKED])
+    with store.exclusive() as tx:
+        pool.hold_lottery(tx, np.array(ids[::6]), np.full(len(NAMES), 0.5))
     season(store)
-    answer(store, now, [Word(3)] * len(ids))
+    answer(store, now, [Word(3)] * (5 * len(NAMES)))
     return store
 
 
@@ -97,7 +100,7 @@ def test_a_drawing_weighs_the_inverse_of_both_chances(asked: Store, now: datetim
     by_lot = users_of(drawn(asked, now))
     assert set(by_lot.weights) == {8.0}
     with asked.write() as tx:
-        judged = jury.narrow.by_lot(tx, 0)
+        judged = population.by_lot(tx, 0)
         first = int(next(judged)[0].ids[0])
         tx.execute(update(upload).where(upload.id == first).values(rate=1e-300))
         tx.execute(update(question).where(question.correction_id == first).values(chance=1e-300))

@@ -102,7 +102,7 @@ def test_too_little_is_said(home: Home) -> None:
     found = worth.measure(home, "cnn", 1)
     assert not found.curves
     assert found.text == (
-        "too little to measure yet (judging answers drawn by lot: 0, need 100; their hands: 0, need 3; "
+        "too little to measure yet (judging answers (slice users): 0, need 100; their hands: 0, need 3; "
         "asked answers that teach: 0, need 10; random answers that teach: 0, need 10)"
     )
     with home.store.read() as tx:

@@ -31,6 +31,20 @@ def begun_at(tx: Session) -> datetime | None:
     return tx.scalar(select(tables.AskingPolicy.set_at).order_by(tables.AskingPolicy.id).limit(1))
 
 
+def sending(tx: Session) -> list[tuple[datetime, datetime | None]]:
+    """When policies asked for unsure and for other drawings: from, until (None: until now); no two overlap."""
+    found: list[tuple[datetime, datetime | None]] = []
+    begun: datetime | None = None
+    for _, each in after(tx, 0):
+        sends = each.document["unsure_ppm"] > 0 and each.document["other_ppm"] > 0
+        if sends and begun is None:
+            begun = each.set_at
+        if not sends and begun is not None:
+            found.append((begun, each.set_at))
+            begun = None
+    return found if begun is None else [*found, (begun, None)]
+
+
 def after(tx: Session, last: int) -> list[tuple[int, SetPolicy]]:
     """The policies that were set after the one with this id, with their ids, oldest first; all after 0."""
     row = tables.AskingPolicy

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from loop.store import tables
@@ -92,15 +92,33 @@ def unasked(tx: Session, ids: NDArray[np.int64], *, undrawn: bool = False) -> se
 
 
 def drop(tx: Session, ids: NDArray[np.int64]) -> int:
-    """Delete drawings that still wait without a question; the number of them. ``tx`` must be exclusive."""
+    """Delete drawings that still wait without a question; the number of them. ``tx`` must be exclusive.
+
+    The first upload of a source under the policy only stops waiting (``noted``): it shows since when the source follows
+    the policy (``feedback/population``). That holds for both sides of the split, or a phone could tell which one it is.
+    """
     dropped = 0
     for part in _parts(ids):
-        gone = sorted(unasked(tx, np.array(part, np.int64)))
+        waits = sorted(unasked(tx, np.array(part, np.int64)))
+        kept = _firsts(tx, waits)
+        gone = [number for number in waits if number not in kept]
+        tx.execute(update(UPLOAD).where(UPLOAD.id.in_(kept)).values(status=Status.NOTED))
         tx.execute(update(UPLOAD).where(UPLOAD.supersedes.in_(gone)).values(supersedes=None))
         tx.execute(delete(tables.Replay).where(tables.Replay.correction_id.in_(gone)))
         tx.execute(delete(UPLOAD).where(UPLOAD.id.in_(gone)))
-        dropped += len(gone)
+        dropped += len(waits)
     return dropped
+
+
+def _firsts(tx: Session, ids: Sequence[int]) -> set[int]:
+    """Those of these drawings that are the first upload of their source under the policy."""
+    earlier = aliased(tables.Correction)
+    before = exists().where(
+        earlier.source_id == UPLOAD.source_id,
+        earlier.id < UPLOAD.id,
+        earlier.kind.in_((Kind.DRAWING, Kind.ASKED)),
+    )
+    return set(tx.scalars(select(UPLOAD.id).where(UPLOAD.id.in_(ids), ~before)))
 
 
 def any_waiting(tx: Session) -> bool:
@@ -133,12 +151,25 @@ def labelled_ids(tx: Session, most: int) -> NDArray[np.int64]:
 
 
 def phone_margins(tx: Session, since: datetime) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the drawings that arrived since then: the phone's difference of the two best, and the chance of sending."""
-    query = select(UPLOAD.confidence - UPLOAD.runner_up_confidence, UPLOAD.rate).where(
-        UPLOAD.kind == Kind.DRAWING, UPLOAD.received_at >= since, UPLOAD.runner_up_confidence.is_not(None)
+    """Of the drawings that phones chose to send since then: the difference of the two best, and the chance of sending.
+
+    An answer of the user arrives instead of its drawing, and states the best digit's probability p only. Its margin is
+    taken as the least that p allows, 2p - 1: its user was asked about two digits, which share nearly all of it.
+    """
+    drawing = aliased(tables.Correction)
+    sent_before = exists().where(drawing.id == UPLOAD.supersedes, drawing.kind == Kind.DRAWING)
+    query = select(UPLOAD.confidence, UPLOAD.runner_up_confidence, UPLOAD.rate, UPLOAD.kind).where(
+        UPLOAD.received_at >= since,
+        or_(
+            and_(UPLOAD.kind == Kind.DRAWING, UPLOAD.runner_up_confidence.is_not(None)),
+            and_(UPLOAD.kind == Kind.ASKED, ~sent_before),  # else its drawing counts already
+        ),
     )
-    rows = tx.execute(query).all()
-    return np.array([row[0] for row in rows], np.float64), np.array([row[1] for row in rows], np.float64)
+    rows: Sequence[Any] = tx.execute(query).all()
+    margins = [
+        best - second if kind == Kind.DRAWING else max(2 * (best or 0.0) - 1, 0.0) for best, second, _, kind in rows
+    ]
+    return np.array(margins, np.float64), np.array([row.rate for row in rows], np.float64)
 
 
 def _waits() -> tuple[ColumnElement[bool], ...]:

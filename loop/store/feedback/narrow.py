@@ -55,20 +55,10 @@ class Narrow:
 
 def judging(tx: Session, days: int) -> Iterator[Narrow]:
     """The uploads that may judge, ordered by id, in parts: accepted ones, without a flag, of holdout sources that were
-    seen on ``days`` UTC days or that an operator vouches for. Drawings of the random arm are read by ``by_lot``.
+    seen on ``days`` UTC days or that an operator vouches for. ``population.by_lot`` reads drawings of the random arm.
     """
     by_lot = exists().where(QUESTION.correction_id == UPLOAD.id, QUESTION.arm == Arm.RANDOM)
-    return _parts(tx, _query(days).where(~((UPLOAD.kind == Kind.DRAWING) & by_lot)))
-
-
-def by_lot(tx: Session, days: int) -> Iterator[tuple[Narrow, NDArray[np.float64]]]:
-    """The answered drawings of the random arm that may judge, as ``judging`` gives the others, and the chances
-    ``(n,) float64`` with which each was drawn: the ``rates`` are those with which phones sent them.
-    """
-    query = _query(days).join(QUESTION, QUESTION.correction_id == UPLOAD.id).add_columns(QUESTION.chance)
-    query = query.where(UPLOAD.kind == Kind.DRAWING, QUESTION.arm == Arm.RANDOM, QUESTION.chance.is_not(None))
-    for rows in _rows(tx, query):
-        yield _part([row[:-1] for row in rows]), np.array([row[-1] for row in rows], np.float64)
+    return map(part, rows(tx, query(days).where(~((UPLOAD.kind == Kind.DRAWING) & by_lot))))
 
 
 def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -78,18 +68,19 @@ def pixels(tx: Session, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
     """
     found = np.zeros((len(ids), 28, 28), np.uint8)
     upload, sought = tables.Correction, given(dialect(tx), id=Id)
-    query = select(upload.id, upload.pixels).join(sought, sought.c.id == upload.id)
+    stored = select(upload.id, upload.pixels).join(sought, sought.c.id == upload.id)
     for begin in range(0, len(ids), PICTURES_AT_ONCE):
-        part = ids[begin : begin + PICTURES_AT_ONCE].tolist()
-        bytes_of = dict(tx.execute(query, listed({"id": number} for number in part)).all())
-        if missing := set(part) - bytes_of.keys():
-            raise LookupError(f"corrections: expected pixels of {len(part)} ids, {len(missing)} of them do not exist")
-        joined = b"".join(bytes_of[number] for number in part)
-        found[begin : begin + len(part)] = np.frombuffer(joined, np.uint8).reshape(-1, 28, 28)
+        some = ids[begin : begin + PICTURES_AT_ONCE].tolist()
+        bytes_of = dict(tx.execute(stored, listed({"id": number} for number in some)).all())
+        if missing := set(some) - bytes_of.keys():
+            raise LookupError(f"corrections: expected pixels of {len(some)} ids, {len(missing)} of them do not exist")
+        joined = b"".join(bytes_of[number] for number in some)
+        found[begin : begin + len(some)] = np.frombuffer(joined, np.uint8).reshape(-1, 28, 28)
     return found
 
 
-def _query(days: int) -> Select[Any]:
+def query(days: int) -> Select[Any]:
+    """The columns of ``part`` of what may judge, whatever its kind, ordered by id."""
     columns: tuple[Any, ...] = (
         UPLOAD.id,
         UPLOAD.source_id,
@@ -100,21 +91,19 @@ def _query(days: int) -> Select[Any]:
         UPLOAD.rate,
         UPLOAD.digest,
     )
-    query = select(*columns).join(tables.Source, tables.Source.id == UPLOAD.source_id)
-    query = query.where(jurors.seasoned(days), UPLOAD.status == Status.ACCEPTED, UPLOAD.flag.is_(None))
-    return query.order_by(UPLOAD.id)
+    found = select(*columns).join(tables.Source, tables.Source.id == UPLOAD.source_id)
+    found = found.where(jurors.seasoned(days), UPLOAD.status == Status.ACCEPTED, UPLOAD.flag.is_(None))
+    return found.order_by(UPLOAD.id)
 
 
-def _rows(tx: Session, query: Select[Any]) -> Iterator[Sequence[Any]]:
-    return tx.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions()
+def rows(tx: Session, which: Select[Any]) -> Iterator[Sequence[Any]]:
+    """The rows of a query, ``ROWS_AT_ONCE`` at a time; none is empty."""
+    return tx.execute(which.execution_options(yield_per=ROWS_AT_ONCE)).partitions()
 
 
-def _parts(tx: Session, query: Select[Any]) -> Iterator[Narrow]:
-    return map(_part, _rows(tx, query))
-
-
-def _part(rows: Any) -> Narrow:
-    ids, sources, labels, kinds, predicted, versions, rates, digests = zip(*rows, strict=True)
+def part(found: Sequence[Any]) -> Narrow:
+    """Rows of ``query`` as arrays; at least one."""
+    ids, sources, labels, kinds, predicted, versions, rates, digests = zip(*found, strict=True)
     return Narrow(
         ids=np.array(ids, np.int64),
         sources=np.array(sources, np.int64),
