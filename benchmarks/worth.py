@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.unseen_writers import SHARED, Writer, read_writers
 from loop import home as homes
-from loop import intake
+from loop import intake, registry
 from loop.asking import nightly, review
 from loop.clock import utc_now
 from loop.data import digits
@@ -51,7 +51,7 @@ def deployed(folder: Path, writers: list[Writer], nights: int, a_night: int) -> 
 
 def sent(home: Home, writer: Writer, *, judges: bool) -> dict[int, int]:
     """Send one person's drawings with what the champion says of them; their true digits by upload."""
-    champion = retrain.registry.champion(home, "cnn")
+    champion = registry.champion(home, "cnn")
     if champion is None:
         raise SystemExit("expected a champion, got none")
     said = home.models.get(champion.artifact_digest).probabilities(writer.images)
