@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALL, BASE, RANDOM = "all", "base", "random"
+NIGHTLY = "nightly:"
 GAIN_SHARE = 0.9
 RESAMPLES = 2_000
 ENDS = (0.025, 0.975)
@@ -117,7 +118,9 @@ def plot(result: dict[str, Any], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     ticks: set[int] = set()
     for name, curve in result["strategies"].items():
-        axes.errorbar(curve["labels"], curve["accuracy"], curve["deviation"], marker="o", capsize=3, label=name)
+        strategy = name.removeprefix(NIGHTLY)
+        label = strategy if strategy == name else f"{strategy}, asked night after night"
+        axes.errorbar(curve["labels"], curve["accuracy"], curve["deviation"], marker="o", capsize=3, label=label)
         ticks |= set(curve["labels"])
     gain = result["base"] + GAIN_SHARE * (result["all"] - result["base"])
     for height, style, label in (
@@ -131,7 +134,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes.minorticks_off()
     axes.legend(loc="lower right")
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=100)
 
 
 def _complete(cells: dict[tuple[str, int, int, int], float], sizes: dict[str, list[int]], run: Run) -> bool:

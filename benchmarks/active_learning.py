@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that the script runs from a clone that is not installed
 
 from benchmarks import scikit_strategies  # noqa: E402 - after the path
-from benchmarks.active_curves import ALL, BASE, Point, paired, plot, summary  # noqa: E402
+from benchmarks.active_curves import ALL, BASE, NIGHTLY, Point, paired, plot, summary  # noqa: E402
 from benchmarks.unseen_writers import DEVELOPMENT, SHARED, Writer, guesses, read_writers  # noqa: E402
 from loop.asking.candidates import Candidates  # noqa: E402
 from loop.asking.strategies import STRATEGIES  # noqa: E402
@@ -39,7 +39,6 @@ from models.family import Card, Lesson, Weights, no_progress  # noqa: E402
 
 BUDGETS = (25, 50, 100, 200, 400, 800)
 FOLDS = 3
-NIGHTLY = "nightly:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
