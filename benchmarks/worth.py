@@ -1,14 +1,15 @@
 """``loop worth`` on a simulated deployment with the real network: nights of questions, answers, then the measurement.
 
-Eleven people draw; a third of them judge. Each night the loop asks what it would ask (`ask.strategy`, 15 % by lot), and
-a reviewer gives the true digit. The champion stays the shipped base. Then run the command on the home that is left:
+Eleven people draw; a third of them judge. Each day each of them sends a part of the drawings; each night the loop asks
+what it would ask (`ask.strategy`, 15 % by lot), and a reviewer gives the true digit. The champion stays the shipped
+base. Then run the command on the home that is left:
 
     python -m benchmarks.worth --folder DIR [--nights 5] [--a-night 500]
     LOOP_HOME=DIR LOOP_MNIST=MNIST loop worth --minutes 20
 """
 
 import argparse
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +33,16 @@ HOLD_SECONDS, AT_ONCE = 3_600, 50
 
 
 def deployed(folder: Path, writers: list[Writer], nights: int, a_night: int) -> Home:
-    """A home in which everybody has drawn everything, and reviewers have answered so many nights' questions."""
+    """A home in which reviewers have answered so many nights' questions, the last when all drawings were there."""
     home = homes.at(load(home=folder, mnist=SHARED / "data" / "mnist", actor="benchmark"), migrated=False)
     schema.migrate(home.store)
     retrain.create_base(home)
     now, truth = utc_now(), dict[int, int]()
-    for number, writer in enumerate(writers):
-        truth |= sent(home, writer, judges=number % 3 == 0)
     for night in range(nights):
         moment = now + timedelta(days=night)
+        for number, writer in enumerate(writers):
+            part = Writer(writer.name, writer.images[night::nights], writer.labels[night::nights])
+            truth |= sent(home, part, moment, judges=number % 3 == 0)
         print(nightly.ask(home, "cnn", moment, a_night, no_progress).why, flush=True)
         while found := review.hand_out(home.store, "ada", AT_ONCE, moment, HOLD_SECONDS):
             for question in found:
@@ -49,8 +51,8 @@ def deployed(folder: Path, writers: list[Writer], nights: int, a_night: int) -> 
     return home
 
 
-def sent(home: Home, writer: Writer, *, judges: bool) -> dict[int, int]:
-    """Send one person's drawings with what the champion says of them; their true digits by upload."""
+def sent(home: Home, writer: Writer, now: datetime, *, judges: bool) -> dict[int, int]:
+    """Send these drawings of one person with what the champion says of them; their true digits by upload."""
     champion = registry.champion(home, "cnn")
     if champion is None:
         raise SystemExit("expected a champion, got none")
@@ -70,7 +72,7 @@ def sent(home: Home, writer: Writer, *, judges: bool) -> dict[int, int]:
         )
         for i in range(len(writer.labels))
     ]
-    answers = intake.accept_many(home.store, uploads, 1.0 if judges else 0.0, utc_now(), vouched=True)
+    answers = intake.accept_many(home.store, uploads, 1.0 if judges else 0.0, now, vouched=True)
     receipts = [each for each in answers if isinstance(each, Receipt)]
     if len(receipts) != len(uploads):
         raise SystemExit(f"expected {len(uploads)} receipts, got {answers}")
