@@ -347,10 +347,25 @@ def test_a_spoilt_pool_keeps_no_erasure_away(home: Home) -> None:
     asked(home)
     with home.store.write() as tx:
         tx.execute(update(tables.Round).values(pool=b"PK"))
-    assert erasure.erase(home, "person 3", "ops", NOW).uploads == 5
+    assert erasure.erase(home, "person 3", "ops", NOW).uploads == 6
     with home.store.read() as tx:
         assert tx.scalars(select(tables.Round.id)).all() == []
         assert set(tx.scalars(select(tables.Question.round_id))) == {None}
+
+
+@pytest.mark.parametrize(("place", "byte", "says"), [(6, 255, "zip file version"), (8, 1, "encrypted")])
+def test_one_wrong_byte_keeps_no_erasure_away(home: Home, place: int, byte: int, says: str) -> None:
+    """A pool that one byte makes look encrypted, or of a later format, is as spoilt as any other."""
+    again = asked(home)
+    with home.store.write() as tx:
+        pool = bytearray(tx.scalars(select(tables.Round.pool)).one())
+        pool[pool.index(b"PK\x01\x02") + place] = byte  # the first entry of the zip file's directory
+        tx.execute(update(tables.Round).values(pool=bytes(pool)))
+    with pytest.raises(OpsError, match=rf"^round 1: its stored pool cannot be read .*{says}"):
+        rounds.recompute(again)
+    assert erasure.erase(home, "person 3", "ops", NOW).uploads == 6
+    with home.store.read() as tx:
+        assert tx.scalars(select(tables.Round.id)).all() == []
 
 
 def test_rules_of_another_release(home: Home) -> None:

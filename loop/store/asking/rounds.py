@@ -200,8 +200,8 @@ def _unpacked(round_id: int, data: bytes) -> KeptPool:
             # the first rounds were stored without it, and passed over nothing
             repeats = arrays["repeats"] if "repeats" in arrays else np.zeros(len(ids), np.bool_)
             pool = KeptPool(ids, arrays["rates"], arrays["drawn"], repeats, labelled)
-    except (ValueError, KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
-        raise OpsError(
+    except (ValueError, KeyError, EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        raise OpsError(  # RuntimeError: zipfile finds an encrypted file or another version of the format
             f"round {round_id}: its stored pool cannot be read ({one_line(error)}); restore a backup"
         ) from None
     if not len(pool.ids) == len(pool.rates) == len(pool.drawn) == len(pool.repeats):
