@@ -11,8 +11,9 @@ Rules:
   to a question that has been closed, dropped or erased is refused. A refused answer changes nothing.
 - Undo takes back a reviewer's last answer. It reopens a question that the answer closed, unless a night has taught it.
 - A question that stood open for ``ask.pool_days`` is closed without a label: ``disputed`` if its answers differ, else
-  ``dropped``. Its answers stay as history. In the random arm it counts as a drawing that reviewers flag as unreadable
-  does: the picture leaves it out. Its age and what reviewers said decide, never what a model reads.
+  ``dropped``. Its answers stay as history. In the random arm, the picture leaves out what is ``disputed``, as a drawing
+  that reviewers flag; for what is ``dropped`` the other answers stand (``store.feedback.population``). Its age and what
+  reviewers said decide, never what a model reads.
 - What closed a question decides about its upload: ``loop.asking.outcomes``.
 """
 
