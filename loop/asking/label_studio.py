@@ -85,7 +85,7 @@ def answers(store: Store, document: object, now: datetime, skip_unknown: bool = 
     unknown = []
     with store.exclusive() as tx:
         for place, task in enumerate(document, 1):
-            name = f"task {place}" + (f" (id {task['id']})" if isinstance(task, Mapping) and "id" in task else "")
+            name = f"task {place}" + (f" (id {task['id']!r:.40})" if isinstance(task, Mapping) and "id" in task else "")
             number = _number(task, name)
             question = questions.get(tx, number)
             if question is None and skip_unknown:

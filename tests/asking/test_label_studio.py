@@ -145,6 +145,17 @@ def test_tasks_of_erased_sources_can_be_left_out(store: Store) -> None:
         label_studio.answers(store, document, NOW, skip_unknown=True)
 
 
+def test_a_long_id_is_cut(store: Store) -> None:
+    """What another program calls its task neither fills an error nor breaks its line."""
+    tasks = [{"id": "x\n" * 5_000, "data": {"question": 99}}]
+    with pytest.raises(BadField) as refused:
+        label_studio.answers(store, tasks, NOW)
+    assert len(str(refused.value)) < 300
+    assert "\n" not in str(refused.value)
+    (left_out,) = label_studio.answers(store, tasks, NOW, skip_unknown=True).unknown
+    assert len(left_out.task) < 60
+
+
 REFUSED: dict[str, tuple[Change, str]] = {
     "unknown task": (lambda t: t[1]["data"].update(question=99), "task 2 .id 101.: data.question: .*does not have"),
     "another store": (lambda t: t[1]["data"].update(digest="0" * 64), "task 2 .id 101.: data.digest: .*another store"),
