@@ -11,7 +11,8 @@ from loop.asking.rounds import Outcome, Replayed
 from loop.cli.output import Json, emit, open_home, print_table, progress, say, table, when
 
 ShownRound = Annotated[
-    int | None, typer.Argument(metavar="[ROUND]", min=1, help="Number of the round; default: the last.")
+    int | None,
+    typer.Argument(metavar="[ROUND]", min=1, max=2**63 - 1, help="Number of the round; default: the last."),
 ]
 
 

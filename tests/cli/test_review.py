@@ -134,6 +134,7 @@ def test_a_round_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LOOP_HOME", str(tmp_path))
     none = CliRunner().invoke(app, ["recompute"])
     assert "no round of asking is stored; `loop ask` holds one" in str(none.exception)
+    assert CliRunner().invoke(app, ["recompute", str(2**63)]).exit_code == 2  # no database has such a number
     assert CliRunner().invoke(app, ["ask", "--count", "4"]).exit_code == 0
     done = CliRunner().invoke(app, ["recompute"])
     assert done.exit_code == 0, done.output
