@@ -152,12 +152,6 @@ def ask_more(tx: Session, question_id: int, quorum: int) -> None:
     tx.execute(update(QUESTION).where(QUESTION.id == question_id).values(quorum=quorum))
 
 
-def open_of(tx: Session, arm: Arm) -> int:
-    """How many questions of an arm are open."""
-    found = select(func.count()).where(QUESTION.status == QuestionStatus.OPEN, QUESTION.arm == arm)
-    return tx.scalar(found) or 0
-
-
 def gold_counts(tx: Session) -> tuple[int, int]:
     """How many gold questions there are, and how many of them the reviewer who answered most has answered."""
     there = tx.scalar(select(func.count()).where(QUESTION.arm == Arm.GOLD)) or 0
