@@ -19,6 +19,7 @@ ELSEWHERE = {
     "bad-key",
     "bad-settings",
     "upload-refused",
+    "unknown-round",
 }
 NIGHTLY = {"run-in-progress", "slot-taken", "lesson-erased", "lease-lost", "corpus-unavailable", "back-door-taught"}
 MORE: dict[type[Any], object] = {errors.QuotaSpent: 1.0, errors.Busy: 1.0, errors.BackDoorTaught: frozenset()}
